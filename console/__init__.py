@@ -1,0 +1,1 @@
+"""The terminal: a Textual application and the command line, both clients of the agent."""

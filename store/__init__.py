@@ -1,0 +1,1 @@
+"""Everything about models in production that is true with no terminal open."""

@@ -1,0 +1,560 @@
+"""The wire: every method, parameter and result that crosses the socket between a console and the agent.
+
+The only module of the store that the console may import; it therefore imports nothing but the standard
+library and msgspec. Messages are JSON-RPC 2.0, one JSON text per line, UTF-8. Times are seconds since the
+epoch (UTC) as floats.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+#: A request line longer than this is refused and its connection closed.
+MAX_REQUEST_BYTES = 1 << 20
+#: A response line is never longer; readers size their buffers by it.
+MAX_RESPONSE_BYTES = 32 << 20
+
+Cell = None | bool | int | float | str | list[float | None]
+Kind = Literal["text", "number", "time", "duration", "share", "bytes", "health", "spark", "json"]
+
+
+class ExitCode(enum.IntEnum):
+    """What a command's exit status says (DESIGN.md, "The command line")."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    NO_AGENT = 3
+    CHANGED = 4
+    NOT_PERMITTED = 5
+
+
+class Refusal(Exception):
+    """A request that cannot be done, in words for the operator.
+
+    `message` names the value that was wrong, `hint` what to do next, `detail` is machine-readable
+    (for `ExitCode.CHANGED` it holds what changed).
+    """
+
+    def __init__(
+        self, code: ExitCode, message: str, hint: str = "", detail: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = ExitCode(code)
+        self.message = message
+        self.hint = hint
+        self.detail: dict[str, Any] = dict(detail or {})
+
+
+# --- JSON-RPC envelope -----------------------------------------------------------------------------------
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    method: str
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+    id: int | str | None = None
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+class ErrorObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`code` is the JSON-RPC code (-32000 - exit code for refusals); `data` carries hint and detail."""
+
+    code: int
+    message: str
+    data: dict[str, Any] = {}
+
+
+class Response(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: int | str | None = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: ErrorObject | msgspec.UnsetType = msgspec.UNSET
+    method: str | msgspec.UnsetType = msgspec.UNSET
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+def refusal_to_error(refusal: Refusal) -> ErrorObject:
+    return ErrorObject(
+        -32000 - int(refusal.code), refusal.message, {"hint": refusal.hint, "detail": refusal.detail}
+    )
+
+
+def error_to_refusal(error: ErrorObject) -> Refusal:
+    number = -32000 - error.code
+    code = ExitCode(number) if 0 < number <= 5 else ExitCode.USAGE
+    return Refusal(code, error.message, str(error.data.get("hint", "")), error.data.get("detail") or {})
+
+
+# --- hello, feed, progress -------------------------------------------------------------------------------
+
+
+class HelloParams(msgspec.Struct, frozen=True):
+    protocol: int = PROTOCOL_VERSION
+    client: str = ""
+
+
+class EnvironmentInfo(msgspec.Struct, frozen=True):
+    name: str
+    danger: int
+    target: str
+
+
+class Hello(msgspec.Struct, frozen=True):
+    protocol: int
+    agent: str
+    store: str
+    store_id: str
+    schema: int
+    pid: int
+    started_at: float
+    sequence: int
+    user: str
+    uid: int
+    may_act: bool
+    read_only: str
+    """Why the store takes no changes ("" when it does)."""
+    environments: list[EnvironmentInfo]
+    base_window: int
+    """Width of the finest monitoring window, seconds."""
+    folders: list[str]
+    """Watched folders."""
+
+
+class Empty(msgspec.Struct, frozen=True):
+    pass
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something that was committed: consoles refetch what they show of these topics.
+
+    `topics` are listing kinds (`runs`, `deployments`, …), `subjects` the names that changed (bounded: an
+    empty list with topics set means "many").
+    """
+
+    sequence: int
+    at: float
+    topics: list[str]
+    subjects: list[str] = []
+
+
+class SubscribeParams(msgspec.Struct, frozen=True):
+    since: int | None = None
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """`complete` is false when the feed no longer reaches back to `since`: refetch everything."""
+
+    sequence: int
+    at: float
+    changes: list[Change]
+    complete: bool
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A notification for long work (backup, intake of a burst, verify): `total` 0 when unknown."""
+
+    task: str
+    label: str
+    done: int
+    total: int
+    finished: bool = False
+
+
+class Pong(msgspec.Struct, frozen=True):
+    sequence: int
+    at: float
+    progress: list[Progress] = []
+
+
+# --- listings --------------------------------------------------------------------------------------------
+
+
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`priority` 0 is always shown; higher numbers are left out first when the screen is narrow."""
+
+    name: str
+    kind: Kind = "text"
+    title: str = ""
+    priority: int = 1
+
+
+class ListParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`sort` is `COL`, `COL:desc` or `COL:asc`; `at` asks for the listing as the store knew it then.
+
+    `window` (`1h`, `1d` …), `since`, `until` apply to drift, performance and windows; `scope` narrows to
+    one subject, for instance {"deployment": "flight-delay@production"}.
+    """
+
+    kind: str
+    filter: str = ""
+    sort: str = ""
+    offset: int = 0
+    limit: int = 100
+    at: float | None = None
+    since: float | None = None
+    until: float | None = None
+    window: str = ""
+    scope: dict[str, str] = {}
+    columns: list[str] = []
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Rows `offset` to `offset + len(rows)` of `total`; `rows[i][0]` is the row's id."""
+
+    kind: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    total: int
+    offset: int
+    sequence: int
+    at: float
+
+
+class LocateParams(msgspec.Struct, frozen=True):
+    """Where the row `id` stands in the listing `params` describes."""
+
+    params: ListParams
+    id: str
+
+
+class Located(msgspec.Struct, frozen=True):
+    offset: int | None
+    total: int
+
+
+class ShowParams(msgspec.Struct, frozen=True):
+    kind: str
+    name: str
+    at: float | None = None
+
+
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
+    label: str
+    value: Cell | dict[str, Any] | list[Any]
+    kind: Kind = "text"
+
+
+class Section(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A titled block of a detail page: label/value fields, or a small table."""
+
+    title: str
+    fields: list[Field] = []
+    columns: list[Column] = []
+    rows: list[list[Cell]] = []
+
+
+class Detail(msgspec.Struct, frozen=True):
+    kind: str
+    name: str
+    sections: list[Section]
+    sequence: int
+    at: float
+
+
+class RunMetricsParams(msgspec.Struct, frozen=True):
+    """The points of a run's metrics, thinned to at most `points` per metric (ends and extremes kept)."""
+
+    run: str
+    metrics: list[str] = []
+    points: int = 400
+    at: float | None = None
+
+
+class MetricSeries(msgspec.Struct, frozen=True):
+    metric: str
+    steps: list[int]
+    times: list[float]
+    values: list[float | None]
+    """NaN and infinities travel as null."""
+    total: int
+
+
+class RunMetrics(msgspec.Struct, frozen=True):
+    run: str
+    status: str
+    series: list[MetricSeries]
+
+
+# --- monitor ---------------------------------------------------------------------------------------------
+
+
+class SpanParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A deployment over a span of event time; absent `until` means the last data, absent `since` what
+    `count` windows before it reach."""
+
+    deployment: str
+    window: str = "1d"
+    since: float | None = None
+    until: float | None = None
+    at: float | None = None
+    count: int = 120
+    statistic: str = "psi"
+    version: str = ""
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A revision or an alert on the event-time axis."""
+
+    at: float
+    kind: Literal["revision", "alert"]
+    id: str
+    label: str
+
+
+class Heatmap(msgspec.Struct, frozen=True):
+    """`values[feature][window]`, null where there were no rows; features sorted by the worst value."""
+
+    deployment: str
+    statistic: str
+    window_seconds: int
+    starts: list[float]
+    features: list[str]
+    values: list[list[float | None]]
+    noise: list[list[float | None]]
+    """The noise floor of each value, null where none is computed."""
+    rows: list[int]
+    versions: list[str]
+    """The version that made most of the window's predictions."""
+    warn: float
+    alarm: float
+    marks: list[Mark]
+    why: str = ""
+    """Why there is nothing to show, when there is nothing."""
+
+
+class DistributionParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    deployment: str
+    feature: str
+    since: float | None = None
+    until: float | None = None
+    at: float | None = None
+    bars: int = 16
+    version: str = ""
+
+
+class Statistic(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    value: float | None
+    noise_floor: float | None = None
+    threshold: float | None = None
+    why: str = ""
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """Shares of the reference and of the current span over the same bars (bins merged for display)."""
+
+    deployment: str
+    version: str
+    feature: str
+    kind: str
+    labels: list[str]
+    reference: list[float]
+    current: list[float]
+    reference_rows: int
+    rows: int
+    since: float | None
+    until: float | None
+    statistics: list[Statistic]
+    why: str = ""
+
+
+class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    deployment: str
+    metrics: list[str] = []
+    window: str = "1d"
+    since: float | None = None
+    until: float | None = None
+    at: float | None = None
+    count: int = 120
+
+
+class PerformanceLine(msgspec.Struct, frozen=True):
+    """One metric over the windows of a `Performance`; `reference` is its value on the reference data."""
+
+    metric: str
+    version: str
+    """"" for the line over whatever version served."""
+    kind: Literal["realised", "estimated"]
+    values: list[float | None]
+    reference: float | None
+
+
+class Performance(msgspec.Struct, frozen=True):
+    deployment: str
+    window_seconds: int
+    starts: list[float]
+    rows: list[int]
+    labelled: list[int]
+    lines: list[PerformanceLine]
+    marks: list[Mark]
+    why: str = ""
+
+
+# --- actions ---------------------------------------------------------------------------------------------
+
+ActionName = Literal["promote", "rollback", "abort", "retry", "ack", "mute", "resolve", "note"]
+
+
+class ActionParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing an operator asks for.
+
+    `subject`: `model@environment` for promote/rollback/abort/retry, an alert id for ack/mute/resolve, a
+    quarantine id (`q…`) for retry, `KIND/NAME` for note. `version` is the version to promote, or to roll
+    back to. `expect` is the revision the operator saw. `request_id` makes a repeated request one action.
+    `data_age` is the age in seconds of what the actor was looking at.
+    """
+
+    action: ActionName
+    subject: str
+    version: str = ""
+    reason: str = ""
+    expect: int | None = None
+    dry_run: bool = False
+    wait: bool = True
+    request_id: str = ""
+    via: str = ""
+    data_age: float | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What an action would do: shown by the dialog and by --dry-run; `revision` goes into `expect`."""
+
+    action: str
+    subject: str
+    allowed: bool
+    why: str
+    danger: int
+    revision: int
+    before: dict[str, float]
+    after: dict[str, float]
+    facts: list[Field]
+    """Blast radius, checks, digests, performance of both versions, open alerts …"""
+    command: str
+    """The CLI line that would do it."""
+    confirm_word: str
+    """What level 3 asks the operator to type ("" below)."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    action: str
+    subject: str
+    revision: int
+    phase: str
+    before: dict[str, float]
+    after: dict[str, float]
+    message: str
+    sequence: int
+    """Journal sequence of the change."""
+    repeated: bool = False
+
+
+# --- the store itself ------------------------------------------------------------------------------------
+
+
+class BackupParams(msgspec.Struct, frozen=True):
+    path: str
+
+
+class BackupDone(msgspec.Struct, frozen=True):
+    path: str
+    bytes: int
+    seconds: float
+    sequence: int
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """One line of `doctor`."""
+
+    name: str
+    status: Literal["ok", "warning", "failed"]
+    found: str
+    hint: str = ""
+
+
+class DoctorReport(msgspec.Struct, frozen=True):
+    checks: list[CheckResult]
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """`broken_at` is the first journal sequence whose hash does not follow, null when all hold."""
+
+    rows: int
+    last_sequence: int
+    last_hash: str
+    broken_at: int | None
+    why: str = ""
+
+
+class AgentStatus(msgspec.Struct, frozen=True):
+    pid: int
+    started_at: float
+    store: str
+    version: str
+    schema: int
+    sequence: int
+    connections: int
+    queue: int
+    """Arrivals waiting to be taken in."""
+    taken: int
+    quarantined: int
+    memory_bytes: int
+    cpu_seconds: float
+    store_bytes: int
+
+
+class StatsParams(msgspec.Struct, frozen=True):
+    kinds: list[str]
+
+
+#: method name -> (params type, result type). The console's link and the agent's server both read it.
+METHODS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
+    "hello": (HelloParams, Hello),
+    "ping": (Empty, Pong),
+    "subscribe": (SubscribeParams, Subscribed),
+    "list": (ListParams, Page),
+    "locate": (LocateParams, Located),
+    "show": (ShowParams, Detail),
+    "run_metrics": (RunMetricsParams, RunMetrics),
+    "heatmap": (SpanParams, Heatmap),
+    "distribution": (DistributionParams, Distribution),
+    "performance": (PerformanceParams, Performance),
+    "plan": (ActionParams, Plan),
+    "act": (ActionParams, Outcome),
+    "backup": (BackupParams, BackupDone),
+    "doctor": (Empty, DoctorReport),
+    "verify": (Empty, Verified),
+    "status": (Empty, AgentStatus),
+    "stop": (Empty, Empty),
+}
+#: Notifications that the agent sends to subscribed connections.
+NOTIFICATIONS: dict[str, type[msgspec.Struct]] = {"change": Change, "progress": Progress}
+
+
+# --- where things are ------------------------------------------------------------------------------------
+
+
+def default_store() -> Path:
+    """`QUARTERDECK_STORE`, else the XDG data folder."""
+    named = os.environ.get("QUARTERDECK_STORE")
+    if named:
+        return Path(named).expanduser()
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data) / "quarterdeck"
+
+
+def socket_path(store: Path) -> Path:
+    """The agent's socket for this store: a short path, since a Unix socket's holds at most 107 bytes."""
+    inside = store.resolve() / "run" / "agent.sock"
+    if len(os.fsencode(inside)) <= 100:
+        return inside
+    base = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/quarterdeck-{os.getuid()}"
+    name = hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]
+    return Path(base) / "quarterdeck" / name / "agent.sock"
