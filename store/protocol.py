@@ -44,9 +44,7 @@ class Refusal(Exception):
     (for `ExitCode.CHANGED` it holds what changed).
     """
 
-    def __init__(
-        self, code: ExitCode, message: str, hint: str = "", detail: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, code: ExitCode, message: str, hint: str = "", detail: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = ExitCode(code)
         self.message = message
@@ -82,9 +80,7 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def refusal_to_error(refusal: Refusal) -> ErrorObject:
-    return ErrorObject(
-        -32000 - int(refusal.code), refusal.message, {"hint": refusal.hint, "detail": refusal.detail}
-    )
+    return ErrorObject(-32000 - int(refusal.code), refusal.message, {"hint": refusal.hint, "detail": refusal.detail})
 
 
 def error_to_refusal(error: ErrorObject) -> Refusal:
@@ -510,8 +506,6 @@ class AgentStatus(msgspec.Struct, frozen=True):
     store_bytes: int
 
 
-class StatsParams(msgspec.Struct, frozen=True):
-    kinds: list[str]
 
 
 #: method name -> (params type, result type). The console's link and the agent's server both read it.
