@@ -1,0 +1,1 @@
+"""Measurements against peers: each module runs alone as `python -m benchmarks.NAME`."""
