@@ -11,14 +11,27 @@ from typing import Any
 import duckdb
 
 from store.database import times
-from store.database.writer import Entry
+from store.database.writer import Entry, insert_rows
 from store.protocol import Verified
 
 GENESIS = "0" * 64
-_COLUMNS = (
-    "sequence, recorded_at, actor, via, action, kind, subject, before, after, reason, data_age,"
-    " request_id, previous_hash, hash"
-)
+_TYPES = {
+    "sequence": "BIGINT",
+    "recorded_at": "TIMESTAMP",
+    "actor": "VARCHAR",
+    "via": "VARCHAR",
+    "action": "VARCHAR",
+    "kind": "VARCHAR",
+    "subject": "VARCHAR",
+    "before": "VARCHAR",
+    "after": "VARCHAR",
+    "reason": "VARCHAR",
+    "data_age": "DOUBLE",
+    "request_id": "VARCHAR",
+    "previous_hash": "VARCHAR",
+    "hash": "VARCHAR",
+}
+_COLUMNS = ", ".join(_TYPES)
 Row = tuple[int, datetime, str, str, str, str, str, str | None, str | None, str, float | None, str, str, str]
 
 
@@ -65,15 +78,7 @@ class Journal:
         return sequence
 
     def flush(self, connection: duckdb.DuckDBPyConnection) -> None:
-        # One statement for the whole group: DuckDB's price is per statement, not per row.
-        if self._pending:
-            marks = "(" + ", ".join("?" * 14) + ")"
-            for start in range(0, len(self._pending), 500):
-                rows = self._pending[start : start + 500]
-                connection.execute(
-                    f"INSERT INTO journal ({_COLUMNS}) VALUES {', '.join([marks] * len(rows))}",
-                    [value for row in rows for value in row],
-                )
+        insert_rows(connection, "journal", _TYPES, [dict(zip(_TYPES, row, strict=True)) for row in self._pending])
 
     def committed(self) -> None:
         self._head = self._next
