@@ -44,9 +44,7 @@ def encode_request(number: int, method: str, params: msgspec.Struct) -> bytes:
     """The line that asks for `method`; a request that is too long for the wire is refused here."""
     line = _ENCODER.encode(protocol.Request(method, msgspec.Raw(_ENCODER.encode(params)), number)) + b"\n"
     if len(line) > protocol.MAX_REQUEST_BYTES:
-        raise Refusal(
-            ExitCode.USAGE, f"The request is {len(line):,} bytes; at most {protocol.MAX_REQUEST_BYTES:,} go."
-        )
+        raise Refusal(ExitCode.USAGE, f"The request is {len(line):,} bytes; at most {protocol.MAX_REQUEST_BYTES:,} go.")
     return line
 
 
@@ -98,8 +96,7 @@ def check_folder(store: Path, path: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & stat.S_IWOTH:
         raise Refusal(
             ExitCode.NO_AGENT,
-            f"The socket folder {folder} is not trusted: owner {found.st_uid}, "
-            f"mode {stat.filemode(found.st_mode)}.",
+            f"The socket folder {folder} is not trusted: owner {found.st_uid}, mode {stat.filemode(found.st_mode)}.",
             "It must belong to you or to the owner of the store, and not be writable by everybody.",
         )
 

@@ -1,0 +1,417 @@
+"""The one action registry: every binding's id, key, title and danger, where it is valid and why it is not now.
+
+Footer, help, palette and the keys themselves are read from here, and so is the command line that would do the
+same. Textual is not imported: the command line uses this module too.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from store.protocol import ActionName, ActionParams, ExitCode, ListParams, Refusal
+
+#: The views that list rows of the store, in the order of the number keys where they have one.
+MAIN_VIEWS: tuple[str, ...] = (
+    "fleet",
+    "datasets",
+    "runs",
+    "versions",
+    "deployments",
+    "monitor",
+    "alerts",
+    "journal",
+    "quarantine",
+)
+LISTS: frozenset[str] = frozenset(
+    {
+        "fleet",
+        "datasets",
+        "runs",
+        "models",
+        "versions",
+        "deployments",
+        "revisions",
+        "windows",
+        "drift",
+        "performance",
+        "alerts",
+        "journal",
+        "quarantine",
+    }
+)
+#: Views whose chosen row is, or belongs to, a deployment.
+OF_DEPLOYMENT: frozenset[str] = frozenset({"fleet", "deployments", "deployment", "monitor", "revisions"})
+EVERYWHERE: frozenset[str] = frozenset()
+
+#: Control keys that terminals, multiplexers and shells keep for themselves: never bound, never remapped to.
+RESERVED_KEYS: frozenset[str] = frozenset(f"ctrl+{letter}" for letter in "absqhijm")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the operator is looking at, as far as it decides which actions are possible."""
+
+    view: str
+    """Name of the view: one of `MAIN_VIEWS` or a detail such as `run`, `deployment`, `describe`."""
+    row: str | None = None
+    """Id of the chosen row, null when there is none."""
+    subject: str = ""
+    """What a wire action would be about: `model@environment`, an alert id, a quarantine id, `KIND/NAME`."""
+    connected: bool = True
+    stale: bool = False
+    """The rows shown are known to be older than the store."""
+    at: float | None = None
+    """The past moment that is shown, null for the present."""
+    may_act: bool = True
+    read_only: str = ""
+    can_go_back: bool = True
+    can_go_forward: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing an operator can do. `danger` 0 changes nothing in the store."""
+
+    id: str
+    key: str
+    title: str
+    about: str
+    danger: int = 0
+    views: frozenset[str] = EVERYWHERE
+    """Where it is valid; empty means everywhere."""
+    wire: ActionName | None = None
+    needs_row: bool = False
+    footer: int = 0
+    """Rank in the footer, 1 first; 0 keeps it out."""
+    label: str = ""
+    """The footer's word, when the title is too long for it."""
+    also: tuple[str, ...] = ()
+    """Further keys that do the same."""
+
+    @property
+    def key_label(self) -> str:
+        return KEY_LABELS.get(self.key, self.key)
+
+
+KEY_LABELS: Mapping[str, str] = {
+    "colon": ":",
+    "slash": "/",
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "minus": "-",
+    "exclamation_mark": "!",
+    "at": "@",
+    "escape": "esc",
+    "": "",
+}
+_KEY_NAMES: Mapping[str, str] = {label: name for name, label in KEY_LABELS.items() if name}
+
+
+def _main_views() -> Iterable[Action]:
+    about = {
+        "fleet": "What is live, where, since when, and how it is",
+        "datasets": "Dataset versions that have arrived",
+        "runs": "Training runs, newest first",
+        "versions": "Model versions that can be deployed",
+        "deployments": "Deployments: requested, observed, effective",
+        "monitor": "Drift heat map, distribution, performance over time",
+        "alerts": "Alerts, open ones first",
+        "journal": "Every change, by whom and why",
+        "quarantine": "What arrived and could not be read, with the reason",
+    }
+    for number, view in enumerate(MAIN_VIEWS, 1):
+        yield Action(f"view.{view}", str(number), f"{view.capitalize()}", about[view])
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open", "enter", "Open", "Drill into the chosen row", views=LISTS | {"monitor"}, needs_row=True, footer=1),
+    Action(
+        "promote",
+        "P",
+        "Promote a version",
+        "Make a version the one that traffic gets, in one environment",
+        danger=3,
+        views=OF_DEPLOYMENT | {"versions", "version"},
+        wire="promote",
+        needs_row=True,
+        footer=3,
+        label="promote",
+    ),
+    Action(
+        "rollback",
+        "R",
+        "Roll back",
+        "Return a deployment to the version it had before",
+        danger=3,
+        views=OF_DEPLOYMENT,
+        wire="rollback",
+        needs_row=True,
+        footer=4,
+        label="rollback",
+    ),
+    Action(
+        "abort",
+        "A",
+        "Abort the change under way",
+        "Stop a revision that is not effective yet, and keep what is",
+        danger=3,
+        views=OF_DEPLOYMENT,
+        wire="abort",
+        needs_row=True,
+        label="abort",
+    ),
+    Action(
+        "retry",
+        "T",
+        "Retry",
+        "Apply the requested revision again, or take a quarantined file in again",
+        danger=2,
+        views=OF_DEPLOYMENT | {"quarantine"},
+        wire="retry",
+        needs_row=True,
+        footer=8,
+        label="retry",
+    ),
+    Action(
+        "ack",
+        "a",
+        "Acknowledge the alert",
+        "Say that you have seen it; others see that you did",
+        danger=1,
+        views=frozenset({"alerts"}),
+        wire="ack",
+        needs_row=True,
+        footer=3,
+        label="ack",
+    ),
+    Action(
+        "mute",
+        "m",
+        "Mute the alert",
+        "Keep it quiet until it is resolved",
+        danger=1,
+        views=frozenset({"alerts"}),
+        wire="mute",
+        needs_row=True,
+        footer=4,
+        label="mute",
+    ),
+    Action(
+        "resolve",
+        "",
+        "Resolve the alert",
+        "Close it by hand, with a reason",
+        danger=1,
+        views=frozenset({"alerts"}),
+        wire="resolve",
+        needs_row=True,
+    ),
+    Action(
+        "note",
+        "n",
+        "Write a note",
+        "Leave a remark on what is chosen; it goes into the journal",
+        danger=1,
+        wire="note",
+        needs_row=True,
+        label="note",
+    ),
+    Action(
+        "describe",
+        "d",
+        "Describe",
+        "Everything the store knows about the chosen row",
+        needs_row=True,
+        footer=5,
+        label="describe",
+    ),
+    Action(
+        "filter",
+        "slash",
+        "Filter rows",
+        "COL:regex, !COL:regex, COL=value, COL>1.5; spaces mean and",
+        views=LISTS | {"describe"},
+        footer=6,
+        label="filter",
+    ),
+    Action("sort", "s", "Sort by a column", "Next column; again for descending", views=LISTS, label="sort"),
+    Action("mark", "space", "Mark the row", "Mark rows to copy together", views=LISTS, needs_row=True),
+    Action("copy", "y", "Copy", "Copy the marked rows or the chosen one to the clipboard", label="copy"),
+    Action("pause", "p", "Pause the rows", "Hold the rows still; the age goes on", label="pause"),
+    Action("windows", "w", "Windows", "Width and span of the monitoring windows", label="windows"),
+    Action("time_travel", "t", "Time travel", "Show everything as the store knew it at a past moment"),
+    Action("open_alerts", "exclamation_mark", "Open alerts", "The alerts that are open now"),
+    Action(
+        "command", "colon", "Go to a view", ":deployments /fraud env=production sort=drift:desc", footer=7, label="go"
+    ),
+    Action("command_log", "at", "Command log", "What was done here, as the command lines that would do it"),
+    Action("help", "question_mark", "Help", "Every action of this screen, searchable", footer=9, label="help"),
+    Action("palette", "ctrl+p", "Command palette", "Every action and view, by a few letters of its name"),
+    Action("last_view", "minus", "Last view", "The view before this one, and back again"),
+    Action("back", "escape", "Back", "Out of what was drilled into; also closes dialogs and clears a filter"),
+    Action("history_back", "left_square_bracket", "Back in history", "The view shown before"),
+    Action("history_forward", "right_square_bracket", "Forward in history", "The view shown after"),
+    Action("refresh", "ctrl+r", "Fetch again", "Ask the agent again, and reconnect at once when it was lost"),
+    Action("agent.start", "", "Start the agent", "Start an agent for this store when none runs", danger=1),
+    Action("quit", "q", "Quit", "Leave the console; the agent goes on working", footer=10, label="quit"),
+    *_main_views(),
+)
+
+
+def _load_keys(path: Path) -> dict[str, str]:
+    """`id = "key"` lines of the operator's keys.toml; the file may be missing."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError:
+        return {}
+    import tomllib
+
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal(ExitCode.USAGE, f"{path} cannot be read: {error}") from error
+    return {str(name): str(key) for name, key in found.items()}
+
+
+def keys_path() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "quarterdeck" / "keys.toml"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The actions with the keys that this operator gave them."""
+
+    actions: tuple[Action, ...] = ACTIONS
+    by_id: Mapping[str, Action] = field(init=False)
+    by_key: Mapping[str, Action] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_id", {action.id: action for action in self.actions})
+        by_key: dict[str, Action] = {}
+        for action in self.actions:
+            for key in (action.key, *action.also):
+                if not key:
+                    continue
+                if key in RESERVED_KEYS:
+                    raise Refusal(ExitCode.USAGE, f"{action.id} cannot have {key}: terminals keep that key.")
+                if key in by_key:
+                    raise Refusal(
+                        ExitCode.USAGE,
+                        f"{action.id} and {by_key[key].id} both have the key {KEY_LABELS.get(key, key)}.",
+                    )
+                by_key[key] = action
+        object.__setattr__(self, "by_key", by_key)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Registry:
+        """The registry with the operator's remapped keys; raises `Refusal` naming what is wrong with them."""
+        wanted = _load_keys(path or keys_path())
+        if not wanted:
+            return cls()
+        known = {action.id for action in ACTIONS}
+        for name in wanted:
+            if name not in known:
+                raise Refusal(
+                    ExitCode.USAGE,
+                    f"{path or keys_path()}: there is no action {name!r}.",
+                    "See the ids with ? in the console.",
+                )
+        from dataclasses import replace
+
+        return cls(
+            tuple(
+                replace(action, key=_KEY_NAMES.get(wanted[action.id], wanted[action.id]))
+                if action.id in wanted
+                else action
+                for action in ACTIONS
+            )
+        )
+
+    def valid(self, view: str) -> list[Action]:
+        """The actions that this view has at all, possible now or not."""
+        return [action for action in self.actions if not action.views or view in action.views]
+
+    def footer(self, view: str) -> list[Action]:
+        return sorted((action for action in self.valid(view) if action.footer), key=lambda action: action.footer)
+
+
+def unavailable(action: Action, situation: Situation) -> str:
+    """Why the action is not possible now, in a few words for the operator; "" when it is."""
+    if action.views and situation.view not in action.views:
+        places = ", ".join(sorted(action.views & set(MAIN_VIEWS))) or ", ".join(sorted(action.views))
+        return f"not on this view; it is on {places}"
+    if action.id == "agent.start":
+        return "the agent runs" if situation.connected else ""
+    if action.needs_row and situation.row is None:
+        return "no row is chosen"
+    if action.id == "history_back" and not situation.can_go_back:
+        return "there is no earlier view"
+    if action.id == "history_forward" and not situation.can_go_forward:
+        return "there is no later view"
+    if action.wire is None:
+        return ""
+    if not situation.connected:
+        return "the agent is lost: what is shown may be out of date"
+    if situation.at is not None:
+        return "the past is shown: press t and leave the time empty to return to the present"
+    if situation.read_only:
+        return f"the store takes no changes: {situation.read_only}"
+    if not situation.may_act:
+        return "you may look but not act on this store"
+    if situation.stale and action.danger >= 2:
+        return "what is shown is out of date: wait for it to be fetched again, or ctrl+r"
+    if not situation.subject:
+        return "the chosen row names nothing to act on"
+    return ""
+
+
+def command_line(params: ActionParams) -> str:
+    """The command that does what `params` ask for, ready for a shell."""
+    words = ["quarterdeck"]
+    match params.action:
+        case "promote":
+            model, _, environment = params.subject.rpartition("@")
+            words += ["promote", f"{model}@{params.version}", "--to", environment]
+        case "rollback":
+            words += ["rollback", params.subject]
+            if params.version:
+                words += ["--to", params.version]
+        case _:
+            words += [params.action, params.subject]
+    if params.reason:
+        words += ["--reason", params.reason]
+    if params.expect is not None and params.action in ("promote", "rollback", "abort", "retry"):
+        words += ["--expect", str(params.expect)]
+    if params.dry_run:
+        words.append("--dry-run")
+    return shlex.join(words)
+
+
+def listing_command(params: ListParams) -> str:
+    """The `quarterdeck ls` line that prints the listing `params` describe."""
+    words = ["quarterdeck", "ls", params.kind]
+    filters = [f"{name}={value}" for name, value in params.scope.items()]
+    if params.filter:
+        filters.append(params.filter)
+    if filters:
+        words += ["--filter", " ".join(filters)]
+    if params.sort:
+        words += ["--sort", params.sort]
+    if params.window:
+        words += ["--window", params.window]
+    for name, moment in (("--at", params.at), ("--since", params.since), ("--until", params.until)):
+        if moment is not None:
+            words += [name, _iso(moment)]
+    return shlex.join(words)
+
+
+def _iso(moment: float) -> str:
+    import datetime
+
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
