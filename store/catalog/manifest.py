@@ -1,0 +1,88 @@
+"""model.json: what a model version says of itself (DESIGN.md, "What arrives")."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from store.protocol import ExitCode, Refusal
+
+FeatureKind = Literal["numeric", "categorical"]
+
+
+class ColumnNames(msgspec.Struct, frozen=True):
+    """What the prediction and label files call the columns; "" means the plain name."""
+
+    id: str = ""
+    time: str = ""
+    prediction: str = ""
+    score: str = ""
+    label: str = ""
+    label_time: str = ""
+
+
+#: The plain names of DESIGN.md.
+PLAIN = ColumnNames("prediction_id", "timestamp", "prediction", "score", "label", "timestamp")
+
+
+class ModelManifest(msgspec.Struct, frozen=True):
+    """The keys of model.json that the house knows; `extra` (filled by `parse`) keeps the rest."""
+
+    model: str
+    version: str
+    task: Literal["binary", "multiclass", "regression"] = "binary"
+    flavour: Literal["skops", "onnx", "mlflow", "opaque"] = "opaque"
+    artifact: str = ""
+    features: dict[str, FeatureKind] = {}
+    columns: ColumnNames = ColumnNames()
+    positive: int | float | str | bool = 1
+    threshold: float = 0.5
+    protected: list[str] = []
+    slices: list[str] = []
+    reference: str = ""
+    run: str = ""
+    trained_on: list[str] = []
+    metrics: dict[str, float] = {}
+    extra: dict[str, Any] = {}
+
+
+_KNOWN = frozenset(ModelManifest.__struct_fields__) - {"extra"}
+
+
+def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
+    """The manifest in `document`, which lies under models/<model>/<version>/ ("" to take its own names).
+
+    Raises `Refusal` (usage) naming the key, what was found and what was expected.
+    """
+    try:
+        raw = msgspec.json.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(ExitCode.USAGE, f"model.json is no JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise Refusal(ExitCode.USAGE, f"model.json: found {type(raw).__name__}, expected an object")
+    if isinstance(raw.get("version"), int):
+        raw["version"] = str(raw["version"])
+    raw.setdefault("model", model)
+    raw.setdefault("version", version)
+    known = {key: value for key, value in raw.items() if key in _KNOWN}
+    extra = {key: value for key, value in raw.items() if key not in _KNOWN}
+    try:
+        manifest = msgspec.convert({**known, "extra": extra}, ModelManifest)
+    except msgspec.ValidationError as error:
+        raise Refusal(ExitCode.USAGE, f"model.json: {error}", detail=_found(known, str(error))) from error
+    for key, found, expected in (("model", manifest.model, model), ("version", manifest.version, version)):
+        if expected and found != expected:
+            raise Refusal(
+                ExitCode.USAGE,
+                f"model.json: `{key}`: found {found!r}, expected {expected!r} from the folder's name",
+                detail={"key": key, "found": found, "expected": expected},
+            )
+    return manifest
+
+
+def _found(known: dict[str, Any], error: str) -> dict[str, Any]:
+    """The key that a msgspec message names (`… - at `$.task``), with what was found there."""
+    _, _, path = error.rpartition("$.")
+    key = path.strip("`").split(".")[0].split("[")[0]
+    return {"key": key, "found": repr(known.get(key))[:200], "expected": error.partition(" - at")[0]}
