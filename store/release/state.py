@@ -181,9 +181,7 @@ def decide(situation: Situation, action: str, version: str) -> Decision:
 
 def _promote(situation: Situation, version: str) -> Decision:
     if not version:
-        raise Refusal(
-            ExitCode.USAGE, f"No version to promote to {situation.deployment}.", "Name one: MODEL@VERSION."
-        )
+        raise Refusal(ExitCode.USAGE, f"No version to promote to {situation.deployment}.", "Name one: MODEL@VERSION.")
     wanted = {version: 1.0}
     if situation.latest is not None:
         _refuse_what_is_there(situation, situation.latest, wanted)
@@ -244,8 +242,7 @@ def _refuse_what_is_there(situation: Situation, latest: Revision, wanted: Versio
         return
     if latest.phase.open:
         raise _refused(
-            f"{share(wanted)} is on its way to {situation.deployment}: revision {latest.revision}"
-            f" is {latest.phase}.",
+            f"{share(wanted)} is on its way to {situation.deployment}: revision {latest.revision} is {latest.phase}.",
             "Wait for its outcome, or abort it.",
         )
     if latest.phase is Phase.EFFECTIVE and not situation.trouble:

@@ -48,9 +48,7 @@ class LocalTarget:
 
     point_of_no_return = "swap"
 
-    def __init__(
-        self, root: Path, locate: Callable[[str], Path | None], digest_of: Callable[[Path], str]
-    ) -> None:
+    def __init__(self, root: Path, locate: Callable[[str], Path | None], digest_of: Callable[[Path], str]) -> None:
         self._root = root
         self._locate = locate
         self._digest_of = digest_of
@@ -83,9 +81,7 @@ class LocalTarget:
             )
         versions = {pointer.version: 1.0}
         if pointer.deployment != deployment:
-            return Observation(
-                versions, versions, None, {}, f"{current} points to a revision of {pointer.deployment}"
-            )
+            return Observation(versions, versions, None, {}, f"{current} points to a revision of {pointer.deployment}")
         digests: dict[str, str] = {}
         message = ""
         if verify and pointer.digest:
@@ -99,9 +95,7 @@ class LocalTarget:
     def _apply(self, intent: Intent, base: Path, step: Step) -> None:
         step("start")
         if len(intent.placements) > 1:
-            raise TargetError(
-                f"The local target serves one version at a time, not {len(intent.placements)}."
-            )
+            raise TargetError(f"The local target serves one version at a time, not {len(intent.placements)}.")
         current = base / "current"
         if not intent.placements:
             step("swap")
@@ -168,9 +162,7 @@ class LocalTarget:
         if pointer.digest:
             kept = self._locate(pointer.digest)
             if kept is None:
-                raise TargetError(
-                    f"The bits of version {pointer.version} ({pointer.digest}) are not in the store."
-                )
+                raise TargetError(f"The bits of version {pointer.version} ({pointer.digest}) are not in the store.")
             shutil.copytree(kept, model)
         else:
             model.mkdir()

@@ -1,0 +1,286 @@
+"""Listings: the one way that every table on a screen and every `quarterdeck ls` is answered.
+
+A room describes what it can list (`SqlListing` over a table or view, `ComputedListing` over rows it works
+out); `Listings` filters, sorts and cuts out the page that was asked for, so that no console ever holds more
+than what it shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from store.catalog import filter as filters
+from store.database import times
+from store.protocol import Cell, Column, ExitCode, ListParams, Located, Page, Refusal
+
+MAX_PAGE = 10_000
+_NUMERIC = frozenset({"number", "time", "duration", "share", "bytes"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """`FROM … WHERE …` of a listing at one moment: `sql` is what follows FROM, `where` a condition."""
+
+    sql: str
+    where: str = "true"
+    params: tuple[Any, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class SqlListing:
+    """Rows of a table or view.
+
+    `columns(connection)` gives each column with the SQL that computes it, the first being the row's unique
+    `id`; times as `epoch(…)`. `source(at)` is what to read as of `at` (null: now). `scopes` maps the scope
+    keys it understands to SQL. `default_shown` bounds how many columns a page carries when none are named.
+    """
+
+    kind: str
+    columns: Callable[[duckdb.DuckDBPyConnection], list[tuple[Column, str]]]
+    source: Callable[[datetime | None], Source]
+    default_sort: str
+    name_column: str = "name"
+    scopes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    has_rowid: bool = False
+    """True for a plain table: big sorts then go over row ids alone and fetch only the page's rows."""
+    default_shown: int = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class ComputedListing:
+    """Rows that a room works out (drift, performance, the fleet): `compute` sees the whole request."""
+
+    kind: str
+    columns: Sequence[Column]
+    compute: Callable[[duckdb.DuckDBPyConnection, ListParams], Iterable[Sequence[Cell]]]
+    default_sort: str
+    name_column: str = "name"
+
+
+Listing = SqlListing | ComputedListing
+
+
+class Listings:
+    """Every listing of the store by kind."""
+
+    def __init__(self, listings: Iterable[Listing]) -> None:
+        self._by_kind = {listing.kind: listing for listing in listings}
+
+    @property
+    def kinds(self) -> list[str]:
+        return sorted(self._by_kind)
+
+    def page(self, connection: duckdb.DuckDBPyConnection, params: ListParams, sequence: int = 0) -> Page:
+        """The page that `params` asks for. Raises `Refusal` (usage) that names what was wrong."""
+        listing = self._find(params)
+        if isinstance(listing, SqlListing):
+            columns, rows, total = _Query(connection, listing, params).page()
+        else:
+            columns = list(listing.columns)
+            kept = _computed(connection, listing, params)
+            rows, total = kept[params.offset : params.offset + params.limit], len(kept)
+        return Page(params.kind, columns, rows, total, params.offset, sequence, times.now().timestamp())
+
+    def locate(self, connection: duckdb.DuckDBPyConnection, params: ListParams, row_id: str) -> Located:
+        """Where the row `row_id` stands in that order; offset null when it is not among the rows."""
+        listing = self._find(params)
+        if isinstance(listing, SqlListing):
+            return _Query(connection, listing, params).locate(row_id)
+        rows = _computed(connection, listing, params)
+        offset = next((place for place, row in enumerate(rows) if row[0] == row_id), None)
+        return Located(offset, len(rows))
+
+    def _find(self, params: ListParams) -> Listing:
+        listing = self._by_kind.get(params.kind)
+        if listing is None:
+            raise Refusal(ExitCode.USAGE, f"There is no listing {params.kind!r}.", "One of: " + ", ".join(self.kinds))
+        if params.offset < 0 or not 0 <= params.limit <= MAX_PAGE:
+            raise Refusal(
+                ExitCode.USAGE, f"offset {params.offset}, limit {params.limit}", f"0 or more, at most {MAX_PAGE} rows."
+            )
+        return listing
+
+
+def sort_order(sort: str, columns: Mapping[str, Column]) -> tuple[Column, bool]:
+    """`COL[:desc|asc]` as the column and whether it descends. Raises `Refusal`."""
+    name, _, direction = sort.rpartition(":") if sort.endswith((":desc", ":asc")) else (sort, "", "asc")
+    if name not in columns:
+        raise Refusal(
+            ExitCode.USAGE, f"Cannot sort by {sort!r}.", f"COL or COL:desc; columns: {', '.join(sorted(columns)[:20])}"
+        )
+    return columns[name], direction == "desc"
+
+
+class _Query:
+    """One request against a `SqlListing`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, listing: SqlListing, params: ListParams) -> None:
+        self._connection = connection
+        self._listing = listing
+        self._params = params
+        described = listing.columns(connection)
+        self._all = {column.name: column for column, _ in described}
+        self._sql = {column.name: sql for column, sql in described}
+        source = listing.source(times.from_seconds(params.at) if params.at is not None else None)
+        conditions, bound = [f"({source.where})"], list(source.params)
+        for key, value in params.scope.items():
+            if key not in listing.scopes:
+                raise Refusal(ExitCode.USAGE, f"{listing.kind} have no {key!r}", f"One of: {', '.join(listing.scopes)}")
+            conditions.append(f"{listing.scopes[key]} = ?")
+            bound.append(value)
+        if params.filter.strip():
+            condition, values = filters.to_sql(params.filter, self._all, self._sql, listing.name_column)
+            conditions.append(f"({condition})")
+            bound += values
+        self._from = f"FROM {source.sql} WHERE {' AND '.join(conditions)}"
+        self._bound = bound
+        self._column, self._descending = sort_order(params.sort or listing.default_sort, self._all)
+        self._key = self._sql[self._column.name]
+        self._tie = "rowid" if listing.has_rowid else self._sql[described[0][0].name]
+
+    def page(self) -> tuple[list[Column], list[list[Cell]], int]:
+        shown = self._shown()
+        total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
+        select = ", ".join(f"{self._sql[column.name]} AS c{place}" for place, column in enumerate(shown))
+        limit, offset = self._params.limit, self._params.offset
+        if limit == 0 or offset >= total:
+            return shown, [], total
+        if not self._listing.has_rowid:
+            rows = self._execute(
+                f"SELECT {select} {self._from} ORDER BY {self._order()} LIMIT ? OFFSET ?", [*self._bound, limit, offset]
+            ).fetchall()
+        else:
+            ids = self._row_ids(total)
+            table = self._listing.source(None).sql
+            found = self._execute(
+                f"SELECT rowid, {select} FROM {table} WHERE rowid IN (SELECT unnest(?::BIGINT[]))", [ids]
+            ).fetchall()
+            by_id = {row[0]: row[1:] for row in found}
+            rows = [by_id[row_id] for row_id in ids if row_id in by_id]
+        return shown, [[_cell(value) for value in row] for row in rows], total
+
+    def locate(self, row_id: str) -> Located:
+        total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
+        identity = next(iter(self._sql.values()))
+        found = self._execute(
+            f"SELECT {self._key}, {self._tie} {self._from} AND {identity} = ? LIMIT 1", [*self._bound, row_id]
+        ).fetchone()
+        if found is None:
+            return Located(None, total)
+        key, tie = found
+        before = ">" if self._descending else "<"
+        if key is None:
+            condition, values = f"{self._key} IS NOT NULL OR {self._tie} {before} ?", [tie]
+        else:
+            condition = f"{self._key} {before} ? OR ({self._key} = ? AND {self._tie} {before} ?)"
+            values = [key, key, tie]
+        # Of the rows with equal keys, and with none, the tie-breaker decides: as in `_order`.
+        return Located(
+            int(self._one(f"SELECT count(*) {self._from} AND ({condition})", [*self._bound, *values])[0]), total
+        )
+
+    def _shown(self) -> list[Column]:
+        if not self._params.columns:
+            return list(self._all.values())[: self._listing.default_shown]
+        unknown = [name for name in self._params.columns if name not in self._all]
+        if unknown:
+            raise Refusal(ExitCode.USAGE, f"{self._listing.kind} have no column {unknown[0]!r}.")
+        first = next(iter(self._all))
+        return [self._all[name] for name in dict.fromkeys([first, *self._params.columns])]
+
+    def _order(self, reverse: bool = False) -> str:
+        descending = self._descending != reverse
+        direction, nulls = ("DESC" if descending else "ASC"), ("FIRST" if reverse else "LAST")
+        return f"{self._key} {direction} NULLS {nulls}, {self._tie} {direction}"
+
+    def _row_ids(self, total: int) -> list[int]:
+        limit, offset = self._params.limit, self._params.offset
+        if self._column.kind in _NUMERIC and offset > 2000 and total - offset > 2000:
+            return self._row_ids_in_the_middle(total)
+        # From whichever end is nearer: the last page then costs what the first does.
+        reverse = offset > total // 2
+        start = max(0, total - offset - limit) if reverse else offset
+        count = min(limit, total - offset)
+        rows = self._execute(
+            f"SELECT rowid {self._from} ORDER BY {self._order(reverse)} LIMIT ? OFFSET ?", [*self._bound, count, start]
+        ).fetchall()
+        ids = [int(row[0]) for row in rows]
+        return ids[::-1] if reverse else ids
+
+    def _row_ids_in_the_middle(self, total: int) -> list[int]:
+        """Select the page by partition instead of sorting a million keys: linear, wherever the page is."""
+        columns = self._execute(f"SELECT rowid AS r, ({self._key})::DOUBLE AS k {self._from}", self._bound).fetchnumpy()
+        ids: npt.NDArray[np.int64] = np.asarray(columns["r"])
+        masked = np.ma.asarray(columns["k"], dtype=np.float64)
+        keys: npt.NDArray[np.float64] = masked.filled(np.nan)
+        # Null and NaN stand last whichever way the sort goes.
+        present = ~np.isnan(keys)
+        absent_ids = np.sort(ids[~present])
+        if self._descending:
+            absent_ids = absent_ids[::-1]
+        ids, keys = ids[present], keys[present]
+        if self._descending:
+            keys, ids = -keys, -ids
+        start, stop = self._params.offset, min(self._params.offset + self._params.limit, total)
+        chosen: list[int] = []
+        if start < len(keys):
+            last = min(stop, len(keys)) - 1
+            parted = np.partition(keys, [start, last])
+            low, high = parted[start], parted[last]
+            inside = np.flatnonzero((keys >= low) & (keys <= high))
+            below = int(np.count_nonzero(keys < low))
+            order = inside[np.lexsort((ids[inside], keys[inside]))]
+            chosen = [abs(int(row)) for row in ids[order[start - below : last + 1 - below]]]
+        if stop > len(keys):
+            chosen += [int(row) for row in absent_ids[max(0, start - len(keys)) : stop - len(keys)]]
+        return chosen
+
+    def _execute(self, sql: str, params: list[Any]) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, params)
+        except (duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            # DuckDB's regular expressions are RE2: no look-around, no back-references.
+            raise Refusal(ExitCode.USAGE, f"Bad filter {self._params.filter[:80]!r}: {str(error)[:200]}") from error
+
+    def _one(self, sql: str, params: list[Any]) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self._execute(sql, params).fetchone()
+        return row or (0,)
+
+
+def _computed(connection: duckdb.DuckDBPyConnection, listing: ComputedListing, params: ListParams) -> list[list[Cell]]:
+    columns = {column.name: column for column in listing.columns}
+    keep = filters.to_predicate(params.filter, listing.columns, listing.name_column)
+    column, descending = sort_order(params.sort or listing.default_sort, columns)
+    place = list(columns).index(column.name)
+    rows = [list(row) for row in listing.compute(connection, params) if keep(row)]
+    present = [row for row in rows if row[place] is not None]
+    present.sort(key=lambda row: _sortable(row[place]), reverse=descending)
+    return present + [row for row in rows if row[place] is None]
+
+
+def _sortable(cell: Cell) -> tuple[int, Any]:
+    """Numbers before texts, so that a mixed column still has an order."""
+    if isinstance(cell, int | float):
+        return (0, cell)
+    if isinstance(cell, list):
+        return (2, [value or 0.0 for value in cell])
+    return (1, str(cell))
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, datetime):
+        return times.seconds(value)
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list):
+        return [None if item is None else float(item) for item in value]
+    return str(value)

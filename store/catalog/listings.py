@@ -1,0 +1,178 @@
+"""The catalog's listings: datasets, runs, models, versions and the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import duckdb
+
+from store.catalog.listing import Listing, Source, SqlListing
+from store.catalog.run_columns import RunColumns
+from store.database import times
+from store.protocol import Column, Kind
+
+
+def fixed(*columns: tuple[str, Kind, int, str]) -> Callable[[duckdb.DuckDBPyConnection], list[tuple[Column, str]]]:
+    """Columns that do not depend on the store's content: (name, kind, priority, SQL)."""
+    described = [(Column(name, kind, priority=priority), sql) for name, kind, priority, sql in columns]
+    return lambda _connection: described
+
+
+def recorded(table: str, column: str = "recorded_at") -> Callable[[datetime | None], Source]:
+    """An append-only table or view as it stood at a moment."""
+
+    def source(at: datetime | None) -> Source:
+        return Source(table) if at is None else Source(table, f"{column} <= ?", (times.to_db(at),))
+
+    return source
+
+
+def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, str]]:
+    keys = RunColumns.read(connection).known
+    metrics = [key for key in keys if key.startswith("metric.")]
+    params = [key for key in keys if key.startswith("param.")]
+    # Interleaved, so that a page that shows only the first few shows some of both.
+    shown = sorted(keys, key=lambda key: (metrics if key.startswith("metric.") else params).index(key))
+    base: list[tuple[str, Kind, int, str]] = [
+        ("id", "text", 9, "name"),
+        ("name", "text", 0, "name"),
+        ("status", "health", 0, "status"),
+        ("started", "time", 1, "epoch(started_at)"),
+        ("duration", "duration", 2, "epoch(ended_at) - epoch(started_at)"),
+        ("owner", "text", 3, '"owner"'),
+        ("host", "text", 6, "host"),
+        ("commit", "text", 5, "revision[:12] || CASE WHEN dirty THEN '+' ELSE '' END"),
+        ("sequence", "number", 9, "sequence"),
+        ("recorded", "time", 7, "epoch(recorded_at)"),
+        ("parent", "text", 8, "parent"),
+        ("tags", "json", 8, "tags"),
+    ]
+    described = [(Column(name, kind, priority=priority), sql) for name, kind, priority, sql in base]
+    for place, key in enumerate(shown):
+        kind: Kind = "number" if key.startswith("metric.") else "text"
+        title = key.partition(".")[2]
+        described.append((Column(key, kind, title, 2 + place // 3), f'"{keys[key]}"'))
+    return described
+
+
+def _run_source(at: datetime | None) -> Source:
+    if at is None:
+        return Source("run", "superseded_at IS NULL")
+    moment = times.to_db(at)
+    return Source("run", "recorded_at <= ? AND (superseded_at IS NULL OR superseded_at > ?)", (moment, moment))
+
+
+RUNS = SqlListing(
+    "runs", _run_columns, _run_source, "sequence:desc", scopes={"parent": "parent"}, has_rowid=True, default_shown=36
+)
+
+DATASETS = SqlListing(
+    "datasets",
+    fixed(
+        ("id", "text", 9, "dataset || '@' || version"),
+        ("name", "text", 0, "dataset"),
+        ("version", "number", 0, "version"),
+        ("rows", "number", 1, "row_count"),
+        ("bytes", "bytes", 2, "bytes"),
+        ("format", "text", 4, "format"),
+        ("fields", "number", 3, "json_array_length(columns::JSON)"),
+        ("digest", "text", 5, "digest[8:19]"),
+        ("owner", "text", 4, '"owner"'),
+        ("source", "text", 6, "source"),
+        ("recorded", "time", 1, "epoch(recorded_at)"),
+    ),
+    recorded("dataset_version"),
+    "recorded:desc",
+    scopes={"dataset": "dataset"},
+)
+
+VERSIONS = SqlListing(
+    "versions",
+    fixed(
+        ("id", "text", 9, "model || '@' || version"),
+        ("name", "text", 0, "model || '@' || version"),
+        ("model", "text", 8, "model"),
+        ("version", "text", 8, "version"),
+        ("flavour", "text", 2, "CASE WHEN flagged <> '' THEN flavour || ' (flagged)' ELSE flavour END"),
+        ("task", "text", 3, "task"),
+        ("run", "text", 2, "run"),
+        ("metrics", "json", 1, "manifest->>'$.metrics'"),
+        ("digest", "text", 4, "digest[8:19]"),
+        ("owner", "text", 5, '"owner"'),
+        ("registered", "time", 1, "epoch(recorded_at)"),
+    ),
+    recorded("model_version"),
+    "registered:desc",
+    scopes={"model": "model"},
+)
+
+
+def _model_source(at: datetime | None) -> Source:
+    condition = "true" if at is None else "recorded_at <= ?"
+    params = () if at is None else (times.to_db(at),)
+    return Source(
+        "(SELECT model, count(*) AS versions, arg_max(version, sequence) AS newest, arg_max(task, sequence) AS task,"
+        ' arg_max("owner", sequence) AS "owner", max(recorded_at) AS recorded_at'
+        f" FROM model_version WHERE {condition} GROUP BY model)",
+        params=params,
+    )
+
+
+MODELS = SqlListing(
+    "models",
+    fixed(
+        ("id", "text", 9, "model"),
+        ("name", "text", 0, "model"),
+        ("versions", "number", 0, "versions"),
+        ("newest", "text", 0, "newest"),
+        ("task", "text", 2, "task"),
+        ("owner", "text", 3, '"owner"'),
+        ("registered", "time", 1, "epoch(recorded_at)"),
+    ),
+    _model_source,
+    "registered:desc",
+)
+
+JOURNAL = SqlListing(
+    "journal",
+    fixed(
+        ("id", "text", 9, "sequence::VARCHAR"),
+        ("sequence", "number", 0, "sequence"),
+        ("time", "time", 0, "epoch(recorded_at)"),
+        ("actor", "text", 0, "actor"),
+        ("via", "text", 2, "via"),
+        ("action", "text", 0, "action"),
+        ("kind", "text", 1, "kind"),
+        ("subject", "text", 0, "subject"),
+        ("before", "json", 3, "before"),
+        ("after", "json", 2, "after"),
+        ("reason", "text", 1, "reason"),
+        ("data_age", "duration", 5, "data_age"),
+        ("hash", "text", 6, "hash[:12]"),
+    ),
+    recorded("journal"),
+    "sequence:desc",
+    name_column="subject",
+    scopes={"kind": "kind", "subject": "subject"},
+    has_rowid=True,
+)
+
+NOTES = SqlListing(
+    "notes",
+    fixed(
+        ("id", "text", 9, "sequence::VARCHAR"),
+        ("subject", "text", 0, "kind || '/' || subject"),
+        ("text", "text", 0, "text"),
+        ("actor", "text", 1, "actor"),
+        ("time", "time", 0, "epoch(recorded_at)"),
+    ),
+    recorded("note"),
+    "time:desc",
+    name_column="text",
+    scopes={"subject": "kind || '/' || subject"},
+)
+
+
+def listings() -> list[Listing]:
+    return [DATASETS, RUNS, MODELS, VERSIONS, JOURNAL, NOTES]

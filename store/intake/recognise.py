@@ -1,0 +1,103 @@
+"""What a file is, by its place under a watched folder (DESIGN.md, "What arrives")."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from store.intake.clean import NAME_RULE, clean_line, clean_name, is_name, shown
+
+Kind = Literal["dataset", "run", "params", "metrics", "model", "predictions", "labels", "unknown"]
+Format = Literal["parquet", "csv", "jsonl", ""]
+
+KINDS_OF_FOLDER = ("datasets", "runs", "models", "predictions", "labels")
+_RUN_FILES: dict[str, Kind] = {"run.json": "run", "params.json": "params", "metrics.jsonl": "metrics"}
+_FORMATS: dict[str, Format] = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
+#: Endings of files that somebody is still writing and will rename.
+_UNFINISHED = (".tmp", ".part", ".partial", ".swp", ".crdownload", "~")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """`name` is the dataset, run, model or deployment; `part` the file's name, for a model its version.
+
+    `subject` is the path, relative to the watched folder, of what is taken in as one: the file itself or the
+    model version's folder. An unknown place says what is wrong in `key`, `found`, `expected`.
+    """
+
+    kind: Kind
+    subject: str
+    name: str = ""
+    part: str = ""
+    format: Format = ""
+    key: str = ""
+    found: str = ""
+    expected: str = ""
+
+
+def ignored(relative: str) -> bool:
+    """Whether `relative` is nobody's business: hidden, or on its way to another name."""
+    return any(part.startswith(".") for part in relative.split("/")) or relative.endswith(_UNFINISHED)
+
+
+def recognise(relative: str, environments: frozenset[str] = frozenset()) -> Place | None:
+    """The place of the file at `relative` (with `/`, under the watched folder); None where it is to be ignored.
+
+    `environments` are those that deployments may name; empty allows any.
+    """
+    if ignored(relative):
+        return None
+    parts = relative.split("/")
+    kind = parts[0]
+    if kind not in KINDS_OF_FOLDER or len(parts) == 1:
+        return _unknown(relative, "folder", shown(kind), f"one of the folders {', '.join(KINDS_OF_FOLDER)}")
+    if kind == "runs":
+        return _in_run(relative, parts)
+    if kind == "models":
+        return _in_model(relative, parts)
+    return _table(relative, parts, environments)
+
+
+def _in_run(relative: str, parts: list[str]) -> Place | None:
+    if len(parts) < 3:
+        return _unknown(relative, "place", shown(relative), "runs/<run>/run.json, params.json or metrics.jsonl")
+    if len(parts) > 3 or parts[2] not in _RUN_FILES:
+        # A run's folder may hold what its author likes: plots, checkpoints, notes.
+        return None
+    return Place(_RUN_FILES[parts[2]], relative, clean_name(parts[1]), parts[2])
+
+
+def _in_model(relative: str, parts: list[str]) -> Place:
+    if len(parts) < 4:
+        return _unknown(relative, "place", shown(relative), "models/<model>/<version>/model.json and the artifact")
+    for key, name in (("model", parts[1]), ("version", parts[2])):
+        if not is_name(name):
+            return _unknown("/".join(parts[:3]), key, shown(name), NAME_RULE)
+    return Place("model", "/".join(parts[:3]), parts[1], parts[2])
+
+
+def _table(relative: str, parts: list[str], environments: frozenset[str]) -> Place:
+    singular: dict[str, Kind] = {"datasets": "dataset", "predictions": "predictions", "labels": "labels"}
+    kind = singular[parts[0]]
+    holder = "<dataset>" if kind == "dataset" else "<model@environment>"
+    if len(parts) != 3:
+        return _unknown(relative, "place", shown(relative), f"{parts[0]}/{holder}/<file>.parquet, .csv or .jsonl")
+    name, file = parts[1], parts[2]
+    if kind == "dataset":
+        if not is_name(name):
+            return _unknown(relative, "dataset", shown(name), NAME_RULE)
+    else:
+        model, at, environment = name.partition("@")
+        if not at or not is_name(model) or not is_name(environment):
+            return _unknown(relative, "deployment", shown(name), f"model@environment, each {NAME_RULE}")
+        if environments and environment not in environments:
+            known = ", ".join(sorted(environments))
+            return _unknown(relative, "environment", shown(environment), f"one of {known} (quarterdeck.toml)")
+    form = _FORMATS.get(file.rpartition(".")[2].lower(), "") if "." in file else ""
+    if not form:
+        return _unknown(relative, "format", shown(file), "a file ending in .parquet, .csv or .jsonl")
+    return Place(kind, relative, name, clean_line(file, 255), form)
+
+
+def _unknown(subject: str, key: str, found: str, expected: str) -> Place:
+    return Place("unknown", subject, key=key, found=found, expected=expected)
