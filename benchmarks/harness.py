@@ -67,10 +67,9 @@ class Recording:
         return None
 
     def screen(self) -> pyte.Screen:
-        screen = pyte.Screen(self.columns, self.lines)
-        for _, screen in self.replay():
-            pass
-        return screen
+        """The screen as it is now."""
+        screens = [screen for _, screen in self.replay()]
+        return screens[-1] if screens else pyte.Screen(self.columns, self.lines)
 
 
 def plain_sequences(data: bytes) -> bytes:

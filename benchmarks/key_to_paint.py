@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from benchmarks.harness import PLAIN_APP, Terminal, cursor_text, summary
 from benchmarks.first_frame import plain_is_full
+from benchmarks.harness import PLAIN_APP, Terminal, cursor_text, summary
 
 DOWN = b"\x1b[B"
 

@@ -1,0 +1,213 @@
+"""The commands that change something; each is one action of the terminal, with the agent's same checks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import click
+import msgspec
+
+from console.commands import output
+from console.commands.group import json_option, store_folder, store_option
+from console.link import Client
+from store.protocol import ActionName, ActionParams, ExitCode, Outcome, Plan, Refusal
+
+reason_option = click.option("--reason", metavar="TEXT", required=True, help="Why; goes into the journal.")
+optional_reason = click.option("--reason", metavar="TEXT", default="", help="Why; goes into the journal.")
+expect_option = click.option(
+    "--expect", type=click.IntRange(min=0), metavar="REV", help="Refuse unless the deployment is at revision REV."
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would happen; change nothing.")
+wait_option = click.option("--wait", is_flag=True, help="Return when the target has taken it, or failed.")
+
+
+def split_version(text: str) -> tuple[str, str]:
+    """`MODEL@VERSION` in two; raises `Refusal` (usage)."""
+    model, at, version = text.rpartition("@")
+    if not at or not model or not version:
+        raise Refusal(ExitCode.USAGE, f"{text!r} is not MODEL@VERSION.", "For instance: flight-delay@2")
+    return model, version
+
+
+def check_deployment(text: str) -> str:
+    """`MODEL@ENV` as it is; raises `Refusal` (usage)."""
+    model, at, environment = text.rpartition("@")
+    if not at or not model or not environment:
+        raise Refusal(ExitCode.USAGE, f"{text!r} is not MODEL@ENV.", "For instance: flight-delay@production")
+    return text
+
+
+@click.command()
+@click.argument("version", metavar="MODEL@VERSION")
+@click.option("--to", "environment", metavar="ENV", required=True, help="The environment.")
+@reason_option
+@expect_option
+@dry_run_option
+@wait_option
+@json_option
+@store_option
+def promote(version: str, environment: str, **options: Any) -> int:
+    """Make a version the one that serves."""
+    model, number = split_version(version)
+    return _act("promote", f"{model}@{environment}", version=number, **options)
+
+
+@click.command()
+@click.argument("deployment", metavar="MODEL@ENV")
+@click.option("--to", "version", metavar="VERSION", default="", help="Default: what served before.")
+@reason_option
+@expect_option
+@dry_run_option
+@wait_option
+@json_option
+@store_option
+def rollback(deployment: str, version: str, **options: Any) -> int:
+    """Go back to the version before."""
+    return _act("rollback", check_deployment(deployment), version=version, **options)
+
+
+@click.command()
+@click.argument("deployment", metavar="MODEL@ENV")
+@reason_option
+@expect_option
+@dry_run_option
+@wait_option
+@json_option
+@store_option
+def abort(deployment: str, **options: Any) -> int:
+    """Give up a change that is under way.
+
+    The version that is effective stays.
+    """
+    return _act("abort", check_deployment(deployment), **options)
+
+
+@click.command()
+@click.argument("subject", metavar="MODEL@ENV|QUARANTINE-ID")
+@optional_reason
+@expect_option
+@dry_run_option
+@wait_option
+@json_option
+@store_option
+def retry(subject: str, **options: Any) -> int:
+    """Try a failed change or arrival again.
+
+    A deployment needs --reason; an arrival is named by its id in `ls quarantine`.
+    """
+    if "@" in subject:
+        check_deployment(subject)
+        if not options["reason"]:
+            raise click.UsageError("Missing option '--reason'.")
+    return _act("retry", subject, **options)
+
+
+def _alert_command(action: ActionName, text: str) -> click.Command:
+    def command(alert: str, **options: Any) -> int:
+        return _act(action, alert, **options)
+
+    decorators: list[Callable[[Any], Any]] = [
+        click.argument("alert", metavar="ALERT"),
+        optional_reason,
+        dry_run_option,
+        json_option,
+        store_option,
+    ]
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return click.command(name=action, help=text)(command)
+
+
+ack = _alert_command("ack", "Take charge of an alert.")
+mute = _alert_command("mute", "Keep an alert quiet.")
+resolve = _alert_command("resolve", "Close an alert: it is over.")
+
+
+@click.command()
+@click.argument("subject", metavar="KIND/NAME")
+@click.argument("text", required=False)
+@click.option("--reason", metavar="TEXT", default="", help="The same as TEXT.")
+@json_option
+@store_option
+def note(subject: str, text: str | None, reason: str, as_json: bool) -> int:
+    """Write TEXT beside a thing.
+
+    For instance: quarterdeck note deployments/flight-delay@production "watching it"
+    """
+    words = text or reason
+    if not words:
+        raise click.UsageError("Missing argument 'TEXT'.")
+    return _act("note", subject, reason=words, as_json=as_json)
+
+
+def _act(
+    action: ActionName,
+    subject: str,
+    *,
+    as_json: bool,
+    reason: str = "",
+    version: str = "",
+    expect: int | None = None,
+    dry_run: bool = False,
+    wait: bool = False,
+) -> int:
+    params = ActionParams(
+        action=action,
+        subject=subject,
+        version=version,
+        reason=reason,
+        expect=expect,
+        dry_run=dry_run,
+        wait=wait,
+        request_id=str(uuid.uuid4()),
+        via="command line",
+    )
+    with Client.connect(store_folder()) as client:
+        if dry_run:
+            return _print_plan(client.call("plan", params), as_json)
+        outcome: Outcome = client.call("act", params)
+    if as_json:
+        print(output.json_text(msgspec.to_builtins(outcome)))
+    else:
+        print_outcome(outcome)
+    if outcome.phase == "failed":
+        raise Refusal(
+            ExitCode.REFUSED,
+            f"{outcome.subject} revision {outcome.revision} failed: {outcome.message}",
+            f"Try again: quarterdeck retry {outcome.subject} --reason TEXT",
+        )
+    return 0
+
+
+def print_outcome(outcome: Outcome) -> None:
+    from console import text
+
+    line = f"{outcome.action} {text.clean(outcome.subject)}"
+    if outcome.before or outcome.after:
+        line += f": {output.weights(outcome.before)} -> {output.weights(outcome.after)}"
+    if outcome.revision:
+        line += f", revision {outcome.revision} {outcome.phase}"
+    if outcome.repeated:
+        line += " (it had been done before)"
+    print(line)
+    if outcome.message:
+        print(f"  {text.clean(outcome.message, 600)}")
+
+
+def _print_plan(plan: Plan, as_json: bool) -> int:
+    """What would happen; the exit status is what the action's would be."""
+    from console import text
+
+    if as_json:
+        print(output.json_text(msgspec.to_builtins(plan)))
+    else:
+        print(f"{plan.action} {text.clean(plan.subject)} (revision {plan.revision}, danger {plan.danger})")
+        if plan.before or plan.after:
+            print(f"  {output.weights(plan.before)} -> {output.weights(plan.after)}")
+        output.print_fields(plan.facts)
+        print(f"  {text.clean(plan.command, 600)}")
+    if not plan.allowed:
+        raise Refusal(ExitCode.REFUSED, plan.why or f"{plan.action} {plan.subject} is refused.")
+    return 0

@@ -1,0 +1,130 @@
+"""`quarterdeck ls` and `quarterdeck show`: every table and detail page of the console."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from console.commands import output
+from console.commands.group import json_option, store_folder, store_option
+from console.commands.times import time_option
+from console.link import Client
+from store.protocol import Detail, ExitCode, ListParams, Page, Refusal, ShowParams
+
+KINDS = (
+    "datasets",
+    "runs",
+    "models",
+    "versions",
+    "deployments",
+    "revisions",
+    "windows",
+    "drift",
+    "performance",
+    "alerts",
+    "quarantine",
+    "journal",
+)
+WINDOWED = frozenset({"windows", "drift", "performance"})
+WINDOWS = ("1m", "5m", "1h", "1d", "1w", "1mo", "1q", "1y")
+#: Rows asked for at once; a page of the widest listing stays far below the longest response.
+PAGE_ROWS = 1000
+
+
+def pages(client: Client, params: ListParams, limit: int) -> Iterator[Page]:
+    """Pages until `limit` rows (0: all) were given, all as the store knew it at the first one."""
+    import msgspec
+
+    taken = 0
+    while True:
+        size = PAGE_ROWS if limit == 0 else min(PAGE_ROWS, limit - taken)
+        page: Page = client.call("list", msgspec.structs.replace(params, offset=taken, limit=size))
+        yield page
+        taken += len(page.rows)
+        if not page.rows or taken >= page.total or (limit and taken >= limit):
+            return
+        if params.at is None:
+            # A row that arrives meanwhile would push the others from page to page.
+            params = msgspec.structs.replace(params, at=page.at)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.option("--filter", "filter_", metavar="EXPR", default="", help="Only rows that match.")
+@click.option("--sort", metavar="COL[:desc]", default="", help="Sort by a column.")
+@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Rows; 0 for all.")
+@time_option("--at", "As the store knew it at TIME (2013-07-03T14:05Z, -2h).")
+@click.option("--window", type=click.Choice(WINDOWS), help="Width of the windows (windows, drift, performance).")
+@time_option("--since", "Windows from TIME on.")
+@time_option("--until", "Windows before TIME.")
+@json_option
+@store_option
+def ls(
+    kind: str,
+    filter_: str,
+    sort: str,
+    limit: int,
+    at: float | None,
+    window: str | None,
+    since: float | None,
+    until: float | None,
+    as_json: bool,
+) -> int:
+    """List what the store holds.
+
+    KIND: datasets runs models versions deployments revisions windows drift performance alerts quarantine
+    journal. A filter is COL:regex, !COL:regex, COL=value or COL>1.5; spaces mean and.
+    """
+    if kind not in WINDOWED and (window or since is not None or until is not None):
+        raise Refusal(
+            ExitCode.USAGE,
+            f"ls {kind} takes no --window, --since or --until.",
+            f"They belong to: {', '.join(sorted(WINDOWED))}",
+        )
+    params = ListParams(kind=kind, filter=filter_, sort=sort, at=at, since=since, until=until, window=window or "")
+    with Client.connect(store_folder()) as client:
+        (print_rows if as_json else print_table)(pages(client, params, limit))
+    return 0
+
+
+def print_rows(found: Iterator[Page]) -> None:
+    """A JSON array, an object a line, written as the pages come."""
+    before = "["
+    for page in found:
+        for row in page.rows:
+            sys.stdout.write(f"{before}\n{output.json_text(output.row_object(page.columns, row))}")
+            before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+
+
+def print_table(found: Iterator[Page]) -> None:
+    shown = total = 0
+    for number, page in enumerate(found):
+        lines = output.table_lines(page.columns, page.rows, output.terminal_width())
+        print("\n".join(lines if number == 0 else lines[1:]))
+        shown, total = shown + len(page.rows), page.total
+    if shown < total:
+        print(f"{shown:,} of {total:,} rows; --limit 0 shows all.", file=sys.stderr)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.argument("name")
+@time_option("--at", "As the store knew it at TIME (2013-07-03T14:05Z, -2h).")
+@json_option
+@store_option
+def show(kind: str, name: str, at: float | None, as_json: bool) -> int:
+    """Show one thing in full; NAME is its id in `ls KIND`."""
+    with Client.connect(store_folder()) as client:
+        detail: Detail = client.call("show", ShowParams(kind, name, at))
+    if as_json:
+        sections = {section.title: output.section_object(section) for section in detail.sections}
+        print(output.json_text({"kind": detail.kind, "name": detail.name, **sections}))
+        return 0
+    for number, section in enumerate(detail.sections):
+        if number:
+            print()
+        output.print_section(section)
+    return 0

@@ -1,0 +1,28 @@
+"""Opens the console on a store; imports no click, since the bare command comes straight here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from store.protocol import ExitCode, Refusal, default_store
+
+
+def open_console(store: str | Path | None) -> int:
+    """The console on `store` (None: the default one); the exit status when it has closed."""
+    folder = default_store() if store is None else Path(store).expanduser()
+    try:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise Refusal(
+                ExitCode.USAGE,
+                "The console needs a terminal, and this is none.",
+                "For scripts: quarterdeck ls KIND --json; over ssh: ssh -t HOST quarterdeck",
+            )
+        from console.launch import launch
+
+        return launch(folder)
+    except Refusal as refusal:
+        from console.commands.output import print_error
+
+        print_error(refusal, as_json=False)
+        return int(refusal.code)

@@ -1,0 +1,47 @@
+"""The TIME of `--at`, `--since` and `--until`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_AGO = re.compile(r"-(\d+(?:\.\d+)?)(s|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def read_time(text: str, now: float | None = None) -> float:
+    """Seconds since the epoch of `2013-07-03`, `2013-07-03T14:05`, the same with a zone, `-2h` or `now`.
+
+    Without a zone it is UTC. Raises ValueError that says what was expected.
+    """
+    text = text.strip()
+    now = time.time() if now is None else now
+    if text == "now":
+        return now
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return now - float(ago[1]) * _SECONDS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is not a time: write 2013-07-03T14:05Z, 2013-07-03 or -2h") from None
+
+
+def _read_option(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else read_time(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx=ctx, param=param) from None
+
+
+def time_option(name: str, help_text: str) -> Callable[[Command], Command]:
+    """An option that `read_time` reads; null when it is not given."""
+    return click.option(name, metavar="TIME", callback=_read_option, help=help_text)

@@ -1,0 +1,150 @@
+"""`quarterdeck init`, `backup`, `restore` and `doctor`: the care of the store itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from console.commands import output
+from console.commands.group import json_option, store_folder, store_option
+from console.link import Client
+from store.protocol import BackupDone, BackupParams, CheckResult, DoctorReport, Empty, ExitCode, Refusal
+
+_SIGNS = {"ok": "ok", "warning": "warning", "failed": "FAILED"}
+
+
+def run_agent_command(arguments: list[str]) -> int:
+    """A command of the store that needs no running agent, in a process of its own; its exit status.
+
+    The console itself never imports the database.
+    """
+    return subprocess.run([sys.executable, "-m", "store.agent", *arguments], check=False).returncode
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> int:
+    """Make a store in DIR.
+
+    It gets a commented quarterdeck.toml and the watched folders.
+    """
+    return run_agent_command(["init", "--store", str(folder.absolute())])
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@store_option
+def backup(file: Path, as_json: bool) -> int:
+    """Copy the store into FILE while in use."""
+    with Client.connect(store_folder()) as client:
+        done: BackupDone = client.call("backup", BackupParams(str(file.absolute())))
+    if as_json:
+        print(output.json_text(msgspec.to_builtins(done)))
+    else:
+        from console import text
+
+        print(
+            f"{text.clean(done.path, 400)}: {text.byte_size(done.bytes)} in {text.duration(done.seconds)}, "
+            f"up to journal sequence {done.sequence}"
+        )
+    return 0
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@store_option
+def restore(file: Path) -> int:
+    """Put a backup in the store's place.
+
+    No agent may run on the store.
+    """
+    return run_agent_command(["restore", "--store", str(store_folder().absolute()), str(file.absolute())])
+
+
+@click.command()
+@json_option
+@store_option
+def doctor(as_json: bool) -> int:
+    """Check the store and this terminal.
+
+    The lock, the disk, the journal, the digests, the kernel's limits, glyphs and colours.
+
+    Exit status 1 when a check failed.
+    """
+    checks = [*_agent_checks(), *terminal_checks()]
+    if as_json:
+        print(output.json_text([msgspec.to_builtins(check) for check in checks]))
+    else:
+        print_checks(checks)
+    return int(ExitCode.REFUSED) if any(check.status == "failed" for check in checks) else 0
+
+
+def print_checks(checks: list[CheckResult]) -> None:
+    from console import text
+
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        name = text.fit(text.clean(check.name, 40), width)
+        print(f"{_SIGNS[check.status]:<8} {name}  {text.clean(check.found, 300)}")
+        if check.hint and check.status != "ok":
+            print(f"{'':<8} {'':<{width}}  {text.clean(check.hint, 300)}")
+
+
+def _agent_checks() -> list[CheckResult]:
+    try:
+        with Client.connect(store_folder()) as client:
+            report: DoctorReport = client.call("doctor", Empty())
+    except Refusal as refusal:
+        return [CheckResult("agent", "failed", refusal.message, refusal.hint)]
+    return report.checks
+
+
+def terminal_checks() -> list[CheckResult]:
+    """What the console can do in this terminal; never a failure, since each lack has its plain form."""
+    import shutil
+
+    from console.glyphs import choose
+
+    columns, lines = shutil.get_terminal_size()
+    checks = [
+        CheckResult("terminal", "ok", os.environ.get("TERM") or "TERM is not set")
+        if os.environ.get("TERM", "dumb") != "dumb"
+        else CheckResult(
+            "terminal",
+            "warning",
+            f"TERM={os.environ.get('TERM', '')}",
+            "The console needs a cursor-addressed terminal.",
+        ),
+        CheckResult(
+            "size",
+            "ok" if columns >= 80 and lines >= 24 else "warning",
+            f"{columns} columns, {lines} lines",
+            "The screens are made for 80 × 24 and more.",
+        ),
+        CheckResult(
+            "glyphs",
+            "warning" if choose().ascii else "ok",
+            "ASCII only" if choose().ascii else "Unicode",
+            "Set LANG to a UTF-8 locale, for instance C.UTF-8, or QUARTERDECK_ASCII=0.",
+        ),
+        CheckResult("colours", "ok", colours()),
+    ]
+    if os.environ.get("TMUX"):
+        checks.append(CheckResult("copy", "ok", "OSC 52 through tmux; needs: set -g set-clipboard on"))
+    return checks
+
+
+def colours() -> str:
+    """How many colours will be used, and what says so."""
+    if os.environ.get("NO_COLOR"):
+        return "none (NO_COLOR)"
+    if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
+        return "16 million (COLORTERM)"
+    term = os.environ.get("TERM", "")
+    return "256 (TERM)" if "256color" in term else "16 (TERM)"
