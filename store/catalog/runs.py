@@ -108,7 +108,14 @@ def record(tx: Transaction, arrivals: Sequence[RunArrival], actor: Actor) -> dic
     for arrival in arrivals:
         run = after[arrival.name]["sequence"]
         points += [
-            {"run": run, "metric": p.metric, "step": p.step, "at": p.at, "value": p.value, "recorded_at": tx.now}
+            {
+                "run": run,
+                "metric": p.metric,
+                "step": p.step,
+                "measured_at": p.at,
+                "value": p.value,
+                "recorded_at": tx.now,
+            }
             for p in arrival.points
         ]
     superseded = [name for name in changed if name in before]
@@ -130,7 +137,7 @@ def record(tx: Transaction, arrivals: Sequence[RunArrival], actor: Actor) -> dic
             "run": "BIGINT",
             "metric": "VARCHAR",
             "step": "BIGINT",
-            "at": "TIMESTAMP",
+            "measured_at": "TIMESTAMP",
             "value": "DOUBLE",
             "recorded_at": "TIMESTAMP",
         },
@@ -215,10 +222,10 @@ def metrics(connection: duckdb.DuckDBPyConnection, params: RunMetricsParams) -> 
     if not known:
         raise Refusal(ExitCode.USAGE, f"There is no run {params.run!r}.", "See `quarterdeck ls runs`.")
     rows = connection.execute(
-        "SELECT metric, step, epoch(at), CASE WHEN isfinite(value) THEN value END FROM metric_point"
+        "SELECT metric, step, epoch(measured_at), CASE WHEN isfinite(value) THEN value END FROM metric_point"
         " WHERE run = $run AND ($at::TIMESTAMP IS NULL OR recorded_at <= $at)"
         " AND (len($metrics::VARCHAR[]) = 0 OR list_contains($metrics::VARCHAR[], metric))"
-        " ORDER BY metric, step, at",
+        " ORDER BY metric, step, measured_at",
         {"run": known[0], "at": at, "metrics": params.metrics},
     ).fetchall()
     found: dict[str, list[tuple[int, float, float | None]]] = {}

@@ -53,7 +53,7 @@ CREATE TABLE metric_point (
     run BIGINT NOT NULL,
     metric VARCHAR NOT NULL,
     step BIGINT NOT NULL,
-    at TIMESTAMP NOT NULL,
+    measured_at TIMESTAMP NOT NULL,
     value DOUBLE NOT NULL,
     recorded_at TIMESTAMP NOT NULL
 );
