@@ -21,9 +21,9 @@ from store.release.targets import Intent, Observation, Placement
 AGENT = Actor("agent", "agent")
 
 _NAME = re.compile(r"(?!\.+@)[A-Za-z0-9._-]{1,128}@(?!\.+$)[A-Za-z0-9._-]{1,128}")
-_REVISION_COLUMNS = (
-    "deployment, revision, action, versions, digests, restores, actor, via, reason, request_id, recorded_at,"
-    " phase, message, effective_at"
+_SELECT = (
+    "SELECT deployment, revision, action, versions, digests, restores, actor, via, reason, request_id,"
+    " recorded_at, phase, message, effective_at FROM deployment_revision_at('infinity'::TIMESTAMP)"
 )
 _decode_versions = msgspec.json.Decoder(dict[str, float]).decode
 _decode_digests = msgspec.json.Decoder(dict[str, str]).decode
@@ -50,8 +50,8 @@ def split(deployment: str) -> tuple[str, str]:
     return model, environment
 
 
-def situation(connection: duckdb.DuckDBPyConnection, deployment: str) -> Situation:
-    """The deployment as it is now, with every revision that was effective."""
+def situation(connection: duckdb.DuckDBPyConnection, deployment: str, served: bool = True) -> Situation:
+    """The deployment as it is now; with `served`, also every revision that was effective."""
     state = connection.execute(
         "SELECT observed, effective, effective_revision, since, trouble, message FROM deployment_event"
         " WHERE deployment = ? ORDER BY step DESC LIMIT 1",
@@ -59,31 +59,30 @@ def situation(connection: duckdb.DuckDBPyConnection, deployment: str) -> Situati
     ).fetchone()
     if state is None:
         return Situation(deployment)
-    rows = connection.execute(
-        f"SELECT {_REVISION_COLUMNS} FROM deployment_revision_at('infinity'::TIMESTAMP)"
-        " WHERE deployment = ? ORDER BY revision",
-        [deployment],
-    ).fetchall()
-    revisions = [_revision(row) for row in rows]
+    latest = connection.execute(_SELECT + " WHERE deployment = ? ORDER BY revision DESC LIMIT 1", [deployment])
+    newest = latest.fetchall()[0]
+    past: list[Any] = []
+    if served:
+        past = connection.execute(
+            _SELECT + " WHERE deployment = ? AND effective_at IS NOT NULL ORDER BY revision", [deployment]
+        ).fetchall()
     return Situation(
         deployment,
-        revisions[-1],
+        _revision(newest),
         _decode_versions(state[0]),
         _decode_versions(state[1]),
         state[2],
         from_db(state[3]) if state[3] else None,
         state[4],
         state[5],
-        [revision for revision in revisions if revision.became_effective],
+        [_revision(row) for row in past],
     )
 
 
 def since(connection: duckdb.DuckDBPyConnection, deployment: str, revision: int) -> list[Revision]:
     """`revision` and those after it, oldest first."""
     rows = connection.execute(
-        f"SELECT {_REVISION_COLUMNS} FROM deployment_revision_at('infinity'::TIMESTAMP)"
-        " WHERE deployment = ? AND revision >= ? ORDER BY revision",
-        [deployment, revision],
+        _SELECT + " WHERE deployment = ? AND revision >= ? ORDER BY revision", [deployment, revision]
     ).fetchall()
     return [_revision(row) for row in rows]
 
@@ -192,7 +191,7 @@ def registered(connection: duckdb.DuckDBPyConnection, model: str, versions: Sequ
 
 def begin(tx: Transaction, deployment: str, revision: int) -> Intent | None:
     """Mark the revision as being applied and say what to apply; None when it is no longer to be applied."""
-    held = situation(tx.connection, deployment)
+    held = situation(tx.connection, deployment, served=False)
     latest = held.latest
     if latest is None or latest.revision != revision or not latest.phase.open:
         return None
@@ -223,7 +222,7 @@ def finish(
     Without an `observation` (the target could not be read) observed and effective stay what they were.
     Raises ValueError when the revision cannot go to `phase` from where it is.
     """
-    held = situation(tx.connection, deployment)
+    held = situation(tx.connection, deployment, served=False)
     row = tx.execute(
         "SELECT arg_max(phase, step) FROM deployment_event WHERE deployment = ? AND revision = ?",
         [deployment, revision],
@@ -241,9 +240,7 @@ def finish(
             after={
                 "revision": revision,
                 "phase": str(phase),
-                "observed": dict((observation or held).observed_versions)
-                if isinstance(observation, Situation)
-                else dict(observation.versions if observation else held.observed),
+                "observed": dict(observation.versions if observation else held.observed),
                 "effective": dict(observation.effective if observation else held.effective),
                 **({"trouble": trouble} if trouble else {}),
                 **({"message": message} if message else {}),

@@ -83,7 +83,7 @@ CREATE MACRO deployment_at(moment) AS TABLE
             WHEN state.trouble <> '' THEN state.trouble
             ELSE 'ok'
         END AS health,
-        CASE WHEN state.message <> '' THEN state.message ELSE latest.message END AS message,
+        latest.message,
         state.since,
         coalesce(serving.actor, latest.actor) AS actor,
         coalesce(serving.reason, latest.reason) AS reason,
