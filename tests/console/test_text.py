@@ -156,9 +156,7 @@ def test_share(value: float, shown: str) -> None:
     assert text.share(value) == shown
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(812, "812 B"), (1600, "1.6 kB"), (163e6, "163 MB"), (999_999, "1.0 MB")]
-)
+@pytest.mark.parametrize(("value", "shown"), [(812, "812 B"), (1600, "1.6 kB"), (163e6, "163 MB"), (999_999, "1.0 MB")])
 def test_byte_size(value: float, shown: str) -> None:
     assert text.byte_size(value) == shown
 
