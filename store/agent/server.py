@@ -111,7 +111,8 @@ class Server:
                 await under_way.acquire()
                 task = asyncio.create_task(self._answer(connection, line))
                 tasks.add(task)
-                task.add_done_callback(lambda done: (tasks.discard(done), under_way.release()))
+                task.add_done_callback(tasks.discard)
+                task.add_done_callback(lambda _done: under_way.release())
                 # A greeting takes effect before what was sent behind it is looked at.
                 if not connection.greeted:
                     await task

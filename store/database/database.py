@@ -66,6 +66,10 @@ class Database:
         """Have `on_commit(topics, time)` called, on the writer's thread, after each commit that changed something."""
         self._on_commit = on_commit
 
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of its own, outside the readers' transactions: for what attaches or checkpoints. Close it."""
+        return self._cursor()
+
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file."""
         if not self.read_only:

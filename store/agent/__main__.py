@@ -1,0 +1,43 @@
+"""`python -m store.agent`: run the agent of a store, or restore a store from a backup."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from store.protocol import ExitCode, Refusal, default_store
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m store.agent")
+    parser.add_argument("--store", type=Path, default=None)
+    parser.add_argument("--foreground", action="store_true", help="log to standard error too")
+    parser.add_argument("--restore", type=Path, metavar="FILE", help="make the store what this backup holds, and end")
+    arguments = parser.parse_args()
+    store = (arguments.store or default_store()).expanduser().absolute()
+    try:
+        # Imported late, so that usage errors answer at once.
+        from store.agent import agent
+
+        if arguments.restore:
+            schema = agent.restore(store, arguments.restore)
+            sys.stdout.write(json.dumps({"store": str(store), "schema": schema}) + "\n")
+        else:
+            agent.run(store, arguments.foreground)
+    except Refusal as refusal:
+        # One JSON line: the console that started this process reads it.
+        told = {"code": int(refusal.code), "message": refusal.message, "hint": refusal.hint}
+        sys.stderr.write(json.dumps(told) + "\n")
+        return int(refusal.code)
+    return int(ExitCode.DONE)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The interpreter's own tear-down would print DuckDB's binding leaks; everything is closed already.
+    os._exit(code)

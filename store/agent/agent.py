@@ -1,0 +1,105 @@
+"""The agent's life: lock, open, listen, serve until told to stop, close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from store.agent import logs
+from store.agent.endpoint import Endpoint
+from store.agent.feed import Feed
+from store.agent.rooms import Rooms
+from store.agent.server import Server
+from store.agent.service import Service
+from store.database import Layout, backup
+from store.protocol import ExitCode, Refusal
+from store.settings import Settings, load
+
+log = logging.getLogger(__name__)
+
+
+def run(store: Path, foreground: bool = False) -> None:
+    """Serve `store` until SIGTERM, SIGINT or the method `stop`. Raises `Refusal` when it cannot start."""
+    layout = Layout(store)
+    _make(layout)
+    settings = load(store)
+    endpoint = Endpoint(layout, settings.access.group)
+    endpoint.lock()
+    try:
+        _set_up_log(layout, settings, foreground)
+        asyncio.run(_serve(layout, settings, endpoint))
+    finally:
+        endpoint.close()
+
+
+def restore(store: Path, path: Path) -> int:
+    """Restore under the store's lock; see `store.database.backup.restore`."""
+    layout = Layout(store)
+    _make(layout)
+    endpoint = Endpoint(layout, "")
+    endpoint.lock()
+    try:
+        return backup.restore(layout, path)
+    finally:
+        endpoint.close()
+
+
+async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    # A terminal that goes away must not take the agent with it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    feed = Feed(loop)
+    rooms = Rooms(layout, settings)
+    try:
+        rooms.database.listen(feed.committed)
+        service = Service(rooms, feed, stopping.set)
+        server = Server(service.handlers(), service.gone)
+        service.connections = lambda: server.connections
+        await server.start(endpoint.listen())
+        log.info("serving", extra={"store": str(layout.root), "pid": os.getpid(), "schema": rooms.database.schema})
+        # Consoles are answered while the store catches up with what happened when no agent ran.
+        starting = threading.Thread(target=_start, args=(rooms,), name="start", daemon=True)
+        starting.start()
+        await stopping.wait()
+        log.info("stopping")
+        await asyncio.to_thread(starting.join)
+        await server.close()
+    finally:
+        await asyncio.to_thread(rooms.close)
+    log.info("stopped")
+
+
+def _start(rooms: Rooms) -> None:
+    try:
+        rooms.start()
+    except Exception:
+        log.exception("start-up work failed; the agent serves what it can")
+
+
+def _make(layout: Layout) -> None:
+    try:
+        layout.create()
+    except OSError as error:
+        if layout.database.exists() and os.access(layout.root, os.R_OK):
+            return  # A read-only disk: what is there can still be shown.
+        raise Refusal(
+            ExitCode.NO_AGENT,
+            f"{layout.root}: {error.strerror}",
+            "Name a folder you may write with --store or QUARTERDECK_STORE.",
+        ) from error
+
+
+def _set_up_log(layout: Layout, settings: Settings, foreground: bool) -> None:
+    try:
+        logs.set_up(layout.log, settings.log, foreground)
+    except OSError as error:
+        logging.basicConfig(stream=sys.stderr, level=settings.log.level.upper())
+        log.warning("no log file: %s", error)

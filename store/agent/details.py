@@ -1,0 +1,200 @@
+"""`show`: everything known of one thing, as sections of labelled fields and small tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import msgspec
+
+from store.agent.rooms import Rooms
+from store.catalog.run_columns import RunColumns
+from store.database import times
+from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
+
+_KINDS: dict[str, Kind] = {
+    "started_at": "time",
+    "ended_at": "time",
+    "recorded_at": "time",
+    "effective_at": "time",
+    "bytes": "bytes",
+    "row_count": "number",
+}
+_JSON = frozenset({"columns", "profile", "manifest", "tags", "datasets_in", "datasets_out", "extra", "overflow"})
+_LATELY = 20
+
+
+def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams, sequence: int) -> Detail:
+    """The detail of `params.name` as of `params.at`. Raises `Refusal` when there is no such thing."""
+    describe = _DESCRIBE.get(params.kind)
+    sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
+    sections += _journal(connection, rooms, params)
+    return Detail(params.kind, params.name, sections, sequence, time.time())
+
+
+def _row(connection: duckdb.DuckDBPyConnection, params: ShowParams, sql: str, *values: Any) -> dict[str, Any]:
+    """One fact as a mapping. `sql` ends in a condition that `recorded_at` is added to."""
+    at = times.to_db(times.from_seconds(params.at)) if params.at is not None else None
+    cursor = connection.execute(
+        f"{sql} AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY recorded_at DESC LIMIT 1", [*values, at, at]
+    )
+    names = [str(field[0]) for field in cursor.description or []]
+    row = cursor.fetchone()
+    if row is None:
+        raise Refusal(
+            ExitCode.USAGE, f"There is no {params.name!r} among {params.kind}.", f"See `quarterdeck ls {params.kind}`."
+        )
+    return dict(zip(names, row, strict=True))
+
+
+def _fields(row: dict[str, Any], *names: str) -> list[Field]:
+    found = []
+    for name in names:
+        value = row.get(name)
+        if value is None or value == "":
+            continue
+        if name in _JSON:
+            found.append(Field(name, json.loads(value), "json"))
+        elif name in _KINDS:
+            moment = times.seconds(value) if _KINDS[name] == "time" else value
+            found.append(Field(name, moment, _KINDS[name]))
+        else:
+            found.append(Field(name, value if isinstance(value, bool | int | float) else str(value)))
+    return found
+
+
+def _run(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+    row = _row(connection, params, "FROM run WHERE name = ?", params.name)
+    keys = RunColumns.read(connection).known
+    overflow = json.loads(row["overflow"]) if row["overflow"] else {}
+    values = {key: row[name] for key, name in keys.items() if row[name] is not None} | overflow
+    titles: list[tuple[str, str, Kind]] = [("params", "param.", "text"), ("metrics", "metric.", "number")]
+    listed = [
+        Section(
+            title,
+            [Field(key.removeprefix(prefix), values[key], kind) for key in sorted(values) if key.startswith(prefix)],
+        )
+        for title, prefix, kind in titles
+    ]
+    first = Section(
+        "run",
+        _fields(
+            row, "name", "status", "started_at", "ended_at", "owner", "host", "revision", "dirty", "environment",
+            "parent", "tags", "datasets_in", "datasets_out", "source", "extra", "recorded_at",
+        ),
+    )  # fmt: skip
+    models = connection.execute(
+        "SELECT model || '@' || version, digest, epoch(recorded_at) FROM model_version WHERE run = ?", [params.name]
+    ).fetchall()
+    made = Section(
+        "model versions from this run",
+        columns=[Column("version"), Column("digest"), Column("registered", "time")],
+        rows=[list(model) for model in models],
+    )
+    return [section for section in (first, *listed, made) if section.fields or section.rows]
+
+
+def _dataset(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+    name, _, version = params.name.partition("@")
+    row = _row(
+        connection, params, "FROM dataset_version WHERE dataset = ? AND (? = '' OR version = TRY_CAST(? AS INTEGER))",
+        name, version, version,
+    )  # fmt: skip
+    profile = json.loads(row["profile"])
+    return [
+        Section(
+            "dataset version",
+            _fields(
+                row, "dataset", "version", "row_count", "bytes", "format", "digest", "owner", "source", "recorded_at"
+            ),
+        ),
+        Section(
+            "columns",
+            columns=[
+                Column("name"), Column("type"), Column("nulls", "number"), Column("distinct", "number"),
+                Column("minimum"), Column("maximum"),
+            ],
+            rows=[
+                [c["name"], c["type"], c.get("nulls"), c.get("distinct"), c.get("minimum"), c.get("maximum")]
+                for c in profile
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _version(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+    model, _, version = params.name.rpartition("@")
+    row = _row(connection, params, "FROM model_version WHERE model = ? AND version = ?", model, version)
+    manifest = json.loads(row["manifest"])
+    metrics = manifest.pop("metrics", {})
+    features = manifest.pop("features", {})
+    sections = [
+        Section(
+            "model version",
+            _fields(row, "model", "version", "flavour", "flagged", "task", "run", "digest", "reference_digest",
+                    "owner", "source", "recorded_at"),
+        ),
+        Section("metrics", [Field(key, value, "number") for key, value in sorted(metrics.items())]),
+        Section("features", [Field(key, str(value)) for key, value in features.items()]),
+        Section("manifest", [Field(key, value, "json") for key, value in manifest.items() if value]),
+    ]  # fmt: skip
+    return [section for section in sections if section.fields]
+
+
+def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+    _row(connection, params, "FROM model_version WHERE model = ?", params.name)
+    at = times.to_db(times.from_seconds(params.at)) if params.at is not None else None
+    rows = connection.execute(
+        "SELECT version, flavour, run, digest[8:19], manifest->>'$.metrics', epoch(recorded_at) FROM model_version"
+        " WHERE model = ? AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY sequence DESC",
+        [params.name, at, at],
+    ).fetchall()
+    columns = [
+        Column("version"), Column("flavour"), Column("run"), Column("digest"), Column("metrics", "json"),
+        Column("registered", "time"),
+    ]  # fmt: skip
+    return [Section("versions", columns=columns, rows=[list(row) for row in rows])]
+
+
+def _from_listing(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:
+    """The row itself, for kinds whose listing says all there is."""
+    request = ListParams(params.kind, at=params.at, limit=1)
+    located = rooms.listings.locate(connection, request, params.name)
+    if located.offset is None:
+        raise Refusal(
+            ExitCode.USAGE, f"There is no {params.name!r} among {params.kind}.", f"See `quarterdeck ls {params.kind}`."
+        )
+    page = rooms.listings.page(connection, msgspec.structs.replace(request, offset=located.offset))
+    fields = [
+        Field(column.title or column.name, value, column.kind)
+        for column, value in zip(page.columns, page.rows[0], strict=True)
+        if column.name != "id" and value is not None
+    ]
+    return [Section(params.kind, fields)]
+
+
+def _journal(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:
+    """What was done to it, and the notes: asked of every kind alike."""
+    if params.kind in ("journal", "notes"):
+        return []
+    lately = rooms.listings.page(
+        connection,
+        ListParams(
+            "journal", scope={"kind": params.kind, "subject": params.name}, limit=_LATELY, at=params.at,
+            columns=["time", "actor", "via", "action", "before", "after", "reason"],
+        ),
+    )  # fmt: skip
+    if not lately.rows:
+        return []
+    return [Section("journal", columns=lately.columns[1:], rows=[row[1:] for row in lately.rows])]
+
+
+_DESCRIBE: dict[str, Callable[[duckdb.DuckDBPyConnection, ShowParams], list[Section]]] = {
+    "runs": _run,
+    "datasets": _dataset,
+    "versions": _version,
+    "models": _model,
+}

@@ -1,0 +1,94 @@
+"""`doctor`: is the store healthy, and if not, what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import duckdb
+
+from store.catalog.objects import Objects
+from store.database import Database, Layout
+from store.governance import journal
+from store.protocol import CheckResult, DoctorReport
+from store.settings import Settings
+
+_LOW_DISK_BYTES = 1 << 30
+
+
+def examine(
+    connection: duckdb.DuckDBPyConnection, database: Database, layout: Layout, settings: Settings
+) -> DoctorReport:
+    """Lock, disk, chain, digests and inotify limits; what only the terminal knows the console adds."""
+    return DoctorReport(
+        [
+            CheckResult("lock", "ok", f"held by this agent ({layout.lock})"),
+            _python(),
+            _writable(database),
+            _disk(layout.root),
+            _chain(connection),
+            *_digests(connection, Objects(layout.objects)),
+            _inotify(layout, settings),
+        ]
+    )
+
+
+def _python() -> CheckResult:
+    return CheckResult("versions", "ok", f"Python {sys.version.split()[0]}, DuckDB {duckdb.__version__}")
+
+
+def _writable(database: Database) -> CheckResult:
+    if database.read_only:
+        return CheckResult(
+            "store", "failed", f"read-only: {database.read_only}", "Remount or chown, then restart the agent."
+        )
+    return CheckResult(
+        "store", "ok", f"writable, schema {database.schema}, {database.path.stat().st_size / 1e6:.1f} MB"
+    )
+
+
+def _disk(root: Path) -> CheckResult:
+    free = shutil.disk_usage(root).free
+    if free < _LOW_DISK_BYTES:
+        return CheckResult("disk", "warning", f"{free / 1e6:.0f} MB free", "Free space: a full disk stops intake.")
+    return CheckResult("disk", "ok", f"{free / 1e9:.1f} GB free")
+
+
+def _chain(connection: duckdb.DuckDBPyConnection) -> CheckResult:
+    verified = journal.verify(connection)
+    if verified.broken_at is not None:
+        return CheckResult(
+            "journal",
+            "failed",
+            f"broken at {verified.broken_at}: {verified.why}",
+            "Restore the last backup that verifies.",
+        )
+    return CheckResult("journal", "ok", f"{verified.rows} rows, chain holds")
+
+
+def _digests(connection: duckdb.DuckDBPyConnection, objects: Objects) -> list[CheckResult]:
+    digests = [str(row[0]) for row in connection.execute("SELECT DISTINCT digest FROM object").fetchall()]
+    wrong = [found for digest in digests if (found := objects.verify(digest))]
+    if wrong:
+        hint = "Bring the artifact again under the same version, or restore a backup; until then it cannot be promoted."
+        return [CheckResult("bits", "failed", found, hint) for found in wrong[:20]]
+    return [CheckResult("bits", "ok", f"{len(digests)} artifacts, every digest holds")]
+
+
+def _inotify(layout: Layout, settings: Settings) -> CheckResult:
+    try:
+        limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    except (OSError, ValueError):
+        return CheckResult(
+            "inotify", "warning", "limits cannot be read", "Set [watch] polling = true if nothing arrives."
+        )
+    folders = sum(1 for root in layout.watched(settings) if root.exists() for path in root.rglob("*") if path.is_dir())
+    if folders > limit * 0.8:
+        return CheckResult(
+            "inotify",
+            "warning",
+            f"{folders} folders, limit {limit}",
+            "sysctl fs.inotify.max_user_watches, or move old folders.",
+        )
+    return CheckResult("inotify", "ok", f"{folders} folders watched, limit {limit}")

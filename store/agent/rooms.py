@@ -1,0 +1,40 @@
+"""The rooms of one store, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+from store.catalog import listings as catalog_listings
+from store.catalog.listing import Listings
+from store.catalog.objects import Objects
+from store.database import Database, Layout
+from store.governance.journal import Journal
+from store.release.actions import Releases
+from store.release.listings import listings as release_listings
+from store.settings import Settings
+
+
+class Rooms:
+    """What the service works with. Raises `Refusal` where the store cannot be opened."""
+
+    def __init__(self, layout: Layout, settings: Settings) -> None:
+        self.layout = layout
+        self.settings = settings
+        self.objects = Objects(layout.objects)
+        self.database = Database.open(layout.database, Journal)
+        recorder = self.database.recorder
+        assert isinstance(recorder, Journal)
+        self.journal = recorder
+        self.releases = Releases.for_store(self.database, layout, settings, self.objects)
+        self.listings = Listings([*catalog_listings.listings(), *release_listings()])
+
+    def start(self) -> None:
+        """Bring requested and observed together, then let files in."""
+        if not self.database.read_only:
+            self.releases.reconcile()
+
+    def intake_counts(self) -> tuple[int, int, int]:
+        """Arrivals taken, quarantined and waiting."""
+        return 0, 0, 0
+
+    def close(self) -> None:
+        self.releases.close()
+        self.database.close()
