@@ -1,0 +1,41 @@
+"""The TIME of `--at`, `--since` and `--until`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.commands.output import iso
+from console.commands.times import read_time
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-02", 86_400.0),
+        ("1970-01-01T00:01Z", 60.0),
+        ("1970-01-01T02:00:00+02:00", 0.0),
+        ("1970-01-01 00:00:01", 1.0),
+        ("now", NOW),
+        ("-2h", NOW - 7200),
+        ("-1.5d", NOW - 129_600),
+    ],
+)
+def test_reads(text: str, seconds: float) -> None:
+    assert read_time(text, now=NOW) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2h", "2013-13-01", "-2y", "1e9"])
+def test_says_what_a_time_looks_like(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time: write 2013-07-03T14:05Z"):
+        read_time(text, now=NOW)
+
+
+@given(st.floats(min_value=0, max_value=4e9))
+def test_reads_back_what_json_prints(seconds: float) -> None:
+    printed = iso(seconds)
+    assert isinstance(printed, str)
+    assert read_time(printed) == pytest.approx(seconds, abs=1e-6)
