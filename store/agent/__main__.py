@@ -15,15 +15,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m store.agent")
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--foreground", action="store_true", help="log to standard error too")
-    parser.add_argument("--restore", type=Path, metavar="FILE", help="make the store what this backup holds, and end")
+    commands = parser.add_subparsers(dest="command")
+    restoring = commands.add_parser("restore", help="make the store what a backup holds, and end")
+    restoring.add_argument("file", type=Path)
+    restoring.add_argument("--store", type=Path, default=argparse.SUPPRESS)
     arguments = parser.parse_args()
     store = (arguments.store or default_store()).expanduser().absolute()
     try:
         # Imported late, so that usage errors answer at once.
         from store.agent import agent
 
-        if arguments.restore:
-            schema = agent.restore(store, arguments.restore)
+        if arguments.command == "restore":
+            schema = agent.restore(store, arguments.file.absolute())
             sys.stdout.write(json.dumps({"store": str(store), "schema": schema}) + "\n")
         else:
             agent.run(store, arguments.foreground)
