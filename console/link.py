@@ -174,15 +174,22 @@ def start_agent(store: Path) -> subprocess.Popen[bytes]:
 _STARTED: dict[int, int] = {}
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> str:
+def _last_words(process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    """What a started agent said of its end, and what it advises; each "" when it said nothing."""
     descriptor = _STARTED.pop(process.pid, None)
     if descriptor is None:
-        return ""
+        return "", ""
     with os.fdopen(descriptor, "rb") as errors:
         errors.seek(0)
         lines = errors.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
-    # A one- or two-line message is meant for the operator; of a traceback only the end says something.
-    return " ".join(lines) if len(lines) <= 2 else lines[-1]
+    if not lines:
+        return "", ""
+    try:
+        refusal = msgspec.json.decode(lines[-1])
+        return str(refusal["message"]), str(refusal["hint"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        # Of a traceback only the end says something.
+        return lines[-1], ""
 
 
 class Client:
@@ -247,11 +254,11 @@ class Client:
                 deadline = min(deadline, time.monotonic() + patience_after_exit)
                 patience_after_exit = 0.0
             if time.monotonic() >= deadline:
-                said = _last_words(process)
+                said, hint = _last_words(process)
                 raise Refusal(
                     ExitCode.NO_AGENT,
                     f"The agent for {store} did not start" + (f": {said}" if said else "."),
-                    f"Its log: {store / 'log' / 'agent.log'}; in the foreground: quarterdeck agent run",
+                    hint or f"Its log: {store / 'log' / 'agent.log'}; in the foreground: quarterdeck agent run",
                 )
             time.sleep(pause)
             pause = min(0.1, pause * 1.5)

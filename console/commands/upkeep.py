@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -18,22 +20,43 @@ from store.protocol import BackupDone, BackupParams, CheckResult, DoctorReport, 
 _SIGNS = {"ok": "ok", "warning": "warning", "failed": "FAILED"}
 
 
-def run_agent_command(arguments: list[str]) -> int:
-    """A command of the store that needs no running agent, in a process of its own; its exit status.
+def run_agent_command(store: Path, *arguments: str) -> Any:
+    """A command of the store that needs no running agent, in a process of its own; what it answers.
 
-    The console itself never imports the database.
+    The console itself never imports the database. Raises `Refusal` as that process tells it.
     """
-    return subprocess.run([sys.executable, "-m", "store.agent", *arguments], check=False).returncode
+    command = [sys.executable, "-m", "store.agent", "--store", str(store.absolute()), *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    try:
+        if done.returncode == 0:
+            return msgspec.json.decode(done.stdout)
+        told = msgspec.json.decode(done.stderr.strip().rpartition(b"\n")[2])
+        refusal = Refusal(ExitCode(told["code"]), told["message"], told["hint"])
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"])[-1]
+        refusal = Refusal(ExitCode.USAGE, f"The store's process ended with status {done.returncode}: {last}")
+    raise refusal
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-def init(folder: Path) -> int:
+@json_option
+def init(folder: Path, as_json: bool) -> int:
     """Make a store in DIR.
 
     It gets a commented quarterdeck.toml and the watched folders.
     """
-    return run_agent_command(["init", "--store", str(folder.absolute())])
+    found = run_agent_command(folder, "init")
+    if as_json:
+        print(output.json_text(found))
+    else:
+        from console import text
+
+        kept = "" if found["written"] else " (its quarterdeck.toml was kept)"
+        print(
+            f"{text.clean(found['store'], 400)} is ready{kept}. Open it: quarterdeck --store {shlex.quote(str(folder))}"
+        )
+    return 0
 
 
 @click.command()
@@ -58,13 +81,21 @@ def backup(file: Path, as_json: bool) -> int:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@json_option
 @store_option
-def restore(file: Path) -> int:
+def restore(file: Path, as_json: bool) -> int:
     """Put a backup in the store's place.
 
     No agent may run on the store.
     """
-    return run_agent_command(["restore", "--store", str(store_folder().absolute()), str(file.absolute())])
+    found = run_agent_command(store_folder(), "restore", str(file.absolute()))
+    if as_json:
+        print(output.json_text(found))
+    else:
+        from console import text
+
+        print(f"{text.clean(found['store'], 400)} is what {text.clean(file, 400)} holds, schema {found['schema']}.")
+    return 0
 
 
 @click.command()

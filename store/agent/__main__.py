@@ -1,4 +1,4 @@
-"""`python -m store.agent`: run the agent of a store, or restore a store from a backup."""
+"""`python -m store.agent`: run the agent of a store, make an empty store, or restore one from a backup."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--foreground", action="store_true", help="log to standard error too")
     commands = parser.add_subparsers(dest="command")
+    commands.add_parser("init", help="make the folders and a commented quarterdeck.toml, and end")
     restoring = commands.add_parser("restore", help="make the store what a backup holds, and end")
     restoring.add_argument("file", type=Path)
     restoring.add_argument("--store", type=Path, default=argparse.SUPPRESS)
@@ -28,12 +29,18 @@ def main() -> int:
         if arguments.command == "restore":
             schema = agent.restore(store, arguments.file.absolute())
             sys.stdout.write(json.dumps({"store": str(store), "schema": schema}) + "\n")
+        elif arguments.command == "init":
+            written = agent.initialise(store)
+            sys.stdout.write(json.dumps({"store": str(store), "written": written}) + "\n")
         else:
             agent.run(store, arguments.foreground)
     except Refusal as refusal:
-        # One JSON line: the console that started this process reads it.
-        told = {"code": int(refusal.code), "message": refusal.message, "hint": refusal.hint}
-        sys.stderr.write(json.dumps(told) + "\n")
+        if arguments.foreground:
+            sys.stderr.write(f"quarterdeck: {refusal.message}\n  {refusal.hint}\n")
+        else:
+            # One JSON line: the console that started this process reads it.
+            told = {"code": int(refusal.code), "message": refusal.message, "hint": refusal.hint}
+            sys.stderr.write(json.dumps(told) + "\n")
         return int(refusal.code)
     return int(ExitCode.DONE)
 

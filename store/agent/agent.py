@@ -18,7 +18,7 @@ from store.agent.server import Server
 from store.agent.service import Service
 from store.database import Layout, backup
 from store.protocol import ExitCode, Refusal
-from store.settings import Settings, load
+from store.settings import FILE_NAME, TEMPLATE, Settings, load
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,23 @@ def run(store: Path, foreground: bool = False) -> None:
         asyncio.run(_serve(layout, settings, endpoint))
     finally:
         endpoint.close()
+
+
+def initialise(store: Path) -> list[str]:
+    """Make the store's folders and a quarterdeck.toml that says every default; an existing one stays.
+
+    Returns what was written. Raises `Refusal` when the folder cannot be made.
+    """
+    _make(Layout(store))
+    path = store / FILE_NAME
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        return []
+    except OSError as error:
+        raise Refusal(ExitCode.USAGE, f"{path}: {error.strerror}", "Name a folder that you may write to.") from error
+    return [FILE_NAME]
 
 
 def restore(store: Path, path: Path) -> int:
