@@ -1,0 +1,168 @@
+"""The Textual application: one link, one deck, and the state that every view shares."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from console.actions import Registry
+from console.live import Link, LinkListener, LinkState
+from console.places import Place
+from console.screens.deck import Deck
+from console.terminal import TerminalDriver
+from store.protocol import Change, Progress
+
+if TYPE_CHECKING:
+    from console.commandline import History, Purpose
+    from console.launch import Opening
+
+#: Seconds between two looks at what has grown old on the screen.
+HEARTBEAT = 5.0
+#: Two ^C within this many seconds leave the console.
+TWICE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One line of the command log: when, the command line that would do it, and what came of it."""
+
+    at: float
+    command: str
+    result: str
+
+
+class _Listener(LinkListener):
+    """Brings what the link tells to the deck."""
+
+    def __init__(self, app: ConsoleApp) -> None:
+        self.app = app
+
+    def changed(self, change: Change) -> None:
+        self.app.deck.store_changed(change)
+
+    def missed(self) -> None:
+        self.app.deck.all_changed()
+
+    def link_state(self, state: LinkState) -> None:
+        self.app.link_changed(state)
+
+    def progress(self, progress: Progress) -> None:
+        self.app.deck.progress(progress)
+
+
+class ConsoleApp(App[int], inherit_bindings=False):
+    """Quarterdeck's terminal."""
+
+    TITLE = "quarterdeck"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    #top, #foot { background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
+
+    def __init__(self, opening: Opening, *, view: str = "fleet", registry: Registry | None = None) -> None:
+        super().__init__(driver_class=TerminalDriver)
+        # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
+        self._disable_notifications = True
+        self._disable_tooltips = True
+        self.animation_level = "none"
+        self.registry = registry or Registry.load()
+        self.link = Link(opening.client.store, opening.client)
+        self.link.listener = _Listener(self)
+        #: The past moment that every view shows, null for the present.
+        self.at: float | None = None
+        #: The deployment that was chosen last, for views that need one.
+        self.last_deployment = ""
+        self.log_lines: list[Logged] = []
+        self.deck = Deck(Place(view), opening.page if view == "fleet" else None)
+        self._histories: dict[str, History] = {}
+        self._interrupted = 0.0
+
+    @property
+    def store_name(self) -> str:
+        return self.link.store.name or str(self.link.store)
+
+    def get_default_screen(self) -> Screen[object]:
+        return self.deck  # type: ignore[return-value]
+
+    def on_mount(self) -> None:
+        self.run_worker(self.link.run(), group="link", exit_on_error=True)
+        self.set_interval(HEARTBEAT, self.deck.heartbeat)
+
+    # --- the link ----------------------------------------------------------------------------------------
+
+    def link_changed(self, state: LinkState) -> None:
+        """The agent was lost or found again: what is shown is fetched anew once it is there."""
+        if state.connected:
+            hello = self.link.hello
+            if hello is not None and hello.read_only:
+                self.deck.say(f"The store takes no changes: {hello.read_only}", "warning")
+        self.deck.refresh_lines()
+        if state.connected and (self.deck.view.data_at is None or self.deck.view.problem):
+            self.deck.view.fetch_soon()
+
+    def confirmed(self) -> float:
+        """When the agent last said that nothing else has changed (wall clock, seconds)."""
+        return self.link.heard
+
+    # --- places ------------------------------------------------------------------------------------------
+
+    def main_place(self, view: str) -> Place:
+        """The main view as its number key opens it; the monitor opens on the chosen deployment."""
+        if view == "monitor":
+            return Place(view, self.deck.view.deployment() or self.last_deployment)
+        return Place(view)
+
+    def travel(self, at: float | None) -> None:
+        """Show everything as the store knew it at `at` (seconds); null returns to the present."""
+        self.at = at
+        self.deck.view.fetch_soon()
+        self.deck.refresh_lines()
+
+    # --- logs and histories ------------------------------------------------------------------------------
+
+    def log_command(self, command: str, result: str = "") -> None:
+        self.log_lines.append(Logged(time.time(), command, result))
+        del self.log_lines[:-500]
+
+    def log_visit(self, place: Place) -> None:
+        """The command line that prints what a view shows."""
+        from console.actions import LISTS, listing_command
+        from store.protocol import ListParams
+
+        if place.view in LISTS:
+            kind = "deployments" if place.view == "fleet" else place.view
+            params = ListParams(
+                kind, place.filter, place.sort, at=self.at, window=place.window, scope=dict(place.scope)
+            )
+            self.log_command(listing_command(params))
+
+    def history(self, purpose: Purpose) -> History:
+        """What was typed for a purpose, in this console and those before it."""
+        from console.commandline import History
+
+        if purpose not in self._histories:
+            base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+            kept = purpose in ("command", "filter") and not self.is_headless
+            self._histories[purpose] = History(Path(base) / "quarterdeck" / f"{purpose}.history" if kept else None)
+        return self._histories[purpose]
+
+    # --- leaving -----------------------------------------------------------------------------------------
+
+    def action_interrupt(self) -> None:
+        """^C leaves what is being typed; twice leaves the console."""
+        now = time.monotonic()
+        if now - self._interrupted < TWICE:
+            self.exit(0)
+            return
+        self._interrupted = now
+        self.screen.post_message(events.Key("escape", None))
+        self.deck.say("q quits; ^C again quits too", "warning")

@@ -1,0 +1,108 @@
+"""The deck's own lines: where one is, how the link is, how old the data is, what can be done here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widget import Widget
+
+from console.actions import MAIN_VIEWS, Action
+from console.glyphs import glyphs
+from console.text import clean
+
+Tone = Literal["", "ok", "warning", "critical"]
+Part = tuple[str, str]
+"""Text and its style."""
+
+#: What a main view is called where the line is narrow.
+SHORT = {
+    "datasets": "data",
+    "versions": "vers",
+    "deployments": "depl",
+    "monitor": "mon",
+    "alerts": "alrt",
+    "journal": "jrnl",
+    "quarantine": "quar",
+}
+TONES: dict[Tone, str] = {
+    "": "bold",
+    "ok": "bold $text-success",
+    "warning": "bold $text-warning",
+    "critical": "bold $text-error",
+}
+
+
+class Line(Widget, inherit_bindings=False):
+    """One line of styled parts, with some of them at its right end."""
+
+    DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
+    ALLOW_SELECT = False
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self._left: tuple[Part, ...] = ()
+        self._right: tuple[Part, ...] = ()
+
+    def put(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
+        """Show these parts; draws only when they differ from what is shown."""
+        if (tuple(left), tuple(right)) != (self._left, self._right):
+            self._left, self._right = tuple(left), tuple(right)
+            self.refresh()
+
+    @property
+    def plain(self) -> str:
+        """The text that is shown, without the filling."""
+        return "".join(part for part, _ in (*self._left, *self._right))
+
+    def render(self) -> Content:
+        width = self.size.width
+        tail = sum(cell_len(part) for part, _ in self._right)
+        parts: list[str | Content | tuple[str, str]] = []
+        room = width - tail
+        for part, style in self._left:
+            if room <= 0:
+                break
+            shown = clean(part, room)
+            room -= cell_len(shown)
+            parts.append((shown, style))
+        if room > 0:
+            parts.append(" " * room)
+        parts.extend(self._right)
+        return Content.assemble(*parts)
+
+
+def view_tabs(current: str, width: int) -> list[Part]:
+    """The main views with their number keys; shorter names where `width` cells do not hold the long ones."""
+    names = list(MAIN_VIEWS)
+    if sum(len(name) + 4 for name in names) > width:
+        names = [SHORT.get(name, name) for name in names]
+    roomy = sum(len(name) + 4 for name in names) <= width
+    parts: list[Part] = []
+    for number, (view, name) in enumerate(zip(MAIN_VIEWS, names, strict=True), 1):
+        label = f" {number} {name} " if roomy else f"{number} {name} "
+        parts.append((label, "bold reverse" if view == current else "$text-muted"))
+    return parts
+
+
+def footer_parts(actions: Iterable[tuple[Action, str]], width: int) -> list[Part]:
+    """Keys and words of the actions that fit in `width` cells; those that are impossible now are dim."""
+    parts: list[Part] = []
+    used = 0
+    for action, why in actions:
+        key, label = action.key_label, action.label or action.title.lower()
+        cells = cell_len(key) + cell_len(label) + 3
+        if used + cells > width:
+            break
+        used += cells
+        parts.append((f" {key}", "dim" if why else "bold $text-accent"))
+        parts.append((f" {label} ", "dim" if why else ""))
+    return parts
+
+
+def notice_parts(text: str, tone: Tone) -> list[Part]:
+    """A message with its glyph, so that colour is not what says how it went."""
+    glyph = {"": "", "ok": glyphs().ok, "warning": glyphs().warning, "critical": glyphs().critical}[tone]
+    return [(f" {glyph} " if glyph else " ", TONES[tone]), (text, TONES[tone])]

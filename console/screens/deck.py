@@ -1,0 +1,287 @@
+"""The deck: the one screen of the console, with its lines, the present view, and the keys of the registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from console.actions import unavailable
+from console.glyphs import glyphs
+from console.places import Place, Trail
+from console.screens.chrome import Line, Part, Tone, footer_parts, notice_parts, view_tabs
+from console.screens.opening import open_view
+from console.screens.view import View
+from console.text import age, clean, when
+from store.protocol import Change, Page, Progress, Refusal
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+    from console.commandline import CommandLine
+
+#: The data's age is told once it is older than this, seconds: until then it is live.
+AGED = 10.0
+#: A notice that nobody answered makes room for the keys after this long, seconds.
+NOTICE_SECONDS = 30.0
+PRIMARY = "$text-primary"
+
+
+class Stage(Widget, inherit_bindings=False):
+    """Where the present view stands."""
+
+    DEFAULT_CSS = "Stage { height: 1fr; layout: vertical; }"
+
+
+class Deck(Screen[None], inherit_bindings=False):
+    """Holds one view at a time; turns keys into actions of the registry."""
+
+    DEFAULT_CSS = "Deck { layout: vertical; overflow: hidden; }"
+
+    def __init__(self, place: Place, first: Page | None = None) -> None:
+        super().__init__()
+        self.trail = Trail([place])
+        self.top = Line("top")
+        self.title_line = Line("title")
+        self.foot = Line("foot")
+        self.stage = Stage()
+        self.view: View = open_view(place, first)
+        self.command_line: CommandLine | None = None
+        self._notice: tuple[str, Tone, float] | None = None
+        self._hint: list[Part] | None = None
+        self._progress: dict[str, Progress] = {}
+
+    @property
+    def deck_app(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield self.top
+        yield self.title_line
+        with self.stage:
+            yield self.view
+        yield self.foot
+
+    def on_mount(self) -> None:
+        self.refresh_lines()
+
+    def on_resize(self) -> None:
+        self.refresh_lines()
+
+    # --- going places ------------------------------------------------------------------------------------
+
+    def go(self, place: Place, drill: bool = False) -> None:
+        """Show another view; with `drill` escape leads back to the present one."""
+        self.trail.note(self.view.present())
+        if place.same_view(self.trail.here) and not drill:
+            place = replace(place, cursor=self.trail.here.cursor)
+        self.trail.go(place, drill)
+        self.show(place)
+
+    def show(self, place: Place) -> None:
+        """Put the view of `place` on the stage."""
+        self._notice = None
+        self.deck_app.log_visit(place)
+        self.run_worker(self._show(place), group="stage", exclusive=True)
+
+    async def _show(self, place: Place) -> None:
+        view = open_view(place)
+        with self.app.batch_update():
+            # Remembered before the old view goes: what it knew of deployments helps the new one.
+            self.deck_app.last_deployment = self.view.deployment() or self.deck_app.last_deployment
+            self.view = view
+            await self.stage.remove_children()
+            await self.stage.mount(view)
+            self.focus_view()
+        self.refresh_lines()
+
+    def focus_view(self) -> None:
+        """Give the keys to the view."""
+        focusable = [node for node in self.view.walk_children() if getattr(node, "can_focus", False)]
+        self.set_focus(focusable[0] if focusable else None)  # type: ignore[arg-type]
+
+    def step(self, by: int) -> None:
+        self.trail.note(self.view.present())
+        if self.trail.step(by):
+            self.show(self.trail.here)
+
+    # --- actions -----------------------------------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        action = self.deck_app.registry.by_key.get(event.key)
+        if action is None and event.character is not None:
+            action = self.deck_app.registry.by_key.get(event.character)
+        if action is not None:
+            event.stop()
+            event.prevent_default()
+            self.do(action.id)
+
+    def do(self, action_id: str) -> None:
+        """Do the action, or say why it cannot be done now."""
+        registry = self.deck_app.registry
+        action = registry.by_id[action_id]
+        if self._notice is not None:
+            self._notice = None
+            self.refresh_lines()
+        why = unavailable(action, self.view.situation())
+        if why:
+            self.say(f"{action.title}: {why}", "warning")
+            return
+        if action_id.startswith("view."):
+            self.go(self.deck_app.main_place(action_id.removeprefix("view.")))
+            return
+        from console.screens.doing import do
+
+        do(self, action)
+
+    # --- what the lines say ------------------------------------------------------------------------------
+
+    def say(self, text: str, tone: Tone = "") -> None:
+        """Tell the operator at the foot, until the next key that does something."""
+        self._notice = (text, tone, time.monotonic())
+        self.refresh_lines()
+
+    def say_refusal(self, refusal: Refusal) -> None:
+        """Tell what was refused, why, and what to do next."""
+        self.say(" ".join(part for part in (refusal.message, refusal.hint) if part), "critical")
+
+    @property
+    def notice(self) -> str:
+        return self._notice[0] if self._notice else ""
+
+    def hint(self, parts: list[Part] | None) -> None:
+        """What stands at the foot while a line is being typed; None gives it back to the keys."""
+        self._hint = parts
+        self.refresh_lines()
+
+    def progress(self, progress: Progress) -> None:
+        """Long work of the agent went on, or ended."""
+        if progress.finished:
+            self._progress.pop(progress.task, None)
+        else:
+            self._progress[progress.task] = progress
+        self.refresh_lines()
+
+    def refresh_lines(self) -> None:
+        """Bring the lines up to date; only what differs is drawn."""
+        if not self.is_mounted or not self.size.width:
+            return
+        width = self.size.width
+        badge = self._badge()
+        room = width - sum(len(text) for text, _ in badge)
+        store = clean(self.deck_app.store_name, 24)
+        name: list[Part] = [(f" {store} ", f"bold {PRIMARY}")] if width >= 100 else []
+        tabs = view_tabs(self.view.place.view, room - sum(len(text) for text, _ in name))
+        self.top.put([*name, *tabs], badge)
+        separator = f" {glyphs().separator} "
+        remarks = "".join(f"{separator}{clean(remark, 80)}" for remark in self.view.remarks())
+        self.title_line.put([(f" {clean(self.view.heading(), 90)}", "bold"), (remarks, "")], self._age())
+        self.foot.put(self._foot(width))
+
+    def _badge(self) -> list[Part]:
+        app, glyph = self.deck_app, glyphs()
+        parts: list[Part] = []
+        for progress in self._progress.values():
+            done = f"{progress.done:,}/{progress.total:,}" if progress.total else f"{progress.done:,}"
+            parts.append((f"{clean(progress.label, 20)} {done} ", ""))
+        if app.at is not None:
+            parts.append((f" AT {when(app.at)} ", "bold reverse"))
+        if app.link.state.connected:
+            parts.append((f" {glyph.ok} live ", "$text-success"))
+        elif app.link.state.status == "lost":
+            lost = age(time.time() - app.link.state.since)
+            parts.append((f" {glyph.critical} agent lost {lost} ", "bold reverse $text-error"))
+        else:
+            parts.append((f" {glyph.busy} connecting ", "bold"))
+        return parts
+
+    def _age(self) -> list[Part]:
+        """How old the data of the view is."""
+        view, app = self.view, self.deck_app
+        if view.data_at is None:
+            return [(" loading ", "$text-muted")] if not view.problem else []
+        if app.at is not None:
+            return [(" the past, read only ", "bold")]
+        old = view.data_age() or 0.0
+        if not app.link.state.connected:
+            return [(f" {glyphs().warning} data {age(old)} old, read only ", "bold $text-warning")]
+        if view.stale and old > AGED:
+            return [(f" {glyphs().warning} data {age(old)} old ", "bold $text-warning")]
+        # Nothing newer is in the store: the feed would have said so.
+        return [(f" as of {when(app.confirmed(), seconds=False)} ", "$text-muted")]
+
+    def _foot(self, width: int) -> list[Part]:
+        if self._hint is not None:
+            return self._hint
+        if self._notice is not None:
+            return notice_parts(self._notice[0], self._notice[1])
+        situation = self.view.situation()
+        actions = self.deck_app.registry.footer(self.view.place.view)
+        return footer_parts([(action, unavailable(action, situation)) for action in actions], width)
+
+    def heartbeat(self) -> None:
+        """Every few seconds: ages grow, old notices go."""
+        if self._notice is not None and time.monotonic() - self._notice[2] > NOTICE_SECONDS:
+            self._notice = None
+        self.refresh_lines()
+
+    # --- the line to type into -----------------------------------------------------------------------------
+
+    def type_into(self, line: CommandLine, entered: Callable[[str], None]) -> None:
+        """Open a line at the foot; `entered` gets what was typed, if it was not left with escape."""
+        self.run_worker(self._type_into(line, entered), group="commandline", exclusive=True)
+
+    async def _type_into(self, line: CommandLine, entered: Callable[[str], None]) -> None:
+        from console.commandline import CommandBar
+
+        await self.query(CommandBar).remove()
+        self.command_line = line
+        self._entered = entered
+        await self.mount(CommandBar(line))
+        self.set_focus(line)
+        self._hint_for(line)
+
+    async def leave_line(self) -> None:
+        """Close the line and give the keys back to the view."""
+        from console.commandline import CommandBar
+
+        self.command_line = None
+        await self.query(CommandBar).remove()
+        self.focus_view()
+        self.hint(None)
+
+    def _hint_for(self, line: CommandLine) -> None:
+        options = line.options()[:12]
+        shown = "  ".join(clean(option, 40) for option in options) if options else line.explain
+        self.hint([(f" {shown}", "$text-muted")])
+
+    def on_command_line_typed(self) -> None:
+        if self.command_line is not None:
+            self._hint_for(self.command_line)
+
+    async def on_command_line_left(self) -> None:
+        await self.leave_line()
+
+    async def on_command_line_entered(self, message: CommandLine.Entered) -> None:
+        entered = self._entered
+        await self.leave_line()
+        entered(message.line)
+
+    # --- what the link tells -------------------------------------------------------------------------------
+
+    def store_changed(self, change: Change) -> None:
+        if self.view.concerns(change):
+            self.view.store_changed()
+
+    def all_changed(self) -> None:
+        """Anything may have changed."""
+        self.view.store_changed()
+
+    def render(self) -> Content:
+        return Content("")

@@ -1,0 +1,57 @@
+"""The fleet, the deployments and their revisions: listings whose rows are deployments."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from console.places import Place
+from console.screens.listing import Listing
+
+
+class _OfDeployments(Listing):
+    def deployment(self) -> str:
+        return str(self.cell("deployment") or self.row_id() or "")
+
+    def subject(self) -> str:
+        return self.deployment()
+
+    def chosen(self) -> tuple[str, str]:
+        name = self.deployment()
+        return ("deployments", name) if name else ("", "")
+
+
+class Fleet(_OfDeployments):
+    """What is live, where, since when, how it is, and who put it there."""
+
+    kind = "deployments"
+    topics: ClassVar[frozenset[str]] = frozenset(
+        {"deployments", "revisions", "alerts", "drift", "performance", "windows"}
+    )
+
+    def target(self) -> Place | None:
+        name = self.deployment()
+        return Place("monitor", name) if name else None
+
+
+class Deployments(_OfDeployments):
+    """Requested, observed and effective versions; enter leads to the revisions."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"deployments", "revisions", "alerts"})
+
+    def target(self) -> Place | None:
+        name = self.deployment()
+        return Place("deployment", name) if name else None
+
+
+class Revisions(_OfDeployments):
+    """The revisions of deployments, newest first."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"deployments", "revisions"})
+
+    def chosen(self) -> tuple[str, str]:
+        row = self.row_id()
+        return ("revisions", row) if row else ("", "")
+
+    def deployment(self) -> str:
+        scoped = dict(self.place.scope).get("deployment", "")
+        return str(self.cell("deployment") or scoped)

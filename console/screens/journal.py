@@ -1,0 +1,23 @@
+"""The journal and the quarantine."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from console.screens.listing import Listing
+from store.protocol import Change
+
+
+class Journal(Listing):
+    """Every change is a row here, so every change concerns it."""
+
+    topics: ClassVar[frozenset[str]] = frozenset()
+
+    def concerns(self, change: Change) -> bool:
+        return change.sequence > 0
+
+
+class Quarantine(Listing):
+    """What could not be read; T takes a row in again."""
+
+    topics: ClassVar[frozenset[str]] = frozenset({"quarantine"})

@@ -1,0 +1,244 @@
+"""The one listing view: rows of any kind, filtered, sorted and fetched by the page through `list` and `locate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import msgspec
+from textual.app import ComposeResult
+
+from console.glyphs import glyphs
+from console.live import Link
+from console.places import Place
+from console.screens.view import View
+from console.text import clean, number
+from console.widgets import table_messages
+from console.widgets.rows import ColumnLike
+from console.widgets.table import RowTable
+from store.protocol import Cell, Change, Column, ListParams, Located, LocateParams, Page, Refusal
+
+Row = Sequence[Any]
+
+#: What a wire action calls the subject of a row, by listing; the others cannot be acted on.
+_DESCRIBED_AS = {
+    "fleet": "deployments",
+    "drift": "deployments",
+    "performance": "deployments",
+    "windows": "deployments",
+}
+_EMPTY = {
+    "fleet": "nothing is deployed yet: open the versions with 4 and promote one with P",
+    "datasets": "no datasets yet: put files under datasets/NAME/ in a watched folder",
+    "runs": "no runs yet: put files under runs/NAME/ in a watched folder",
+    "models": "no models yet: put files under models/NAME/VERSION/ in a watched folder",
+    "versions": "no model versions yet: put files under models/NAME/VERSION/ in a watched folder",
+    "deployments": "nothing is deployed yet: open the versions with 4 and promote one with P",
+    "alerts": "no alerts",
+    "journal": "nothing has happened yet",
+    "quarantine": "nothing is in quarantine: all that arrived could be read",
+}
+
+
+class LinkSource:
+    """The rows of one listing, asked of the agent page by page (the table's `RowSource`)."""
+
+    def __init__(
+        self, link: Link, params: ListParams, answered: Callable[[Page], None], first: Page | None = None
+    ) -> None:
+        self.link = link
+        self.params = params
+        self.answered = answered
+        self._first = first
+        self._columns: list[Column] = _shown(first.columns) if first else []
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        return self._columns
+
+    async def page(self, offset: int, limit: int) -> Page:
+        first, self._first = self._first, None
+        if first is not None and offset == first.offset and len(first.rows) >= min(limit, first.total):
+            page = first
+        else:
+            page = await self.link.call("list", msgspec.structs.replace(self.params, offset=offset, limit=limit))
+            self._columns = _shown(page.columns)
+        self.answered(page)
+        return page
+
+    async def locate(self, row_id: str) -> int | None:
+        located: Located = await self.link.call("locate", LocateParams(self.params, row_id))
+        return located.offset
+
+
+def _shown(columns: list[Column]) -> list[Column]:
+    """The row's id is for the machine; its name is shown in a column of its own."""
+    return [msgspec.structs.replace(columns[0], priority=-1), *columns[1:]] if len(columns) > 1 else columns
+
+
+class Listing(View):
+    """A table of one kind of rows. Subclasses for a kind change what enter does and what the subject is."""
+
+    DEFAULT_CSS = "Listing RowTable { height: 1fr; }"
+    #: What the agent's listing is called, when not as the view.
+    kind: ClassVar[str] = ""
+    #: Columns of this view out of those the listing has, by priority; empty takes the listing's own.
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, place: Place, first: Page | None = None) -> None:
+        super().__init__(place)
+        self._first = first
+        self.table = RowTable(empty_text=_EMPTY.get(place.view, "no rows"))
+
+    @property
+    def listing_kind(self) -> str:
+        return self.kind or self.place.view
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+
+    def on_mount(self) -> None:
+        self._show(first=self._first)
+        if self.place.cursor is not None:
+            self.run_worker(self._return_to(self.place.cursor), group="cursor")
+
+    def params(self) -> ListParams:
+        place = self.place
+        return ListParams(
+            self.listing_kind,
+            filter=place.filter,
+            sort=place.sort,
+            at=self.deck_app.at,
+            since=place.since,
+            until=place.until,
+            window=place.window,
+            scope=dict(place.scope),
+            columns=list(self.columns),
+        )
+
+    def _show(self, first: Page | None = None, keep_cursor: bool = True) -> None:
+        column, _, direction = self.place.sort.partition(":")
+        source = LinkSource(self.deck_app.link, self.params(), self._answered, first)
+        self.table.show(source, sort=column, descending=direction == "desc", keep_cursor=keep_cursor)
+
+    def _answered(self, page: Page) -> None:
+        self.fetched(page.at)
+
+    async def _return_to(self, row_id: str) -> None:
+        try:
+            await self.table.go_to(row_id)
+        except Refusal:
+            pass  # the table shows what is wrong with the listing itself
+
+    # --- what is chosen ----------------------------------------------------------------------------------
+
+    def cell(self, name: str, row: Row | None = None) -> Cell:
+        """The value of a column in a row (the cursor's unless given); null when there is no such column."""
+        row = row if row is not None else self.table.cursor_row
+        source = self.table.source
+        if row is None or source is None:
+            return None
+        for index, column in enumerate(source.columns):
+            if column.name == name and index < len(row):
+                value: Cell = row[index]
+                return value
+        return None
+
+    def row_id(self) -> str | None:
+        return self.table.cursor_id
+
+    def chosen(self) -> tuple[str, str]:
+        row = self.row_id()
+        return (_DESCRIBED_AS.get(self.place.view, self.listing_kind), row) if row is not None else ("", "")
+
+    def subject(self) -> str:
+        return self.row_id() or ""
+
+    def deployment(self) -> str:
+        return str(self.cell("deployment") or "")
+
+    def copied(self) -> str:
+        marked = self.table.marked
+        return "\n".join(sorted(marked)) if marked else self.row_id() or ""
+
+    # --- what the title says -----------------------------------------------------------------------------
+
+    def heading(self) -> str:
+        within = ", ".join(value for _, value in self.place.scope)
+        return f"{self.place.view} of {within}" if within else self.place.view
+
+    def remarks(self) -> Iterable[str]:
+        if self.table.total is not None:
+            yield f"{number(self.table.total)} row" + ("" if self.table.total == 1 else "s")
+        if self.place.filter:
+            yield f"/{self.place.filter}"
+        if self.place.sort:
+            column, _, direction = self.place.sort.partition(":")
+            yield f"sort {column} {glyphs().down if direction == 'desc' else glyphs().up}"
+        if self.place.window:
+            yield f"windows of {self.place.window}"
+
+    # --- living ------------------------------------------------------------------------------------------
+
+    def concerns(self, change: Change) -> bool:
+        return self.listing_kind in change.topics if not self.topics else super().concerns(change)
+
+    async def fetch(self) -> None:
+        if self._at_differs():
+            self._show()
+        else:
+            self.table.refresh_soon()
+            if not self.table.paused:
+                await self.table.settled()
+
+    def _at_differs(self) -> bool:
+        source = self.table.source
+        return isinstance(source, LinkSource) and source.params.at != self.deck_app.at
+
+    def present(self) -> Place:
+        return replace(self.place, cursor=self.table.cursor_id)
+
+    def set_filter(self, text: str) -> None:
+        """Filter the rows; what was marked stays marked."""
+        self.with_place(filter=text.strip())
+        self._show()
+
+    def set_sort(self, column: str, descending: bool) -> None:
+        self.with_place(sort=f"{column}:desc" if descending else column)
+        self._show()
+
+    def sortable(self) -> list[ColumnLike]:
+        source = self.table.source
+        if source is None:
+            return []
+        return [column for column in source.columns if column.priority >= 0 and column.kind not in ("spark", "json")]
+
+    def on_row_table_header_selected(self, message: table_messages.HeaderSelected) -> None:
+        column, _, direction = self.place.sort.partition(":")
+        self.set_sort(message.column, descending=column == message.column and direction != "desc")
+
+    def on_row_table_row_selected(self, message: table_messages.RowSelected) -> None:
+        message.stop()
+        self.deck_app.deck.do("open")
+
+    def on_row_table_row_highlighted(self, message: table_messages.RowHighlighted) -> None:
+        message.stop()
+        self.deck_app.deck.refresh_lines()
+
+    def on_row_table_row_vanished(self, message: table_messages.RowVanished) -> None:
+        message.stop()
+        self.deck_app.deck.say(f"{clean(message.row_id, 60)} is no longer in this listing", "warning")
+
+    def on_row_table_rows_marked(self, message: table_messages.RowsMarked) -> None:
+        message.stop()
+        self.deck_app.deck.refresh_lines()
+
+    def on_row_table_pause_changed(self, message: table_messages.PauseChanged) -> None:
+        message.stop()
+        self.deck_app.deck.refresh_lines()
+
+    def target(self) -> Place | None:
+        """Where enter leads from the chosen row."""
+        kind, name = self.chosen()
+        return Place("describe", kind=kind, name=name) if name else None

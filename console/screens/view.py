@@ -1,0 +1,155 @@
+"""What every view has: a place, the data it shows and how old that is, and what is chosen on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import msgspec
+from textual.widget import Widget
+
+from console.actions import Situation
+from console.places import Place
+from store.protocol import Change, Refusal
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+
+#: A view that changes all the time is fetched again at most this often, seconds.
+QUIET_SECONDS = 0.2
+
+
+class View(Widget):
+    """One view on the deck. Subclasses say what they show, fetch it in `fetch`, and what is chosen.
+
+    `topics` are the change feed's topics after which it is fetched again; empty means after any.
+    """
+
+    DEFAULT_CSS = "View { height: 1fr; layout: vertical; }"
+    topics: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        #: When the data shown was read from the store (agent's clock, seconds); null before the first answer.
+        self.data_at: float | None = None
+        #: True while the store is known to have changed since.
+        self.stale = False
+        self.problem = ""
+        self._fetched = 0.0
+        self._due = False
+
+    @property
+    def deck_app(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    # --- what subclasses say -----------------------------------------------------------------------------
+
+    def heading(self) -> str:
+        """What the title line calls this view."""
+        return " ".join(part for part in (self.place.view, self.place.name) if part)
+
+    def remarks(self) -> Iterable[str]:
+        """What the title line says beside the heading: totals, filter, sort."""
+        return ()
+
+    def row_id(self) -> str | None:
+        """The chosen row."""
+        return None
+
+    def subject(self) -> str:
+        """What an action would be about."""
+        return ""
+
+    def chosen(self) -> tuple[str, str]:
+        """Kind and name of what `describe` and `note` are about; ("", "") when nothing is chosen."""
+        return "", ""
+
+    def copied(self) -> str:
+        """What `y` copies."""
+        return self.chosen()[1]
+
+    async def fetch(self) -> None:
+        """Ask the agent and show the answer; may raise `Refusal`."""
+
+    def present(self) -> Place:
+        """The place as it is now, to come back to."""
+        return self.place
+
+    def deployment(self) -> str:
+        """The deployment that is chosen, "" when none is."""
+        return ""
+
+    # --- what they share ---------------------------------------------------------------------------------
+
+    def situation(self) -> Situation:
+        app = self.deck_app
+        hello = app.link.hello
+        return Situation(
+            view=self.place.view,
+            row=self.row_id(),
+            subject=self.subject(),
+            connected=app.link.state.connected,
+            stale=self.stale or self.data_at is None,
+            at=app.at,
+            may_act=hello is None or hello.may_act,
+            read_only=hello.read_only if hello else "",
+            can_go_back=app.deck.trail.index > 0,
+            can_go_forward=app.deck.trail.index + 1 < len(app.deck.trail.places),
+        )
+
+    def data_age(self) -> float | None:
+        return None if self.data_at is None else max(0.0, time.time() - self.data_at)
+
+    def concerns(self, change: Change) -> bool:
+        """Whether the change may alter what is shown."""
+        return not self.topics or not self.topics.isdisjoint(change.topics)
+
+    def store_changed(self) -> None:
+        """The store has newer facts than what is shown; many calls in a row make one fetch."""
+        if self.deck_app.at is not None:
+            return
+        self.stale = True
+        if not self._due:
+            self._due = True
+            pause = max(0.0, self._fetched + QUIET_SECONDS - time.monotonic())
+            self.set_timer(pause, self.fetch_soon) if pause else self.fetch_soon()
+
+    def fetch_soon(self) -> None:
+        """Fetch in the background; a fetch under way is given up for this one."""
+        self._due = False
+        self._fetched = time.monotonic()
+        self.run_worker(self._fetch(), group="fetch", exclusive=True)
+
+    async def _fetch(self) -> None:
+        try:
+            await self.fetch()
+        except Refusal as refusal:
+            self.problem = refusal.message
+            self.show_problem(refusal)
+        else:
+            self.problem = ""
+        self._fetched = time.monotonic()
+        self.deck_app.deck.refresh_lines()
+
+    def show_problem(self, refusal: Refusal) -> None:
+        """The fetch was refused."""
+        self.deck_app.deck.say_refusal(refusal)
+
+    def fetched(self, at: float) -> None:
+        """What is shown was read from the store at `at`."""
+        self.data_at = at
+        self.stale = False
+        self.deck_app.deck.refresh_lines()
+
+    async def ask(self, method: str, params: msgspec.Struct) -> Any:
+        """Ask the agent; at the past moment when one is shown."""
+        app = self.deck_app
+        if app.at is not None and "at" in type(params).__struct_fields__:
+            params = msgspec.structs.replace(params, at=app.at)
+        return await app.link.call(method, params)
+
+    def with_place(self, **changes: Any) -> None:
+        self.place = replace(self.place, **changes)
