@@ -61,22 +61,26 @@ class Objects:
                 shutil.copytree(source, copy, symlinks=False)
             else:
                 shutil.copyfile(source, copy)
-            files = [found for found in copy.rglob("*") if found.is_file()] if copy.is_dir() else [copy]
-            digest = digest_of(copy)
-            size = sum(file.stat().st_size for file in files)
-            final = self.path(digest)
-            if not final.exists():
-                for file in files:
-                    file.chmod(0o444)
-                    _sync(file)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    copy.rename(final)
-                except OSError:
-                    # Somebody else brought the same folder in between: the bits are the same.
-                    if not final.exists():
-                        raise
-                _sync(final.parent)
+            return self.adopt(copy)
+
+    def adopt(self, bits: Path) -> tuple[str, int, int]:
+        """Move `bits` (file or folder, on this disk, nobody else writing) in; as `keep`, without the copy."""
+        files = [found for found in bits.rglob("*") if found.is_file()] if bits.is_dir() else [bits]
+        digest = digest_of(bits)
+        size = sum(file.stat().st_size for file in files)
+        final = self.path(digest)
+        if not final.exists():
+            for file in files:
+                file.chmod(0o444)
+                _sync(file)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                bits.rename(final)
+            except OSError:
+                # Somebody else brought the same bits in between.
+                if not final.exists():
+                    raise
+            _sync(final.parent)
         return digest, size, len(files)
 
     def verify(self, digest: str) -> str:

@@ -89,7 +89,7 @@ class Settling:
 
 
 def parquet_is_whole(descriptor: int, size: int) -> bool:
-    """Whether the file begins and ends with PAR1 and its footer's length fits into it (Parquet format, "File format")."""
+    """Whether it begins and ends with PAR1 and the footer's length fits (Parquet's "File format" page)."""
     if size < 12:
         return False
     if os.pread(descriptor, 4, 0) != b"PAR1":

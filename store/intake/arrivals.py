@@ -1,0 +1,129 @@
+"""What has been dealt with already: so that a restart reads nothing twice and loses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from store.database import Transaction
+from store.intake.clean import clean_line
+from store.intake.follow import Followed
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+    """A watched folder; `label` names it in the database, so that a store that was moved knows its files."""
+
+    path: str
+    label: str
+
+    def relative(self, path: str) -> str | None:
+        """`path` below this folder, None when it lies elsewhere."""
+        prefix = self.path.rstrip("/") + "/"
+        return path[len(prefix) :] if path.startswith(prefix) else None
+
+    def key(self, relative: str) -> int:
+        """64 bits (signed) for a path below this folder."""
+        whole = os.fsencode(self.label) + b"\0" + os.fsencode(relative)
+        return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "little", signed=True)
+
+
+def folders(watched: Sequence[Path], inbox: Path) -> list[Folder]:
+    return [Folder(str(path), "inbox" if path == inbox else str(path)) for path in dict.fromkeys(watched)]
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One row of `arrival`; `outcome` is taken, quarantined or waiting."""
+
+    path_key: int
+    identity: int
+    path: str
+    kind: str
+    digest: str
+    outcome: str
+    followed: Followed | None = None
+
+
+_TYPES = {
+    "path_key": "BIGINT",
+    "identity": "BIGINT",
+    "path": "VARCHAR",
+    "kind": "VARCHAR",
+    "digest": "VARCHAR",
+    "outcome": "VARCHAR",
+    "position": "BIGINT",
+    "lines": "BIGINT",
+    "prefix": "VARCHAR",
+    "skipping": "BOOLEAN",
+    "recorded_at": "TIMESTAMP",
+}
+
+
+def record(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
+    rows: list[dict[str, Any]] = []
+    for arrival in arrivals:
+        row: dict[str, Any] = {
+            "path_key": arrival.path_key,
+            "identity": arrival.identity,
+            "path": clean_line(arrival.path, 1_000),
+            "kind": arrival.kind,
+            "digest": arrival.digest,
+            "outcome": arrival.outcome,
+            "recorded_at": tx.now,
+        }
+        if arrival.followed is not None:
+            row |= msgspec.structs.asdict(arrival.followed)
+        rows.append(row)
+    tx.insert("arrival", _TYPES, rows)
+
+
+def followed(connection: duckdb.DuckDBPyConnection, path_key: int) -> Followed:
+    """How far the followed file was taken in; the beginning when it is not known."""
+    row = connection.execute(
+        "SELECT position, lines, prefix, skipping FROM arrival"
+        " WHERE path_key = ? AND position IS NOT NULL ORDER BY rowid DESC LIMIT 1",
+        [path_key],
+    ).fetchone()
+    return Followed(int(row[0]), int(row[1]), str(row[2]), bool(row[3])) if row else Followed()
+
+
+class Known:
+    """The last identity of every path: 16 bytes each for what the database held at the start, then a dict."""
+
+    def __init__(self, keys: npt.NDArray[np.int64], identities: npt.NDArray[np.int64]) -> None:
+        order = np.argsort(keys, kind="stable")
+        self._keys = keys[order]
+        self._identities = identities[order]
+        self._since: dict[int, int] = {}
+
+    @classmethod
+    def read(cls, connection: duckdb.DuckDBPyConnection) -> Known:
+        columns = connection.execute(
+            "SELECT path_key, arg_max(identity, rowid) AS identity FROM arrival GROUP BY path_key"
+        ).fetchnumpy()
+        return cls(np.asarray(columns["path_key"], np.int64), np.asarray(columns["identity"], np.int64))
+
+    def remember(self, path_key: int, identity: int) -> None:
+        self._since[path_key] = identity
+
+    def forget(self, path_key: int) -> None:
+        """Have the file read again though it did not change."""
+        self._since[path_key] = 0
+
+    def identity(self, path_key: int) -> int | None:
+        """The identity the file had when it was last dealt with; None for a path never seen."""
+        if path_key in self._since:
+            return self._since[path_key]
+        place = int(np.searchsorted(self._keys, path_key))
+        if place < len(self._keys) and int(self._keys[place]) == path_key:
+            return int(self._identities[place])
+        return None

@@ -1,0 +1,170 @@
+"""metrics.jsonl, followed while it grows: each line becomes points exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from store.catalog.runs import MetricPoint
+from store.intake import read
+from store.intake.clean import clean_name, shown
+from store.intake.trouble import Trouble
+
+LINE_LIMIT = 1 << 20
+#: Read at one go at most; the rest follows in the next transaction.
+STRETCH = 4 << 20
+#: Metrics in one line at most.
+MAX_METRICS = 1_000
+_MARK = 4096
+_TIME_KEYS = ("time", "timestamp", "at")
+_STEP_KEYS = ("step", "epoch", "iteration")
+_STEP_BOUND = 1 << 62
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """How far a file has been taken in: `position` bytes, `lines` lines (the step of lines that name none).
+
+    `prefix` is a digest of the first and last 4096 bytes before `position`: a file rewritten or rotated is
+    told from one that was replaced by a longer copy of itself. `skipping`: `position` lies within a line
+    that is too long to read.
+    """
+
+    position: int = 0
+    lines: int = 0
+    prefix: str = ""
+    skipping: bool = False
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """What one reading gave; `troubles` are bad lines (the first few), `more` says that there is more to read."""
+
+    points: list[MetricPoint]
+    followed: Followed
+    troubles: list[Trouble]
+    more: bool
+    restarted: bool
+
+
+def read_on(descriptor: int, size: int, known: Followed, now: datetime) -> Stretch:
+    """The points of the whole lines past `known.position`; `now` is the time of those that name none.
+
+    A last line without its end waits, unless it is a whole JSON object already.
+    """
+    restarted = False
+    if known.position and (size < known.position or _prefix(descriptor, known.position) != known.prefix):
+        known, restarted = Followed(), True
+    points: list[MetricPoint] = []
+    troubles: list[Trouble] = []
+    position, lines, skipping = known.position, known.lines, known.skipping
+    block = os.pread(descriptor, STRETCH, position)
+    start = 0
+    while start < len(block):
+        end = block.find(b"\n", start)
+        line = block[start : end if end >= 0 else len(block)]
+        if skipping:
+            start = end + 1 if end >= 0 else len(block)
+            skipping = end < 0
+            continue
+        if len(line) > LINE_LIMIT:
+            lines += 1
+            _note(troubles, lines, Trouble.wrong("line", f"more than {LINE_LIMIT:,} bytes", "a short line"))
+            skipping = end < 0
+            start = end + 1 if end >= 0 else len(block)
+            continue
+        if line.strip():
+            try:
+                found = list(_points(line, lines, now))
+            except Trouble as trouble:
+                if end < 0 and isinstance(trouble, read.Incomplete) and _may_become_whole(line):
+                    break
+                found = []
+                _note(troubles, lines + 1, trouble)
+                skipping = end < 0
+            points += found
+            lines += 1
+        start = end + 1 if end >= 0 else len(block)
+    position += start
+    # Only a stretch that moved on can have more to give: a last line without its end waits for a write.
+    more = position < size and start > 0
+    followed = Followed(position, lines, _prefix(descriptor, position), skipping)
+    return Stretch(points, followed, troubles, more, restarted)
+
+
+def _may_become_whole(line: bytes) -> bool:
+    """Whether the beginning of a line can still become a JSON object."""
+    text = line.lstrip()
+    return text.startswith(b"{") and not any(byte < 0x20 and byte not in b"\t\r" for byte in text)
+
+
+def _prefix(descriptor: int, position: int) -> str:
+    state = hashlib.sha256(os.pread(descriptor, min(_MARK, position), 0))
+    state.update(os.pread(descriptor, min(_MARK, position), max(0, position - _MARK)))
+    return state.hexdigest()
+
+
+def _note(troubles: list[Trouble], line: int, trouble: Trouble) -> None:
+    if len(troubles) < 5:
+        key = f"line {line}" + (f", {trouble.key}" if trouble.key else "")
+        troubles.append(
+            Trouble(f"line {line:,}: {trouble.reason}", key=key, found=trouble.found, expected=trouble.expected)
+        )
+
+
+def _points(line: bytes, number: int, now: datetime) -> Iterator[MetricPoint]:
+    """`{"metric": "auc", "value": 0.7, "step": 3}` or `{"step": 3, "auc": 0.7, "loss": 0.5}`."""
+    raw = read.document(line)
+    step = _step(raw, number)
+    at = next((found for key in _TIME_KEYS if (found := read.moment(raw.get(key))) is not None), now)
+    name = raw.get("metric", raw.get("name", raw.get("key")))
+    if isinstance(name, str) and "value" in raw:
+        value = _value(raw["value"])
+        if value is None:
+            raise Trouble.wrong("value", shown(raw["value"]), "a number")
+        yield MetricPoint(clean_name(name), step, at, value)
+        return
+    wide = [
+        (key, value)
+        for key, item in read.flattened({key: item for key, item in raw.items() if key not in _TIME_KEYS})
+        if key not in _STEP_KEYS and not isinstance(item, str) and (value := _value(item)) is not None
+    ]
+    if not wide:
+        raise Trouble.wrong("line", shown(line.decode("utf-8", "replace")), 'like {"metric": "auc", "value": 0.7}')
+    if len(wide) > MAX_METRICS:
+        raise Trouble.wrong("line", f"{len(wide):,} metrics", f"at most {MAX_METRICS:,}")
+    for key, value in wide:
+        yield MetricPoint(clean_name(key), step, at, value)
+
+
+def _step(raw: dict[str, Any], number: int) -> int:
+    for key in _STEP_KEYS:
+        if key not in raw:
+            continue
+        value = raw[key]
+        if isinstance(value, float) and math.isfinite(value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _STEP_BOUND:
+            raise Trouble.wrong(key, shown(value), "a whole number")
+        return value
+    return number
+
+
+def _value(value: object) -> float | None:
+    """A number; null is NaN (what strict JSON writers make of it), and so are the texts NaN, Infinity, -inf."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool | float):
+        return float(value)
+    if isinstance(value, int | str):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if isinstance(value, int) and value > 0 else -math.inf
+        except ValueError:
+            return None
+    return None

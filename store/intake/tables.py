@@ -1,0 +1,169 @@
+"""Parquet, CSV and JSON lines files read for their rows, schema and profile, in a DuckDB that can do nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import duckdb
+
+from store.catalog.datasets import ColumnProfile
+from store.intake.clean import clean_line, clean_name
+from store.intake.recognise import Format
+from store.intake.trouble import Trouble
+
+#: The profile counts this many rows at most; the row count is always that of the whole file.
+PROFILE_ROWS = 5_000_000
+PROFILE_COLUMNS = 500
+MAX_COLUMNS = 5_000
+_TEXT = 120
+
+
+class Profile(NamedTuple):
+    rows: int
+    columns: list[ColumnProfile]
+
+
+class Sandbox:
+    """An in-memory DuckDB that reads files below the given folders and nothing else.
+
+    It is apart from the store's own database: a file that drives DuckDB into a fatal error invalidates this
+    instance, which is then replaced. No extension can be loaded, no network reached, no setting changed.
+    """
+
+    def __init__(self, folders: Sequence[str], memory_limit: str = "1GB") -> None:
+        self._folders = [os.path.realpath(folder) for folder in folders]
+        self._memory_limit = memory_limit
+        self._lock = threading.Lock()
+        self._root: duckdb.DuckDBPyConnection | None = None
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for the calling thread."""
+        with self._lock:
+            if self._root is None:
+                self._root = self._connect()
+            return self._root.cursor()
+
+    def renew(self) -> None:
+        """Replace the instance after a fatal error; cursors at work on the old one fail on their own."""
+        with self._lock:
+            self._root = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._root is not None:
+                self._root.close()
+                self._root = None
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 2,
+            "memory_limit": self._memory_limit,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "python_enable_replacements": False,
+            "temp_directory": "",
+        }
+        connection = duckdb.connect(":memory:", config=config)
+        # Several files come by the same /proc/self/fd name: nothing of one may be answered for another.
+        connection.execute("SET enable_external_file_cache = false")
+        connection.execute("SET allowed_directories = ?", [self._folders])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        return connection
+
+
+_READERS: dict[Format, str] = {
+    "parquet": "read_parquet($path, hive_partitioning = false, union_by_name = false)",
+    "csv": "read_csv($path, header = true, hive_partitioning = false, compression = 'none', sample_size = 20480)",
+    "jsonl": (
+        "read_json($path, format = 'newline_delimited', records = true, maximum_depth = 4,"
+        " maximum_object_size = 4194304, hive_partitioning = false, compression = 'uncompressed')"
+    ),
+}
+
+
+def profile(sandbox: Sandbox, path: str, form: Format) -> Profile:
+    """Rows, schema and per-column nulls, least, greatest and distinct (approximate) of the file at `path`.
+
+    One look at the schema and one scan. Raises `Trouble` with what DuckDB found wrong.
+    """
+    relation = _READERS[form]
+    connection = sandbox.cursor()
+    try:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}", {"path": path}).fetchall()
+        if len(described) > MAX_COLUMNS:
+            raise Trouble.wrong("columns", f"{len(described):,} columns", f"at most {MAX_COLUMNS:,}")
+        names = [(str(row[0]), str(row[1])) for row in described]
+        return _scan(connection, relation, path, names)
+    except duckdb.FatalException:
+        sandbox.renew()
+        raise Trouble.wrong("content", "something that DuckDB could not survive", f"a whole {form} file") from None
+    except duckdb.OutOfMemoryException as error:
+        raise Trouble.wrong("content", "more than fits into the memory set aside", f"a {form} file") from error
+    except (duckdb.Error, UnicodeDecodeError, RecursionError) as error:
+        raise unreadable(error, form) from error
+    finally:
+        connection.close()
+
+
+def unreadable(error: Exception, form: str) -> Trouble:
+    """What DuckDB said, in one line and without the query."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = clean_line(lines[0] if lines else type(error).__name__, 300)
+    if "/proc/self/fd/" in said:
+        said = _without_descriptor(said)
+    return Trouble(f"cannot be read as {form}: {said}", key="content", found=said, expected=f"a whole {form} file")
+
+
+def _without_descriptor(text: str) -> str:
+    head, _, tail = text.partition("/proc/self/fd/")
+    return head + "the file" + tail.lstrip("0123456789")
+
+
+def _scan(connection: duckdb.DuckDBPyConnection, relation: str, path: str, names: Sequence[tuple[str, str]]) -> Profile:
+    shown = names[:PROFILE_COLUMNS]
+    parts = ["count(*)"]
+    for name, kind in shown:
+        quoted = '"' + name.replace('"', '""') + '"'
+        parts += [f"count({quoted})", *_extremes(quoted, kind)]
+    counted = ", ".join(parts)
+    row = connection.execute(
+        f"SELECT {counted} FROM (SELECT * FROM {relation} LIMIT {PROFILE_ROWS})", {"path": path}
+    ).fetchone()
+    if row is None:
+        raise Trouble.wrong("content", "nothing", "rows")
+    rows, whole = int(row[0]), int(row[0])
+    if rows == PROFILE_ROWS:
+        counted_all = connection.execute(f"SELECT count(*) FROM {relation}", {"path": path}).fetchone()
+        whole = int(counted_all[0]) if counted_all else rows
+    columns = []
+    for place, (name, kind) in enumerate(names):
+        if place >= len(shown):
+            columns.append(ColumnProfile(clean_name(name), clean_line(kind, 200)))
+            continue
+        present, least, greatest, distinct = row[1 + 4 * place : 5 + 4 * place]
+        columns.append(
+            ColumnProfile(
+                clean_name(name),
+                clean_line(kind, 200),
+                nulls=rows - int(present),
+                distinct=None if distinct is None else int(distinct),
+                minimum=None if least is None else clean_line(str(least), _TEXT),
+                maximum=None if greatest is None else clean_line(str(greatest), _TEXT),
+            )
+        )
+    return Profile(whole, columns)
+
+
+def _extremes(quoted: str, kind: str) -> tuple[str, str, str]:
+    """SQL for least, greatest and distinct; nested values and blobs have none that anybody reads."""
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "BLOB", "BIT", "VARIANT", "GEOMETRY")):
+        return "NULL", "NULL", "NULL"
+    text = f"left({quoted}::VARCHAR, {_TEXT})"
+    if kind.startswith(("VARCHAR", "ENUM", "JSON")):
+        return f"min({text})", f"max({text})", f"approx_count_distinct({quoted})"
+    return f"min({quoted})::VARCHAR", f"max({quoted})::VARCHAR", f"approx_count_distinct({quoted})"

@@ -1,0 +1,157 @@
+"""Finding what changed in the watched folders: the kernel tells, and a walk catches what it did not tell."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from store.intake.arrivals import Folder
+from store.intake.inotify import Change, Hint, Inotify, LimitReached, listed
+
+log = logging.getLogger(__name__)
+
+#: Reported at one go.
+CHUNK = 1_000
+#: A walk may use this share of one core at most: the next one waits that much longer.
+_WALK_SHARE = 0.005
+_POLL_SHARE = 0.05
+_POLL_SECONDS = 1.0
+_STEP_MS = 25
+
+
+class Watcher:
+    """Reports changed files of `folders` to `on_changes(folder, changes)`, from its own threads.
+
+    Everything that lies there at the start is reported too. Where the kernel cannot tell (limits used up,
+    `polling`), the folders are walked every second, or less often where that would take more than 5 % of a
+    core.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Folder],
+        on_changes: Callable[[Folder, list[Change]], None],
+        *,
+        rescan_seconds: float = 60.0,
+        polling: bool = False,
+    ) -> None:
+        self._folders = list(folders)
+        self._on_changes = on_changes
+        self._rescan_seconds = rescan_seconds
+        self._stop = threading.Event()
+        self._walk_now = threading.Event()
+        self.polling = "asked for by the settings" if polling else ""
+        """Why the folders are polled ("" while the kernel tells)."""
+        self.walks = 0
+        """Walks done so far, the one at the start included."""
+        self._inotify: Inotify | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        if not self.polling:
+            tell = self._follow_kernel if sys.platform == "linux" else self._follow_watchfiles
+            self._threads.append(threading.Thread(target=tell, name="intake-watch", daemon=True))
+        self._threads.append(threading.Thread(target=self._keep_walking, name="intake-walk", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Returns once the threads have ended."""
+        self._stop.set()
+        self._walk_now.set()
+        if self._inotify is not None:
+            self._inotify.wake()
+        for thread in self._threads:
+            thread.join()
+
+    def walk_soon(self) -> None:
+        """Walk the folders now, whatever the kernel said."""
+        self._walk_now.set()
+
+    def _follow_kernel(self) -> None:
+        try:
+            with_kernel = Inotify()
+        except (LimitReached, OSError) as error:
+            self._fall_back(str(error))
+            return
+        self._inotify = with_kernel
+        try:
+            for folder in self._folders:
+                self._report(folder, with_kernel.add_tree(folder.path))
+            while not self._stop.is_set():
+                changes = with_kernel.read(None)
+                if with_kernel.overflowed:
+                    with_kernel.overflowed = False
+                    log.info("inotify's queue overflowed: walking the folders")
+                    self._walk_now.set()
+                self._sort_out(changes)
+        except (LimitReached, OSError) as error:
+            self._fall_back(str(error))
+            # What is watched already goes on being told.
+            while not self._stop.is_set():
+                try:
+                    self._sort_out(with_kernel.read(None))
+                except (LimitReached, OSError) as again:
+                    log.debug("inotify: %s", again)
+        finally:
+            self._inotify = None
+            with_kernel.close()
+
+    def _follow_watchfiles(self) -> None:
+        from watchfiles import watch
+
+        paths = [folder.path for folder in self._folders]
+        try:
+            for events in watch(*paths, watch_filter=None, step=_STEP_MS, debounce=50, stop_event=self._stop):
+                self._sort_out([Change(path, Hint.GROWING) for _, path in events])
+                # A folder that was moved in is one event; its files are found by walking.
+                self._walk_now.set()
+        except (OSError, RuntimeError) as error:
+            self._fall_back(str(error))
+
+    def _fall_back(self, why: str) -> None:
+        self.polling = why
+        log.warning("the watched folders are polled: %s", why)
+        self._walk_now.set()
+
+    def _sort_out(self, changes: Iterable[Change]) -> None:
+        for folder in self._folders:
+            self._report(folder, (change for change in changes if folder.relative(change.path) is not None))
+
+    def _report(self, folder: Folder, changes: Iterable[Change]) -> None:
+        rest = iter(changes)
+        while chunk := list(itertools.islice(rest, CHUNK)):
+            if self._stop.is_set():
+                return
+            self._on_changes(folder, chunk)
+
+    def _keep_walking(self) -> None:
+        # The kernel's follower walks at the start by itself.
+        wait = 0.0 if self.polling or sys.platform != "linux" else self._rescan_seconds
+        while not self._stop.is_set():
+            self._walk_now.wait(wait)
+            self._walk_now.clear()
+            if self._stop.is_set():
+                return
+            began = time.thread_time()
+            for folder in self._folders:
+                self._report(folder, self._walk(folder.path))
+            self.walks += 1
+            spent = time.thread_time() - began
+            if self.polling:
+                wait = max(min(_POLL_SECONDS, self._rescan_seconds), spent / _POLL_SHARE)
+            else:
+                wait = max(self._rescan_seconds, spent / _WALK_SHARE)
+
+    def _walk(self, folder: str) -> Iterator[Change]:
+        waiting = [folder]
+        while waiting and not self._stop.is_set():
+            for entry in listed(waiting.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    yield Change(entry.path, Hint.SEEN)
