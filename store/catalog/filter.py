@@ -15,7 +15,7 @@ Operator = Literal[":", "=", "!=", ">", ">=", "<", "<="]
 _TERM = re.compile(
     r"""\s*(?P<not>!)?
         (?:(?P<column>[A-Za-z_][\w.\-/]*)(?P<operator>>=|<=|!=|:|=|>|<))?
-        (?P<value>"(?:[^"\\]|\\.)*"|[^\s"][^\s]*)""",
+        (?P<value>"(?:[^"\\]|\\.)*"|[^\s"]+)""",
     re.VERBOSE,
 )
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -59,6 +59,8 @@ def parse(text: str) -> list[Term]:
         value = match["value"]
         if value.startswith('"'):
             value = re.sub(r"\\(.)", lambda m: m[1] if m[1] in '"\\' else m[0], value[1:-1])
+        if match["column"] is None and re.fullmatch(r"[A-Za-z_][\w.\-/]*(?:[<>!]?=|[:<>])", value):
+            raise _refuse(text, f"nothing follows {value!r}")
         sign: Operator = match["operator"] or ":"  # type: ignore[assignment]  # the pattern admits only these
         if sign == ":":
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -147,10 +148,13 @@ def record(tx: Transaction, arrivals: Sequence[RunArrival], actor: Actor) -> dic
 
 
 def _values(arrival: RunArrival) -> dict[str, Any]:
-    """`param.x` and `metric.y` → value; of several points of a metric the last in file order."""
+    """`param.x` and `metric.y` → value; of several points of a metric the last in file order.
+
+    A NaN is null here (sorts last, matches nothing); the point itself keeps it.
+    """
     return {
         **{f"param.{key}": value for key, value in arrival.params.items()},
-        **{f"metric.{point.metric}": point.value for point in arrival.points},
+        **{f"metric.{p.metric}": None if math.isnan(p.value) else p.value for p in arrival.points},
     }
 
 
@@ -182,6 +186,8 @@ def _merge(row: dict[str, Any], arrival: RunArrival, columns: RunColumns, now: d
         name = columns.column(key)
         if name is not None:
             row[name] = value
+            if value is None:
+                del row[name]
         else:
             overflow[key] = value
     if overflow:
