@@ -1,0 +1,131 @@
+"""A labels file: read once, each label kept once, and paired with its prediction now or when that comes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from store.catalog import models
+from store.database import Transaction
+from store.monitor import deployments, source
+from store.monitor.counts import INCOMING, Incoming, arrival_ordinal, record_arrival
+from store.monitor.join import join_labels
+from store.monitor.scan import DEFAULTS
+from store.monitor.source import Format
+from store.settings import MonitorSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelScan:
+    """`labels` is an Arrow table (prediction_id, label, value, label_us), one row an id."""
+
+    deployment: str
+    arrival: str
+    base_seconds: int
+    labels: Any
+    rows: int
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """What became of a labels file: `labels` were new, of which `joined` found their prediction and `waiting` wait
+    for it; `corrected` replaced an earlier label; the rest were known already."""
+
+    rows: int = 0
+    labels: int = 0
+    joined: int = 0
+    waiting: int = 0
+    corrected: int = 0
+    repeated: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def scan_labels(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    format: Format,
+    deployment: str,
+    arrival_digest: str,
+    settings: MonitorSettings = DEFAULTS,
+    *,
+    name: str = "",
+) -> LabelScan:
+    """Read the file; nothing is written. Of several labels for one id the latest by time counts, then the greatest.
+
+    Rows without a label or an id are left out and counted in `notes`. Raises `Refusal` (usage): unreadable, or
+    without an id or label column.
+    """
+    opened = dataclasses.replace(source.open_source(connection, path, format), path=Path(name or path.name))
+    model = deployments.split(deployment).model
+    roles = source.role_columns([version.manifest for version in models.versions(connection, model)])
+    columns = opened.columns
+    identity = opened.need("prediction id", *roles["id"])
+    label = opened.need("label", *roles["label"])
+    moment = opened.find(*roles["label_time"])
+    query = (
+        f"SELECT {source.text_sql(identity, columns[identity])} AS prediction_id,"
+        f" {source.canonical_sql(label, columns[label])} AS label,"
+        f" {source.number_sql(label, columns[label])[0]} AS value,"
+        f" {source.time_sql(moment, columns[moment]) if moment else 'NULL::BIGINT'} AS label_us FROM {opened.relation}"
+    )
+    table: Any
+    try:
+        rows, nameless, empty = connection.execute(
+            "SELECT count(*), count(*) FILTER (prediction_id IS NULL),"
+            f" count(*) FILTER (prediction_id IS NOT NULL AND label IS NULL) FROM ({query})"
+        ).fetchall()[0]
+        table = connection.sql(
+            f"SELECT * FROM ({query}) WHERE prediction_id IS NOT NULL AND label IS NOT NULL"
+            " QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY label_us DESC NULLS LAST, label DESC) = 1"
+        ).to_arrow_table()
+    except duckdb.Error as error:
+        raise source.unreadable(opened.path, error) from error
+    said = {
+        "rows without a prediction_id are left out": nameless,
+        "rows have no label yet": empty,
+        "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
+    }
+    notes = tuple(f"{count:,} {text}" for text, count in said.items() if count)
+    return LabelScan(deployment, arrival_digest, settings.base_window_seconds, table, int(rows), notes)
+
+
+def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
+    """Keep the new labels and add those whose prediction is known to its window.
+
+    The same label for the same id again is no new fact. Another label is a correction: it is one more fact,
+    from its recording on it counts and what the earlier one had added is taken back.
+    """
+    ordinal = arrival_ordinal(tx, scan.deployment, "labels", scan.arrival)
+    if ordinal is None:
+        return Labelled(repeated=True)
+    record_arrival(tx, ordinal, scan.deployment, "labels", scan.arrival, scan.rows, scan.notes)
+    with Incoming(tx, scan.labels):
+        changed: Any = tx.execute(
+            "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value"
+            f" FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
+            " arg_max(value, ordinal) AS value FROM monitor_label WHERE deployment = ? AND prediction_id IN"
+            f" (SELECT prediction_id FROM {INCOMING}) GROUP BY prediction_id) AS k USING (prediction_id)"
+            " WHERE k.label IS NULL OR k.label <> i.label",
+            [scan.deployment],
+        ).to_arrow_table()
+    corrected, joined = 0, 0
+    if changed.num_rows:
+        with Incoming(tx, changed):
+            tx.execute(
+                "INSERT INTO monitor_label SELECT ?, prediction_id, label, value, make_timestamp(label_us), ?, ?"
+                f" FROM {INCOMING}",
+                [scan.deployment, ordinal, tx.now_db],
+            )
+            corrected = int(tx.execute(f"SELECT count(*) FROM {INCOMING} WHERE old_label IS NOT NULL").fetchall()[0][0])
+            signed = (
+                f"(SELECT prediction_id, 1 AS sign, label, value FROM {INCOMING} UNION ALL"
+                f" SELECT prediction_id, -1, old_label, old_value FROM {INCOMING} WHERE old_label IS NOT NULL)"
+            )
+            joined = join_labels(tx, scan.deployment, signed, scan.base_seconds, scan.arrival)
+    for topic in ("performance", "deployments"):
+        tx.touch(topic, scan.deployment)
+    return Labelled(scan.rows, changed.num_rows, joined, max(0, changed.num_rows - joined), corrected, notes=scan.notes)

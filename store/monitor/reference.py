@@ -1,0 +1,356 @@
+"""The reference of a model version: its bins and its own counts, made once and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+
+from store.catalog import models
+from store.catalog.manifest import ModelManifest
+from store.database import Transaction
+from store.monitor import performance, source, statistics
+from store.monitor.bins import (
+    CATEGORIES,
+    PREDICTION,
+    SCORE,
+    SCORE_EDGES,
+    FeatureBins,
+    Integers,
+    NumericCoder,
+    canonical,
+    numeric_edges,
+)
+from store.monitor.performance import Outcomes, PerformanceCounts
+from store.monitor.source import Format, Source
+from store.protocol import ExitCode, Refusal
+
+MAX_FEATURES = 1_000
+_SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Bins and counts: `counts[f.offset : f.offset + f.width]` are feature f's. `identity` names the content."""
+
+    model: str
+    version: str
+    source_digest: str
+    rows: int
+    features: tuple[FeatureBins, ...]
+    counts: Integers
+    performance: PerformanceCounts
+    notes: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return len(self.counts)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        digest = hashlib.sha256(msgspec.json.encode([self.model, self.version, self.features]))
+        digest.update(self.counts.tobytes())
+        return digest.hexdigest()[:24]
+
+    @functools.cached_property
+    def coders(self) -> dict[str, NumericCoder]:
+        return {f.name: NumericCoder(f.edges) for f in self.features if f.kind != "categorical"}
+
+    @functools.cached_property
+    def groups(self) -> dict[str, Integers]:
+        """Feature → slot → bin of PSI."""
+        return {f.name: statistics.psi_groups(f, self.of(f)) for f in self.features}
+
+    @functools.cached_property
+    def by_name(self) -> dict[str, FeatureBins]:
+        return {f.name: f for f in self.features}
+
+    def of(self, feature: FeatureBins) -> Integers:
+        return self.counts[feature.offset : feature.offset + feature.width]
+
+
+def scan_reference(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path | None,
+    manifest: ModelManifest,
+    format: Format | None = None,
+    source_digest: str = "",
+) -> Reference:
+    """Bins and counts of `manifest`'s features in the file (its format told by its suffix unless given).
+
+    Without a file only the scores are binned, and nothing can drift. Features are `manifest.features`, or
+    every column that is neither named in `columns` nor a time nor nested. Raises `Refusal` (usage) when the file
+    cannot be read or holds none of the features.
+    """
+    if path is None:
+        features, counts = _scores_only(manifest)
+        return Reference(manifest.model, manifest.version, "", 0, features, counts, performance.EMPTY)
+    if format is None:
+        format = _SUFFIXES.get(path.suffix.lower())
+        if format is None:
+            raise Refusal(ExitCode.USAGE, f"{path.name}: a reference is .parquet, .csv or .jsonl")
+    opened = source.open_source(connection, path, format)
+    try:
+        return _scan(connection, opened, manifest, source_digest)
+    except duckdb.Error as error:
+        raise source.unreadable(path, error) from error
+
+
+def _scan(
+    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest, source_digest: str
+) -> Reference:
+    kinds, notes = _kinds(connection, opened, manifest)
+    if len(kinds) > MAX_FEATURES:
+        raise Refusal(ExitCode.USAGE, f"{opened.path.name}: {len(kinds)} features, at most {MAX_FEATURES}")
+    features: list[FeatureBins] = []
+    parts: list[Integers] = []
+    offset = 0
+
+    def add(feature: FeatureBins, counts: Integers) -> None:
+        nonlocal offset
+        features.append(feature)
+        parts.append(counts)
+        offset += feature.width
+
+    for name, kind in kinds.items():
+        column_type = opened.columns[name]
+        if kind == "numeric":
+            add(*_numeric(connection, opened, name, name, column_type, offset))
+        else:
+            add(*_categorical(connection, opened, name, name, column_type, offset))
+    roles = source.role_columns([manifest])
+    score, answer = opened.find(*roles["score"]), opened.find(*roles["prediction"])
+    if manifest.task == "regression" and (answer or score):
+        column = answer or score or ""
+        feature, counts = _numeric(connection, opened, PREDICTION, column, opened.columns[column], offset)
+        add(msgspec.structs.replace(feature, kind="score"), counts)
+    elif manifest.task != "regression" and (score or manifest.task == "binary"):
+        feature = FeatureBins(SCORE, "score", offset, SCORE_EDGES.tolist())
+        add(feature, _count_numeric(connection, opened, feature, score) if score else np.zeros(feature.width, np.int64))
+    if manifest.task == "multiclass" and answer:
+        add(*_categorical(connection, opened, PREDICTION, answer, opened.columns[answer], offset))
+    rows = connection.execute(f"SELECT count(*) FROM {opened.relation}").fetchall()[0][0]
+    counts = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    outcome = _performance(connection, opened, manifest)
+    return Reference(
+        manifest.model, manifest.version, source_digest, int(rows), tuple(features), counts, outcome, tuple(notes)
+    )
+
+
+def _scores_only(manifest: ModelManifest) -> tuple[tuple[FeatureBins, ...], Integers]:
+    if manifest.task == "regression":
+        return (), np.zeros(0, np.int64)
+    feature = FeatureBins(SCORE, "score", 0, SCORE_EDGES.tolist())
+    return (feature,), np.zeros(feature.width, np.int64)
+
+
+def _kinds(
+    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest
+) -> tuple[dict[str, str], list[str]]:
+    """Feature → numeric or categorical, and what is left out and why."""
+    notes = []
+    if manifest.features:
+        kinds: dict[str, str] = {}
+        for name, declared in manifest.features.items():
+            if name in opened.columns:
+                kinds[name] = declared
+            else:
+                notes.append(f"feature {name!r} is not in the reference: it is not watched")
+        if not kinds:
+            opened.need("feature", *list(manifest.features)[:8])
+        return kinds, notes
+    reserved = {name for names in source.role_columns([manifest]).values() for name in names}
+    reserved.add(source.VERSION_COLUMN)
+    kinds = {}
+    for name, kind in opened.columns.items():
+        if name in reserved:
+            continue
+        if source.is_temporal(kind) or source.is_nested(kind):
+            notes.append(f"column {name!r} is {kind}: times and nested values are not watched")
+        else:
+            kinds[name] = "numeric" if source.is_number(kind) else "categorical"
+    if opened.untyped:
+        texts = [name for name, kind in kinds.items() if kind == "categorical"]
+        kinds.update(dict.fromkeys(_numbers_in_text(connection, opened, texts), "numeric"))
+    return kinds, notes
+
+
+def _numbers_in_text(connection: duckdb.DuckDBPyConnection, opened: Source, names: list[str]) -> list[str]:
+    """Those of the text columns whose every value is a number: CSV and JSON lines carry no types."""
+    if not names:
+        return []
+    counts = ", ".join(
+        f"count({source.quoted(name)}), count({source.number_sql(name, 'VARCHAR')[0]})" for name in names
+    )
+    row = connection.execute(f"SELECT {counts} FROM {opened.relation}").fetchall()[0]
+    return [name for place, name in enumerate(names) if 0 < row[2 * place] == row[2 * place + 1]]
+
+
+def _numeric(
+    connection: duckdb.DuckDBPyConnection, opened: Source, name: str, column: str, kind: str, offset: int
+) -> tuple[FeatureBins, Integers]:
+    value, _ = source.number_sql(column, kind)
+    held = connection.execute(
+        f"SELECT v FROM (SELECT {value} AS v FROM {opened.relation}) WHERE v IS NOT NULL"
+    ).fetchnumpy()["v"]
+    feature = FeatureBins(name, "numeric", offset, numeric_edges(np.asarray(held, np.float64)))
+    return feature, _count_numeric(connection, opened, feature, column)
+
+
+def _count_numeric(
+    connection: duckdb.DuckDBPyConnection, opened: Source, feature: FeatureBins, column: str
+) -> Integers:
+    value, invalid = source.number_sql(column, opened.columns[column])
+    found = connection.execute(
+        f"SELECT {value} AS v, {invalid or 'false'} AS invalid FROM {opened.relation}"
+    ).fetchnumpy()
+    values = np.ma.filled(np.ma.asarray(found["v"], np.float64), np.nan)
+    null = np.ma.getmaskarray(np.ma.asarray(found["v"]))
+    marked = np.ma.filled(np.ma.asarray(found["invalid"]), False).astype(bool)
+    slots = NumericCoder(feature.edges).slots(values, null, marked)
+    return np.bincount(slots, minlength=feature.width).astype(np.int64)
+
+
+def _categorical(
+    connection: duckdb.DuckDBPyConnection, opened: Source, name: str, column: str, kind: str, offset: int
+) -> tuple[FeatureBins, Integers]:
+    rows = connection.execute(
+        f"SELECT c, count(*) AS n FROM (SELECT {source.category_sql(column, kind)} AS c FROM {opened.relation})"
+        " GROUP BY c ORDER BY n DESC, c"
+    ).fetchall()
+    usable = [(str(row[0]), int(row[1])) for row in rows if row[0] is not None and source.usable_category(row[0])]
+    kept = usable[:CATEGORIES]
+    null = sum(int(row[1]) for row in rows if row[0] is None)
+    other = sum(int(row[1]) for row in rows) - null - sum(n for _, n in kept)
+    feature = FeatureBins(name, "categorical", offset, categories=[category for category, _ in kept])
+    return feature, np.array([*(n for _, n in kept), other, null], np.int64)
+
+
+def _performance(connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest) -> PerformanceCounts:
+    """Performance on the reference, when it holds labels and predictions."""
+    roles = source.role_columns([manifest])
+    label, score, answer = (opened.find(*roles[role]) for role in ("label", "score", "prediction"))
+    if label is None or (score is None and answer is None):
+        return performance.EMPTY
+    number, _ = source.number_sql(label, opened.columns[label])
+    value = answer or score if manifest.task == "regression" else score
+    outcomes = fetch_outcomes(
+        connection,
+        "SELECT 1 AS sign, "
+        + (source.number_sql(value, opened.columns[value])[0] if value else "NULL::DOUBLE")
+        + " AS score, "
+        + source.canonical_sql(label, opened.columns[label])
+        + " AS label, "
+        + (source.canonical_sql(answer, opened.columns[answer]) if answer else "NULL::VARCHAR")
+        + f" AS prediction, {number} AS value FROM {opened.relation}",
+        [],
+        manifest,
+    )[0]
+    return performance.count(manifest.task, manifest.threshold, outcomes)
+
+
+def fetch_outcomes(
+    connection: duckdb.DuckDBPyConnection, pairs: str, params: list[Any], manifest: ModelManifest, also: str = ""
+) -> tuple[Outcomes, dict[str, Any]]:
+    """Outcomes of a query that gives sign, score, label, prediction and value (and the columns named in `also`)."""
+    found = connection.execute(
+        "SELECT sign::BIGINT AS sign, coalesce(score, 'nan'::DOUBLE) AS score, label = ? AS positive,"
+        " coalesce(prediction = ?, false) AS predicted, prediction IS NOT NULL AS decided,"
+        f" coalesce(prediction = label, false) AS right_, coalesce(value, 'nan'::DOUBLE) AS value{also}"
+        f" FROM ({pairs}) WHERE label IS NOT NULL",
+        [canonical(manifest.positive), canonical(manifest.positive), *params],
+    ).fetchnumpy()
+    plain = {name: np.ma.getdata(column) for name, column in found.items()}
+    outcomes = Outcomes(
+        *(plain[name] for name in ("sign", "score", "positive", "predicted", "decided", "right_", "value"))
+    )
+    return outcomes, plain
+
+
+# --- kept ------------------------------------------------------------------------------------------------
+
+_REFERENCE_TYPES = {
+    "reference": "VARCHAR",
+    "model": "VARCHAR",
+    "version": "VARCHAR",
+    "source_digest": "VARCHAR",
+    "row_count": "BIGINT",
+    "features": "VARCHAR",
+    "notes": "VARCHAR",
+    "slots": "UINTEGER[]",
+    "counts": "BIGINT[]",
+    "performance_slots": "UINTEGER[]",
+    "performance_counts": "BIGINT[]",
+    "performance_sums": "DOUBLE[]",
+    "recorded_at": "TIMESTAMP",
+}
+
+
+def record_reference(tx: Transaction, model: str, version: str, reference: Reference) -> bool:
+    """Fix the version's bins; False when they are fixed already (the first ones stay)."""
+    if tx.execute("SELECT 1 FROM monitor_reference WHERE model = ? AND version = ?", [model, version]).fetchall():
+        return False
+    slots = np.flatnonzero(reference.counts)
+    row = {
+        "reference": reference.identity,
+        "model": model,
+        "version": version,
+        "source_digest": reference.source_digest,
+        "row_count": reference.rows,
+        "features": msgspec.json.encode(reference.features).decode(),
+        "notes": msgspec.json.encode(reference.notes).decode(),
+        "slots": slots.tolist(),
+        "counts": reference.counts[slots].tolist(),
+        "performance_slots": reference.performance.slots.tolist(),
+        "performance_counts": reference.performance.counts.tolist(),
+        "performance_sums": reference.performance.sums.tolist(),
+        "recorded_at": tx.now,
+    }
+    tx.insert("monitor_reference", _REFERENCE_TYPES, [row])
+    tx.touch("drift")
+    return True
+
+
+_kept: dict[str, Reference] = {}
+_KEPT_AT_MOST = 256
+
+
+def load_reference(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> Reference | None:
+    """The reference of a version. Read once: what a reference's identity names never changes."""
+    found = connection.execute(
+        "SELECT reference FROM monitor_reference WHERE model = ? AND version = ? LIMIT 1", [model, version]
+    ).fetchall()
+    if not found:
+        return None
+    identity = str(found[0][0])
+    if identity not in _kept:
+        if len(_kept) >= _KEPT_AT_MOST:
+            _kept.clear()
+        _kept[identity] = _read(connection, identity)
+    return _kept[identity]
+
+
+def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
+    row = connection.execute(
+        "SELECT model, version, source_digest, row_count, features, notes, slots, counts, performance_slots,"
+        " performance_counts, performance_sums FROM monitor_reference WHERE reference = ? LIMIT 1",
+        [identity],
+    ).fetchall()[0]
+    features = msgspec.json.decode(row[4], type=tuple[FeatureBins, ...])
+    counts = np.zeros(sum(feature.width for feature in features), np.int64)
+    counts[np.array(row[6], np.int64)] = row[7]
+    outcome = PerformanceCounts(np.array(row[8], np.int64), np.array(row[9], np.int64), np.array(row[10], np.float64))
+    notes = msgspec.json.decode(row[5], type=tuple[str, ...])
+    return Reference(row[0], row[1], row[2], int(row[3]), features, counts, outcome, notes)
+
+
+def manifest_of(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> ModelManifest:
+    """The version's model.json; plain names and a binary task when it is not registered."""
+    found = models.find(connection, model, version)
+    return found.manifest if found else ModelManifest(model, version)
