@@ -20,7 +20,7 @@ class RunFolder:
         self.name = name
         self.folder = inbox / "runs" / name
         self.params = params
-        self.facts = {"run": name, "status": "running", "started_at": _now(), **facts}
+        self.facts = {"name": name, "status": "running", "started_at": _now(), **facts}
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,206 @@
+"""The conductor of the demo: has version 1 trained, promotes it, has the months after it scored, has version 2 trained.
+
+    python play.py --store STORE [--speed DAYS_PER_SECOND] [--until DAY] [--exit-at-end]
+
+What it does to the store it does through the `quarterdeck` command, as anybody would; version 2 it only has
+trained: promoting it, and rolling back, is the operator's. A store that it played on before is taken up where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import IO
+
+from agent_end import end_agent
+from children import Children
+from lifeline import die_with_parent
+
+MODEL = "flight-delay"
+DEPLOYMENT = f"{MODEL}@production"
+FIRST = ("--version", "1", "--train", "2013-01..2013-02", "--reference", "2013-03")
+SECOND = ("--version", "2", "--train", "2013-01..2013-06", "--hold-out", "6")
+#: The event day on which all that version 2 learns from has been seen.
+SECOND_FROM = date(2013, 7, 1)
+#: Seconds between two looks at what the conductor waits for.
+LOOK_SECONDS = 0.3
+#: Seconds until a version whose training has ended must have been taken in by the store.
+TAKEN_IN_SECONDS = 120.0
+
+
+class Stopped(Exception):
+    """The conductor was asked to end."""
+
+
+class Failed(Exception):
+    """The story cannot go on; the message says why."""
+
+
+class Story:
+    """One telling of the story on one store."""
+
+    def __init__(
+        self, options: argparse.Namespace, children: Children, log: IO[str], stopping: threading.Event
+    ) -> None:
+        self.store: Path = options.store
+        self.inbox: Path = self.store / "inbox"
+        self.options = options
+        self.children = children
+        self.log = log
+        self.stopping = stopping
+
+    def tell(self) -> None:
+        """Raises `Failed`, and `Stopped` once `stopping` is set."""
+        self._have_trained(FIRST)
+        if not os.path.lexists(self.store / "targets" / "production" / MODEL / "current"):
+            self._promote("1", "the first version of the demo")
+        self._score()
+
+    def _have_trained(self, version: tuple[str, ...]) -> None:
+        if not self._is_trained(version[1]):
+            trainer = self._start_training(version)
+            while (code := trainer.poll()) is None:
+                self._pause()
+            if code != 0:
+                raise Failed(f"train.py for version {version[1]} ended with {code}")
+        self._await_version(version[1])
+
+    def _is_trained(self, version: str) -> bool:
+        return (self.inbox / "models" / MODEL / version).exists()
+
+    def _start_training(self, version: tuple[str, ...]) -> subprocess.Popen[str]:
+        trainer = self.children.script("train.py", "--data", self.options.data, "--inbox", self.inbox, *version)
+        self.say(f"training version {version[1]}")
+        return trainer
+
+    def _await_version(self, version: str) -> None:
+        for _ in range(int(TAKEN_IN_SECONDS / LOOK_SECONDS)):
+            done = self.children.command("ls", "versions", "--store", self.store, "--limit", "0", "--json")
+            if done.returncode == 0:
+                if any(row.get("id") == f"{MODEL}@{version}" for row in json.loads(done.stdout)):
+                    self.say(f"version {version} is registered")
+                    return
+            else:
+                self.say(f"ls versions: {done.stderr.strip()}")
+            self._pause()
+        raise Failed(f"version {version} was trained but the store did not take it in")
+
+    def _promote(self, version: str, reason: str) -> None:
+        done = self.children.command(
+            "promote", f"{MODEL}@{version}", "--to", "production", "--store", self.store, "--reason", reason, "--wait"
+        )
+        if done.returncode != 0:
+            raise Failed(f"promote: {done.stderr.strip()}")
+        self.say(f"version {version} is promoted to production")
+
+    def _score(self) -> None:
+        """Have the scorer at work until its end; version 2 is trained once its months have passed."""
+        scorer = self.children.script(
+            "score.py", "--data", self.options.data, "--store", self.store, "--inbox", self.inbox,
+            "--speed", self.options.speed, "--until", self.options.until, listen=True,
+        )  # fmt: skip
+        said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        assert scorer.stdout is not None
+        threading.Thread(target=_pass_on, args=(scorer.stdout, said), name="scorer", daemon=True).start()
+        trainer: subprocess.Popen[str] | None = None
+        while line := self._next(said):
+            print(line, file=self.log, flush=True)
+            day = json.loads(line).get("day")
+            if trainer is None and day and date.fromisoformat(day) >= SECOND_FROM and not self._is_trained("2"):
+                trainer = self._start_training(SECOND)
+        if scorer.wait() != 0:
+            raise Failed(f"score.py ended with {scorer.returncode}")
+        if trainer is not None:
+            while trainer.poll() is None:
+                self._pause()
+            self.say(f"the training of version 2 ended with {trainer.returncode}")
+        self.say("all days are told")
+
+    def _next(self, said: queue.SimpleQueue[str]) -> str:
+        """The scorer's next line, "" when it has ended."""
+        while True:
+            try:
+                return said.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                if self.stopping.is_set():
+                    raise Stopped from None
+
+    def _pause(self) -> None:
+        if self.stopping.wait(LOOK_SECONDS):
+            raise Stopped
+
+    def say(self, text: str) -> None:
+        line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}"
+        print(line, file=self.log, flush=True)
+        if self.options.exit_at_end:
+            # Nobody looks at a screen: then this is what there is to see.
+            print(line, flush=True)
+
+
+def _pass_on(lines: IO[str], said: queue.SimpleQueue[str]) -> None:
+    for line in lines:
+        said.put(line.strip())
+    said.put("")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
+    die_with_parent()
+    options = _parser().parse_args(arguments)
+    options.store = options.store.absolute()
+    (options.store / "log").mkdir(parents=True, exist_ok=True)
+    with (options.store / "log" / "demo.log").open("a", encoding="utf-8") as log:
+        children = Children(log, json.loads(options.quarterdeck), os.environ)
+        story = Story(options, children, log, stopping)
+        code = 0
+        try:
+            story.tell()
+        except Stopped:
+            story.say("asked to end")
+        except Exception as error:
+            code = 1
+            story.say(f"failed: {type(error).__name__}: {error}")
+        try:
+            if not options.exit_at_end:
+                # The console is still open: whoever ends it ends this process, which then tidies up.
+                stopping.wait()
+            children.end()
+            if options.stop_agent:
+                end_agent(options.store, children)
+        finally:
+            if options.remove_store:
+                shutil.rmtree(options.store, ignore_errors=True)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[1] / "flights_2013.parquet")
+    parser.add_argument("--speed", type=float, default=1.0, help="days of flights per second")
+    parser.add_argument("--until", default="2013-12-31", metavar="DAY", help="the last day that is scored")
+    parser.add_argument(
+        "--quarterdeck",
+        default=json.dumps([sys.executable, "-m", "console.cli"]),
+        metavar="JSON",
+        help="the command, as a JSON list",
+    )
+    parser.add_argument("--exit-at-end", action="store_true", help="end with the story, not only when asked to")
+    parser.add_argument("--stop-agent", action="store_true", help="stop the store's agent at the end")
+    parser.add_argument("--remove-store", action="store_true", help="remove the store at the end")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
