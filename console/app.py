@@ -82,7 +82,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         #: The deployment that was chosen last, for views that need one.
         self.last_deployment = ""
         self.log_lines: list[Logged] = []
-        self.deck = Deck(Place(view), opening.page if view == "fleet" else None)
+        self.deck = Deck(self.registry, Place(view), opening.page if view == "fleet" else None)
         self._histories: dict[str, History] = {}
         self._interrupted = 0.0
 

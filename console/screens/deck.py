@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 
-from console.actions import unavailable
+from console.actions import Registry, unavailable
 from console.glyphs import glyphs
 from console.places import Place, Trail
 from console.screens.chrome import Line, Part, Tone, footer_parts, notice_parts, view_tabs
@@ -44,8 +44,10 @@ class Deck(Screen[None], inherit_bindings=False):
 
     DEFAULT_CSS = "Deck { layout: vertical; overflow: hidden; }"
 
-    def __init__(self, place: Place, first: Page | None = None) -> None:
+    def __init__(self, registry: Registry, place: Place, first: Page | None = None) -> None:
         super().__init__()
+        for key, action in registry.by_key.items():
+            self._bindings.key_to_bindings[key] = [Binding(key, f"do('{action.id}')", action.title, id=action.id)]
         self.trail = Trail([place])
         self.top = Line("top")
         self.title_line = Line("title")
@@ -113,14 +115,8 @@ class Deck(Screen[None], inherit_bindings=False):
 
     # --- actions -----------------------------------------------------------------------------------------
 
-    def on_key(self, event: events.Key) -> None:
-        action = self.deck_app.registry.by_key.get(event.key)
-        if action is None and event.character is not None:
-            action = self.deck_app.registry.by_key.get(event.character)
-        if action is not None:
-            event.stop()
-            event.prevent_default()
-            self.do(action.id)
+    def action_do(self, action_id: str) -> None:
+        self.do(action_id)
 
     def do(self, action_id: str) -> None:
         """Do the action, or say why it cannot be done now."""

@@ -54,10 +54,16 @@ def _back(deck: Deck) -> None:
         view.set_filter("")
         deck.refresh_lines()
         return
-    deck.trail.note(view.present())
+    leave(deck)
+
+
+def leave(deck: Deck) -> None:
+    """Out of what was drilled into; from any other view to the fleet."""
+    deck.trail.note(deck.view.present())
     if deck.trail.rise():
         deck.show(deck.trail.here)
     elif deck.view.place.view != "fleet":
+        # Not a dead end: escape always comes to the fleet in the end.
         deck.go(Place("fleet"))
 
 

@@ -205,8 +205,9 @@ class Listing(View):
         self._show()
 
     def set_sort(self, column: str, descending: bool) -> None:
+        """Sort the rows, and look at the first of them."""
         self.with_place(sort=f"{column}:desc" if descending else column)
-        self._show()
+        self._show(keep_cursor=False)
 
     def sortable(self) -> list[ColumnLike]:
         source = self.table.source

@@ -382,6 +382,8 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
         self._thumb = None
         self._sync_scrollbar()
         self._painter.resize(self.scrollable_content_region.width)
+        # Rows that came before there was any room for them were not measured yet.
+        self._painter.measure(self.rows_on_screen())
         self._painted.clear()
         if self._total:
             self._set_top(max(0, min(self._top, self._total - self._lines)))
