@@ -81,6 +81,11 @@ class Executor:
         with self._lock:
             return deployment in self._waiting
 
+    def holds(self, deployment: str, revision: int) -> bool:
+        """Whether the revision waits here or is being applied."""
+        with self._lock:
+            return (deployment, revision) in self._futures
+
     def close(self) -> None:
         """Stop at the next step; intents that are not settled stay open in the store."""
         with self._lock:
@@ -159,10 +164,17 @@ class Executor:
 
 def _begin(tx: Transaction, deployment: str, revision: int) -> Intent | Settled:
     intent = revisions.begin(tx, deployment, revision)
-    if intent is not None:
-        return intent
-    found = revisions.since(tx.connection, deployment, revision)[0]
-    return Settled(found.phase, found.message)
+    return intent if intent is not None else give_up(tx, deployment, revision)
+
+
+def give_up(tx: Transaction, deployment: str, revision: int) -> Settled:
+    """Where a revision that is no longer to be applied ended: aborted, if it was still open."""
+    found, *newer = revisions.since(tx.connection, deployment, revision)
+    if not found.phase.open or not newer:
+        return Settled(found.phase, found.message)
+    message = f"superseded by revision {newer[-1].revision}"
+    revisions.finish(tx, deployment, revision, Phase.ABORTED, message, None)
+    return Settled(Phase.ABORTED, message)
 
 
 def _read_back(target: Target, intent: Intent, phase: Phase, message: str) -> tuple[Observation | None, Phase, str]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import Future
 
 import duckdb
@@ -16,7 +17,7 @@ import msgspec
 
 from store.database import Database, Transaction
 from store.release import revisions
-from store.release.executor import Executor, Settled
+from store.release.executor import Executor, Settled, give_up
 from store.release.state import Phase, Situation, share
 from store.release.targets import Observation, Target
 
@@ -39,12 +40,12 @@ def resume(database: Database, executor: Executor) -> list[Future[Settled]]:
     """Take up every open intent that nobody is working on."""
     resumed = []
     for found in database.reader.read(_open):
-        if executor.busy(found.deployment):
+        if executor.holds(found.deployment, found.revision):
             continue
         if found.revision == found.latest:
             resumed.append(executor.put(found.deployment, found.revision))
         else:
-            database.writer.change(lambda tx, found=found: _give_up(tx, found))  # type: ignore[misc]
+            database.writer.change(functools.partial(_give_up, found=found))
     return resumed
 
 
@@ -102,10 +103,7 @@ def _open(connection: duckdb.DuckDBPyConnection) -> list[_Open]:
 
 
 def _give_up(tx: Transaction, found: _Open) -> None:
-    revision = revisions.since(tx.connection, found.deployment, found.revision)[0]
-    if revision.phase.open:
-        message = f"superseded by revision {found.latest} before it was settled"
-        revisions.finish(tx, found.deployment, found.revision, Phase.ABORTED, message, None)
+    give_up(tx, found.deployment, found.revision)
 
 
 def _record(tx: Transaction, seen: Situation, observation: Observation, trouble: str, message: str) -> bool:

@@ -91,6 +91,15 @@ def test_of_two_open_intents_the_newer_one_is_taken_up(bench: Bench) -> None:
     assert_settled(bench, "3")
 
 
+def test_a_request_before_the_intent_was_taken_up_supersedes_it(bench: Bench) -> None:
+    bench.act("promote", "1")
+    die_at(bench, "stage", "promote", "2")
+    bench.act("promote", "3")
+    bench.settle()
+    assert bench.phases() == ["effective", "aborted", "effective"]
+    assert_settled(bench, "3")
+
+
 def test_a_death_leaves_nothing_half_placed(bench: Bench) -> None:
     die_at(bench, "verify", "promote", "1")
     bench.settle()
