@@ -12,24 +12,22 @@ import click
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
-    default=None,
     metavar="N",
-    help="Days of flights per second (1).",
+    help="Days of flights per second. Default: 1.",
 )
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep the store in DIR.")
-@click.option("--headless", is_flag=True, help="Only play the story: no console.")
-@click.option(
-    "--until", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="With --headless: end with this day of flights."
-)
+@click.option("--headless", is_flag=True, help="Play the story without a console, and end with it.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="With --headless: the day of 2013 to end on.")
 def demo(speed: float | None, keep: Path | None, headless: bool, until: datetime | None) -> int:
     """Open the console on sample data, live.
 
-    The store is thrown away at the end, unless --keep says where it is to stay.
+    A model of flight delays is trained, released and watched through 2013. The store is thrown away at the end,
+    unless --keep says where it is to stay.
     """
+    if until is not None and not headless:
+        raise click.UsageError("--until goes with --headless.")
     from console.demo import run_demo, run_headless
 
     if headless:
-        return run_headless(speed, keep, None if until is None else until.date())
-    if until is not None:
-        raise click.UsageError("--until goes with --headless.")
+        return run_headless(speed, keep, until.date() if until else None)
     return run_demo(speed, keep)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import click
+from click.core import ParameterSource
 
 from console.commands import output
 from console.commands.group import json_option, store_folder, store_option
@@ -85,7 +86,12 @@ def ls(
         )
     params = ListParams(kind=kind, filter=filter_, sort=sort, at=at, since=since, until=until, window=window or "")
     with Client.connect(store_folder()) as client:
-        (print_rows if as_json else print_table)(pages(client, params, limit))
+        found = pages(client, params, limit)
+        if as_json:
+            print_rows(found)
+        else:
+            chosen = click.get_current_context().get_parameter_source("limit") is not ParameterSource.DEFAULT
+            print_table(found, say_more=not chosen)
     return 0
 
 
@@ -99,13 +105,14 @@ def print_rows(found: Iterator[Page]) -> None:
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
-def print_table(found: Iterator[Page]) -> None:
+def print_table(found: Iterator[Page], say_more: bool) -> None:
+    """The pages as one table; `say_more` says on stderr when that is not all there is."""
     shown = total = 0
     for number, page in enumerate(found):
         lines = output.table_lines(page.columns, page.rows, output.terminal_width())
         print("\n".join(lines if number == 0 else lines[1:]))
         shown, total = shown + len(page.rows), page.total
-    if shown < total:
+    if say_more and shown < total:
         print(f"{shown:,} of {total:,} rows; --limit 0 shows all.", file=sys.stderr)
 
 
