@@ -27,17 +27,10 @@ _LOOKUP_CELLS = 8192
 _LOOKUP_CHUNK = 16_384
 
 
-def _score_edges() -> Floats:
-    """Edges for scores that need no reference: [0, 1] in thousandths and, toward both ends, in steps of
-    1/64 logit to e^-16; beyond, for margins, 16 steps a doubling out to 2^20."""
-    logits = np.arange(-16 * 64, 16 * 64 + 1) / 64
-    inside = np.concatenate([np.linspace(0.0, 1.0, 1001), 1.0 / (1.0 + np.exp(-logits))])
-    outside = 2.0 ** (np.arange(1, 20 * 16 + 1) / 16)
-    edges: Floats = np.unique(np.concatenate([-outside, -(outside - 1.0)[:16], inside, outside]))
-    return edges
-
-
-SCORE_EDGES = _score_edges()
+#: Edges for the scores of a version whose reference holds none: hundredths and quarter steps of logit.
+COARSE_SCORE_EDGES: list[float] = np.unique(
+    np.concatenate([np.linspace(0.0, 1.0, 101), 1.0 / (1.0 + np.exp(-np.arange(-64, 65) / 4))])
+).tolist()
 
 
 class FeatureBins(msgspec.Struct, frozen=True):

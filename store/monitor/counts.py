@@ -12,14 +12,12 @@ import numpy as np
 
 from store.database import Transaction, times
 from store.monitor.bins import Integers
+from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_predictions
 from store.monitor.kernel import WindowCounts
 from store.monitor.reference import Reference
 from store.monitor.scan import PredictionScan, VersionPart
 from store.monitor.windows import Window
-
-#: The name under which rows that arrive are handed to DuckDB.
-INCOMING = "monitor_incoming"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,23 +67,6 @@ def record_predictions(tx: Transaction, scan: PredictionScan) -> Taken:
     for topic in ("windows", "drift", "performance", "deployments"):
         tx.touch(topic, scan.deployment)
     return Taken(scan.rows, scan.counted, labelled, notes=scan.notes)
-
-
-class Incoming:
-    """Makes an Arrow table readable as `monitor_incoming` within a transaction."""
-
-    def __init__(self, tx: Transaction, table: Any) -> None:
-        self._connection = tx.connection
-        self._table = table
-
-    def __enter__(self) -> None:
-        # DuckDB registers nothing while a result is unread; another change of the group may have left one.
-        self._connection.execute("SELECT 1 WHERE false").fetchall()
-        self._connection.register(INCOMING, self._table)
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.execute("SELECT 1 WHERE false").fetchall()
-        self._connection.unregister(INCOMING)
 
 
 def arrival_ordinal(

@@ -9,20 +9,11 @@ import numpy as np
 from store.database import Transaction
 from store.monitor import deployments, performance
 from store.monitor.bins import Integers
+from store.monitor.incoming import Incoming
+from store.monitor.performance import PerformanceCounts
 from store.monitor.reference import fetch_outcomes, manifest_of
 
-_TYPES = {
-    "deployment": "VARCHAR",
-    "version": "VARCHAR",
-    "window_start": "TIMESTAMP",
-    "window_seconds": "INTEGER",
-    "labelled": "BIGINT",
-    "slots": "UINTEGER[]",
-    "counts": "BIGINT[]",
-    "sums": "DOUBLE[]",
-    "arrival": "VARCHAR",
-    "recorded_at": "TIMESTAMP",
-}
+_COUNTED = "monitor_counted"
 
 
 def join_predictions(
@@ -70,29 +61,33 @@ def _add(
     outcomes, columns = fetch_outcomes(tx.connection, pairs, params, manifest, ", event_us")
     if not len(outcomes):
         return 0
-    windows: Integers = columns["event_us"] // (base_seconds * 1_000_000)
-    rows = []
-    for window in np.unique(windows):
-        counted = performance.count(manifest.task, manifest.threshold, outcomes.where(windows == window))
-        rows.append(
-            {
-                "deployment": deployment,
-                "version": version,
-                "window_start": _moment(int(window) * base_seconds),
-                "window_seconds": base_seconds,
-                "labelled": int(counted.dense()[performance.LABELLED]),
-                "slots": counted.slots.tolist(),
-                "counts": counted.counts.tolist(),
-                "sums": counted.sums.tolist(),
-                "arrival": arrival,
-                "recorded_at": tx.now,
-            }
+    base_us = base_seconds * 1_000_000
+    windows: Integers
+    windows, groups = np.unique(columns["event_us"] // base_us, return_inverse=True)
+    counted = performance.count_groups(manifest.task, manifest.threshold, outcomes, groups, len(windows))
+    with Incoming(tx, _table(windows * base_us, counted), _COUNTED):
+        tx.execute(
+            "INSERT INTO monitor_performance SELECT ?, ?, make_timestamp(start_us), ?, labelled, slots, counts, sums,"
+            f" ?, ? FROM {_COUNTED}",
+            [deployment, version, base_seconds, arrival, tx.now_db],
         )
-    tx.insert("monitor_performance", _TYPES, rows)
     return int((outcomes.sign > 0).sum())
 
 
-def _moment(seconds: int) -> Any:
-    from store.database import times
+def _table(starts_us: Integers, counted: list[PerformanceCounts]) -> Any:
+    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]  # only where files arrive
 
-    return times.from_seconds(seconds)
+    labelled = [int(part.counts[part.slots == performance.LABELLED].sum()) for part in counted]
+    ends = np.concatenate([[0], np.cumsum([len(part.slots) for part in counted])])
+    slots = pa.array(np.concatenate([part.slots for part in counted]).astype(np.uint32))
+    counts = pa.array(np.concatenate([part.counts for part in counted]))
+    sums = pa.array(np.concatenate([part.sums for part in counted]))
+    return pa.table(
+        {
+            "start_us": starts_us,
+            "labelled": labelled,
+            "slots": pa.LargeListArray.from_arrays(pa.array(ends), slots),
+            "counts": pa.LargeListArray.from_arrays(pa.array(ends), counts),
+            "sums": pa.FixedSizeListArray.from_arrays(sums, performance.SUMS),
+        }
+    )

@@ -11,7 +11,8 @@ import duckdb
 from store.catalog import models
 from store.database import Transaction
 from store.monitor import deployments, source
-from store.monitor.counts import INCOMING, Incoming, arrival_ordinal, record_arrival
+from store.monitor.counts import arrival_ordinal, record_arrival
+from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_labels
 from store.monitor.scan import DEFAULTS
 from store.monitor.source import Format
@@ -104,13 +105,13 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
         return Labelled(repeated=True)
     record_arrival(tx, ordinal, scan.deployment, "labels", scan.arrival, scan.rows, scan.notes)
     with Incoming(tx, scan.labels):
-        changed: Any = tx.execute(
+        changed: Any = tx.connection.sql(
             "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value"
             f" FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
             " arg_max(value, ordinal) AS value FROM monitor_label WHERE deployment = ? AND prediction_id IN"
             f" (SELECT prediction_id FROM {INCOMING}) GROUP BY prediction_id) AS k USING (prediction_id)"
             " WHERE k.label IS NULL OR k.label <> i.label",
-            [scan.deployment],
+            params=[scan.deployment],
         ).to_arrow_table()
     corrected, joined = 0, 0
     if changed.num_rows:

@@ -18,9 +18,9 @@ from store.database import Transaction
 from store.monitor import performance, source, statistics
 from store.monitor.bins import (
     CATEGORIES,
+    COARSE_SCORE_EDGES,
     PREDICTION,
     SCORE,
-    SCORE_EDGES,
     FeatureBins,
     Integers,
     NumericCoder,
@@ -130,9 +130,11 @@ def _scan(
         column = answer or score or ""
         feature, counts = _numeric(connection, opened, PREDICTION, column, opened.columns[column], offset)
         add(msgspec.structs.replace(feature, kind="score"), counts)
-    elif manifest.task != "regression" and (score or manifest.task == "binary"):
-        feature = FeatureBins(SCORE, "score", offset, SCORE_EDGES.tolist())
-        add(feature, _count_numeric(connection, opened, feature, score) if score else np.zeros(feature.width, np.int64))
+    elif manifest.task != "regression" and score:
+        feature, counts = _numeric(connection, opened, SCORE, score, opened.columns[score], offset)
+        add(msgspec.structs.replace(feature, kind="score"), counts)
+    elif manifest.task == "binary":
+        add(*_uncounted_score(offset))
     if manifest.task == "multiclass" and answer:
         add(*_categorical(connection, opened, PREDICTION, answer, opened.columns[answer], offset))
     rows = connection.execute(f"SELECT count(*) FROM {opened.relation}").fetchall()[0][0]
@@ -144,10 +146,15 @@ def _scan(
 
 
 def _scores_only(manifest: ModelManifest) -> tuple[tuple[FeatureBins, ...], Integers]:
-    if manifest.task == "regression":
+    if manifest.task != "binary":
         return (), np.zeros(0, np.int64)
-    feature = FeatureBins(SCORE, "score", 0, SCORE_EDGES.tolist())
-    return (feature,), np.zeros(feature.width, np.int64)
+    feature, counts = _uncounted_score(0)
+    return (feature,), counts
+
+
+def _uncounted_score(offset: int) -> tuple[FeatureBins, Integers]:
+    feature = FeatureBins(SCORE, "score", offset, COARSE_SCORE_EDGES)
+    return feature, np.zeros(feature.width, np.int64)
 
 
 def _kinds(
