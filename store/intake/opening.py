@@ -106,6 +106,10 @@ def digest_of(descriptor: int) -> str:
     return f"sha256:{state.hexdigest()}"
 
 
+def digest_of_bytes(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def copy(descriptor: int, target: Path) -> None:
     """Write the content to `target`, which must not exist yet."""
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as out:

@@ -58,6 +58,11 @@ class Open(msgspec.Struct, frozen=True):
     def id(self) -> str:
         return f"q{self.number}"
 
+    @property
+    def about_lines(self) -> bool:
+        """Whether some lines of a followed file were bad, while the file as a whole is taken in."""
+        return self.kind == "metrics" and self.reason.startswith("line ")
+
 
 def keep(path: str, folder: str, root: Path) -> tuple[int | None, str, str]:
     """Copy the bytes of the file at `path` under `root`; returns size, digest and the copy's place below it.

@@ -9,11 +9,11 @@ import msgspec
 from store.intake.clean import NAME_RULE, clean_line, clean_name, is_name, shown
 
 Kind = Literal["dataset", "run", "params", "metrics", "model", "predictions", "labels", "unknown"]
-Format = Literal["parquet", "csv", "jsonl", ""]
+Format = Literal["parquet", "csv", "jsonl"]
 
 KINDS_OF_FOLDER = ("datasets", "runs", "models", "predictions", "labels")
 _RUN_FILES: dict[str, Kind] = {"run.json": "run", "params.json": "params", "metrics.jsonl": "metrics"}
-_FORMATS: dict[str, Format] = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
+FORMATS: dict[str, Format] = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
 #: Endings of files that somebody is still writing and will rename.
 _UNFINISHED = (".tmp", ".part", ".partial", ".swp", ".crdownload", "~")
 
@@ -29,7 +29,7 @@ class Place(msgspec.Struct, frozen=True):
     subject: str
     name: str = ""
     part: str = ""
-    format: Format = ""
+    format: Format | None = None
     key: str = ""
     found: str = ""
     expected: str = ""
@@ -93,8 +93,8 @@ def _table(relative: str, parts: list[str], environments: frozenset[str]) -> Pla
         if environments and environment not in environments:
             known = ", ".join(sorted(environments))
             return _unknown(relative, "environment", shown(environment), f"one of {known} (quarterdeck.toml)")
-    form = _FORMATS.get(file.rpartition(".")[2].lower(), "") if "." in file else ""
-    if not form:
+    form = FORMATS.get(file.rpartition(".")[2].lower()) if "." in file else None
+    if form is None:
         return _unknown(relative, "format", shown(file), "a file ending in .parquet, .csv or .jsonl")
     return Place(kind, relative, name, clean_line(file, 255), form)
 

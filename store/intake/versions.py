@@ -15,6 +15,7 @@ from store.catalog import manifest as manifests
 from store.catalog.manifest import ModelManifest
 from store.intake import opening
 from store.intake.clean import clean_line, clean_name, shown
+from store.intake.recognise import FORMATS, Format
 from store.intake.settle import Look
 from store.intake.trouble import Trouble, Vanished
 from store.protocol import Refusal
@@ -75,6 +76,14 @@ def from_refusal(refusal: Refusal) -> Trouble:
         found=str(detail.get("found", "")),
         expected=str(detail.get("expected", "") or refusal.hint),
     )
+
+
+def table_format(name: str) -> Format:
+    """By the name's ending. Raises `Trouble`."""
+    form = FORMATS.get(name.rpartition(".")[2].lower())
+    if form is None:
+        raise Trouble.wrong("reference", shown(name), "a file ending in .parquet, .csv or .jsonl")
+    return form
 
 
 def named_inside(key: str, name: str) -> str:

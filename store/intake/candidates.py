@@ -1,0 +1,220 @@
+"""The files that may be facts soon: which to read now, which to look at again, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import heapq
+import itertools
+import os
+import stat
+from concurrent.futures import Future
+
+from store.intake import opening, settle
+from store.intake.arrivals import Folder, Known
+from store.intake.facts import Found
+from store.intake.inotify import Hint, listed
+from store.intake.recognise import Place
+from store.intake.settle import Look, Patience, Settling
+from store.intake.trouble import Trouble, Vanished
+from store.intake.versions import MAX_FILES
+
+_TABLES = ("dataset", "predictions", "labels")
+#: A file whose writer closed it is given only this long, in seconds: some open and close once a line.
+_AFTER_CLOSE = 0.05
+
+
+@dataclasses.dataclass
+class Candidate:
+    """One file, or one model version's folder; `source` replaces its path when its kept copy is read."""
+
+    key: int
+    place: Place
+    folder: Folder
+    settling: Settling
+    first_seen: float
+    hint: Hint = Hint.SEEN
+    source: str = ""
+    within: str = ""
+    forced: bool = False
+    busy: bool = False
+    again: bool = False
+    failures: int = 0
+    due: float = 0.0
+    asked: list[Future[str]] = dataclasses.field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        return self.source or f"{self.folder.path}/{self.place.subject}"
+
+    @property
+    def found(self) -> Found:
+        return Found(self.place, self.folder, self.path, self.within or self.folder.path)
+
+
+class Candidates:
+    """By key, and by when each is due."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[int, Candidate] = {}
+        self._due: list[tuple[float, int, Candidate]] = []
+        self._count = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, key: int) -> Candidate | None:
+        return self._by_key.get(key)
+
+    def add(self, candidate: Candidate, due: float) -> None:
+        self._by_key[candidate.key] = candidate
+        self.look_at(candidate, due)
+
+    def look_at(self, candidate: Candidate, due: float) -> None:
+        candidate.due = due
+        heapq.heappush(self._due, (due, next(self._count), candidate))
+
+    def drop(self, candidate: Candidate) -> None:
+        self._by_key.pop(candidate.key, None)
+
+    def due(self, now: float, most: int) -> list[Candidate]:
+        """Those to look at now, `most` at a time, each once."""
+        found: list[Candidate] = []
+        while self._due and self._due[0][0] <= now and len(found) < most:
+            due, _, candidate = heapq.heappop(self._due)
+            # An entry that a later `look_at` overtook is void.
+            if candidate.due == due and not candidate.busy and self._by_key.get(candidate.key) is candidate:
+                found.append(candidate)
+        return found
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until something is due, None when nothing ever is."""
+        return max(0.0, self._due[0][0] - now) if self._due else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """`look` given: read it. `wait` above 0: look again in so many seconds. Neither: nothing to do."""
+
+    look: Look | None = None
+    wait: float = 0.0
+
+
+def judge(candidate: Candidate, patience: Patience, known: Known, now: float, wall: float) -> Verdict:
+    """Whether the candidate is whole and new. Raises `Trouble` for what will never be readable as it is."""
+    waited = now - candidate.first_seen
+    kind = candidate.place.kind
+    if kind == "unknown":
+        return _judge_unknown(candidate, patience, known, waited)
+    try:
+        look = version_look(candidate.path) if kind == "model" else file_look(candidate.path, candidate.found.within)
+    except Vanished:
+        return Verdict()
+    except Trouble:
+        # A broken link may be waiting for its file.
+        if waited < patience.settle:
+            return Verdict(wait=patience.settle - waited)
+        raise
+    if not candidate.forced and known.identity(candidate.key) == look.identity:
+        return Verdict()
+    if kind == "model":
+        wait = candidate.settling.wait(look, now, wall)
+        return Verdict(look) if wait <= 0 else Verdict(wait=wait)
+    if not look.regular:
+        if waited < patience.settle:
+            return Verdict(wait=patience.settle - waited)
+        return Verdict(look)
+    if look.size == 0 and kind != "metrics":
+        candidate.settling.wait(look, now, wall)
+        if waited < patience.empty and not candidate.forced:
+            return Verdict(wait=patience.empty - waited)
+        raise Trouble("the file is empty", key="size", found="0 bytes", expected="a whole file")
+    if kind not in _TABLES:
+        # A document is whole when it parses; metrics are followed.
+        candidate.settling.wait(look, now, wall)
+        return Verdict(look)
+    wait = _table_wait(candidate, look, now, wall)
+    return Verdict(look) if wait <= 0 else Verdict(wait=wait)
+
+
+def _judge_unknown(candidate: Candidate, patience: Patience, known: Known, waited: float) -> Verdict:
+    try:
+        found = os.lstat(candidate.path)
+    except OSError:
+        return Verdict()
+    if not candidate.forced:
+        if known.identity(candidate.key) is not None:
+            # Reported once: what lies in a wrong place may change there as it likes.
+            return Verdict()
+        if waited < patience.unknown:
+            return Verdict(wait=patience.unknown - waited)
+    place = candidate.place
+    if stat.S_ISLNK(found.st_mode):
+        try:
+            opening.resolve(candidate.path, candidate.folder.path)
+        except Vanished:
+            return Verdict()
+    raise Trouble.wrong(place.key, place.found, place.expected)
+
+
+def _table_wait(candidate: Candidate, look: Look, now: float, wall: float) -> float:
+    open_end = False
+    try:
+        with opening.opened(candidate.path, candidate.found.within) as (descriptor, _):
+            if candidate.place.format == "parquet":
+                if settle.parquet_is_whole(descriptor, look.size):
+                    return 0.0
+            else:
+                open_end = not settle.ends_a_line(descriptor, look.size)
+    except (Trouble, Vanished):
+        # Reading it says what is wrong.
+        return 0.0
+    wait = candidate.settling.wait(look, now, wall, open_end=open_end)
+    if candidate.hint >= Hint.MOVED and candidate.place.format != "parquet":
+        return 0.0
+    if candidate.hint == Hint.CLOSED and not open_end and not candidate.settling.pause:
+        return min(wait, max(0.0, candidate.settling.since + _AFTER_CLOSE - now))
+    return wait
+
+
+def file_look(path: str, folder: str) -> Look:
+    """Stat, through a link that stays inside. Raises `Trouble` for a link that does not, `Vanished`."""
+    try:
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            found = os.stat(opening.resolve(path, folder))  # noqa: PTH116
+    except FileNotFoundError as error:
+        raise Vanished(path) from error
+    except NotADirectoryError as error:
+        raise Vanished(path) from error
+    except PermissionError as error:
+        raise Trouble.wrong("permission", error.strerror or "denied", "a folder the agent's user may enter") from error
+    except OSError as error:
+        raise Trouble(f"cannot be looked at: {error.strerror}", key="file", found=error.strerror or "") from error
+    return Look.of(found)
+
+
+def version_look(folder: str) -> Look:
+    """One look for a version's whole folder: all sizes, the latest times, and a hash in place of the inode."""
+    size = mtime = ctime = count = 0
+    state = hashlib.blake2b(digest_size=8)
+    waiting = [folder]
+    while waiting and count < MAX_FILES:
+        for entry in sorted(listed(waiting.pop()), key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+                continue
+            try:
+                found = Look.of(entry.stat(follow_symlinks=False))
+            except OSError:
+                continue
+            count += 1
+            size += found.size
+            mtime, ctime = max(mtime, found.mtime_ns), max(ctime, found.ctime_ns)
+            state.update(os.fsencode(entry.path) + found.identity.to_bytes(8, "little", signed=True))
+    if not count:
+        raise Vanished(folder)
+    inode = int.from_bytes(state.digest(), "little")
+    return Look(size, mtime, ctime, inode, 0, stat.S_IFDIR)

@@ -1,0 +1,197 @@
+"""One whole file becomes a fact: what is read from it here, and the change that records it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from store.catalog import datasets, models
+from store.catalog.datasets import DatasetArrival
+from store.catalog.models import VersionArrival
+from store.catalog.objects import Objects
+from store.catalog.runs import RunArrival
+from store.database import Actor, Database, Layout, Transaction, times
+from store.intake import follow, opening, read, tables, versions
+from store.intake.arrivals import Folder
+from store.intake.clean import clean_line
+from store.intake.follow import Followed
+from store.intake.recognise import Place
+from store.intake.settle import Look
+from store.intake.tables import Sandbox
+from store.intake.trouble import Trouble
+from store.intake.versions import VersionFolder
+from store.monitor.reference import record_reference, scan_reference
+from store.settings import Settings
+
+INTAKE = Actor("intake", "intake")
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A whole file: where it was recognised, and the path and folder it is opened by (of the kept copy, on retry)."""
+
+    place: Place
+    folder: Folder
+    path: str
+    within: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """What a file says. Runs are recorded together, others by `change`; `troubles` are bad lines among good ones."""
+
+    digest: str
+    run: RunArrival | None = None
+    change: Callable[[Transaction], None] | None = None
+    followed: Followed | None = None
+    more: bool = False
+    troubles: tuple[Trouble, ...] = ()
+    restarted: bool = False
+    """A followed file began anew."""
+
+
+class Facts:
+    """Reads files of every kind. Raises `Trouble` (quarantine), `Vanished` (look again), OSError (disk)."""
+
+    def __init__(self, database: Database, settings: Settings, layout: Layout, sandbox: Sandbox) -> None:
+        self._database = database
+        self._settings = settings
+        self._layout = layout
+        self._sandbox = sandbox
+        self._objects = Objects(layout.objects)
+
+    def run(self, found: Found) -> Fact:
+        """run.json or params.json."""
+        content, digest = self._document(found)
+        parse = read.run if found.place.kind == "run" else read.params
+        source = _shown(found.path.rpartition("/")[0])
+        return Fact(digest, run=parse(content, found.place.name, source))
+
+    def metrics(self, found: Found, known: Followed) -> Fact:
+        """The next stretch of metrics.jsonl."""
+        with opening.opened(found.path, found.within) as (descriptor, look):
+            stretch = follow.read_on(descriptor, look.size, known, times.now())
+        run = RunArrival(found.place.name, points=stretch.points)
+        return Fact(
+            stretch.followed.prefix,
+            run=run,
+            followed=stretch.followed,
+            more=stretch.more,
+            troubles=tuple(stretch.troubles),
+            restarted=stretch.restarted,
+        )
+
+    def table(self, found: Found) -> Fact:
+        """A dataset, predictions or labels."""
+        return self.dataset(found)
+
+    def dataset(self, found: Found) -> Fact:
+        place = found.place
+        assert place.format
+        with opening.opened(found.path, found.within) as (descriptor, look):
+            digest = opening.digest_of(descriptor)
+            profile = tables.profile(self._sandbox, opening.pinned(descriptor, found.path), place.format)
+            owner, written = _owner(descriptor), _written(look)
+        arrival = DatasetArrival(
+            place.name,
+            digest,
+            place.format,
+            look.size,
+            profile.rows,
+            profile.columns,
+            _shown(found.path),
+            owner,
+            written,
+        )
+
+        def change(tx: Transaction) -> None:
+            datasets.register(tx, arrival, INTAKE)
+
+        return Fact(digest, change=change)
+
+    def examine_version(self, found: Found) -> VersionFolder:
+        limit = self._settings.watch.max_document_bytes
+        return versions.examine(found.path, found.within, found.place.name, found.place.part, limit)
+
+    def version(self, found: Found, folder: VersionFolder) -> Fact:
+        """Keep the bits by digest, scan the reference, and register."""
+        manifest = folder.manifest
+        staged = versions.stage(folder, found.path, found.within, self._layout.objects)
+        try:
+            digest, size, files = self._objects.adopt(staged)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        reference_digest = self._keep_reference(found, folder) if folder.reference else ""
+        form = versions.table_format(folder.reference) if folder.reference else None
+        reference_path = self._objects.path(reference_digest) if reference_digest else None
+        cursor = self._sandbox.cursor()
+        try:
+            reference = scan_reference(cursor, reference_path, manifest, form, reference_digest)
+        finally:
+            cursor.close()
+        arrival = VersionArrival(
+            manifest,
+            digest,
+            size,
+            files,
+            folder.flagged,
+            reference_digest,
+            _shown(found.path),
+            _owner_of(found.path),
+            times.now(),
+        )
+
+        def change(tx: Transaction) -> None:
+            models.register(tx, arrival, INTAKE)
+            record_reference(tx, manifest.model, manifest.version, reference)
+
+        return Fact(digest, change=change)
+
+    def _keep_reference(self, found: Found, folder: VersionFolder) -> str:
+        scratch = Path(tempfile.mkdtemp(prefix=".reference-", dir=self._layout.objects))
+        try:
+            with opening.opened(f"{found.path}/{folder.reference}", found.within) as (descriptor, _):
+                opening.copy(descriptor, scratch / "bits")
+            return self._objects.adopt(scratch / "bits")[0]
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _document(self, found: Found) -> tuple[bytes, str]:
+        with opening.opened(found.path, found.within) as (descriptor, _):
+            content = opening.read_capped(descriptor, self._settings.watch.max_document_bytes)
+            return content, opening.digest_of_bytes(content)
+
+
+def _written(look: Look) -> datetime:
+    try:
+        return datetime.fromtimestamp(look.mtime_ns / 1e9, UTC)
+    except (ValueError, OverflowError, OSError):
+        return times.now()
+
+
+def _owner(descriptor: int) -> str:
+    return _name(os.fstat(descriptor).st_uid)
+
+
+def _owner_of(path: str) -> str:
+    try:
+        return _name(os.lstat(path).st_uid)
+    except OSError:
+        return ""
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _shown(path: str) -> str:
+    return clean_line(path, 1_000)
