@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An inbox with both versions of the story as train.py leaves it."""
     inbox = tmp_path_factory.mktemp("trained")
     common = ("--data", FLIGHTS, "--inbox", inbox)
-    run_script("train.py", *common, "--version", 1, "--train", "2013-01..2013-02", "--reference", "2013-03")
-    run_script("train.py", *common, "--version", 2, "--train", "2013-01..2013-06", "--hold-out", 6)
+    first = ("--version", 1, "--train", "2013-01..2013-02", "--reference", "2013-03")
+    second = ("--version", 2, "--train", "2013-01..2013-06", "--hold-out", 6)
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(lambda version: run_script("train.py", *common, *version), (first, second)))
     return inbox
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,7 @@ from demo_processes import DEPLOYMENT, Scorer, Target
 
 Start = Callable[..., Scorer]
 SHORT = ("--from", "2013-03-01", "--until", "2013-03-03", "--speed", 1000)
+NO_DIGEST = "sha256:" + "0" * 64
 
 
 def names(folder: Path) -> list[str]:
@@ -25,47 +28,59 @@ def labels(store: Path, day: str) -> pd.DataFrame:
     return pd.read_parquet(store / "inbox" / "labels" / DEPLOYMENT / f"{day}.parquet")
 
 
-@pytest.fixture
-def scored(target: Target, start_scorer: Start, tmp_path: Path) -> Path:
-    """A store in which three days are scored, with their labels."""
-    target.point_to("1")
-    start_scorer(*SHORT).until("ended", "all days are scored")
-    return tmp_path
+@dataclass
+class Scored:
+    """A store in which three days are scored, with their labels, and what the scorer said."""
+
+    store: Path
+    said: list[dict[str, object]]
 
 
-def test_each_day_has_its_predictions_and_what_landed_its_labels(scored: Path) -> None:
+@pytest.fixture(scope="module")
+def scored(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    store = tmp_path_factory.mktemp("scored")
+    Target(trained, store).point_to("1")
+    scorer = Scorer(store, *SHORT)
+    try:
+        said = [scorer.next()]
+        while "ended" not in said[-1]:
+            said.append(scorer.next())
+    finally:
+        scorer.stop()
+    return Scored(store, said)
+
+
+def test_each_day_has_its_predictions_and_what_landed_its_labels(scored: Scored) -> None:
     days = [f"2013-03-0{day}.parquet" for day in (1, 2, 3)]
-    assert names(scored / "inbox" / "predictions" / DEPLOYMENT) == days
-    assert names(scored / "inbox" / "labels" / DEPLOYMENT) == [*days, "2013-03-04.parquet"]
+    assert names(scored.store / "inbox" / "predictions" / DEPLOYMENT) == days
+    assert names(scored.store / "inbox" / "labels" / DEPLOYMENT) == [*days, "2013-03-04.parquet"]
 
 
-def test_a_prediction_file_has_the_columns_of_the_model_file_and_the_version(scored: Path, trained: Path) -> None:
+def test_a_prediction_file_has_the_columns_of_the_model_file_and_the_version(scored: Scored) -> None:
     import flights
 
-    found = predictions(scored, "2013-03-02")
+    found = predictions(scored.store, "2013-03-02")
     assert set(found.columns) == {"flight_id", "scheduled_at", *flights.FEATURES, "p_late", "late", "model_version"}
     assert set(found["model_version"]) == {"1"}
     assert set(found["scheduled_at"].dt.date.astype(str)) == {"2013-03-02"}
     assert found["p_late"].between(0, 1).all()
 
 
-def test_a_label_comes_from_the_landing_on_and_never_for_a_cancelled_flight(scored: Path) -> None:
+def test_a_label_comes_from_the_landing_on_and_never_for_a_cancelled_flight(scored: Scored) -> None:
     days = ("2013-03-01", "2013-03-02", "2013-03-03")
-    predicted = pd.concat(predictions(scored, day) for day in days)
-    known = pd.concat(labels(scored, day) for day in (*days, "2013-03-04"))
+    predicted = pd.concat(predictions(scored.store, day) for day in days)
+    known = pd.concat(labels(scored.store, day) for day in (*days, "2013-03-04"))
     assert set(known["flight_id"]) < set(predicted["flight_id"])
     assert known["flight_id"].is_unique
-    assert set(labels(scored, "2013-03-02")["landed_at"].dt.date.astype(str)) == {"2013-03-02"}
+    assert set(labels(scored.store, "2013-03-02")["landed_at"].dt.date.astype(str)) == {"2013-03-02"}
 
 
-def test_labels_of_a_day_come_after_the_next_day_was_scored(target: Target, start_scorer: Start) -> None:
-    target.point_to("1")
-    scorer = start_scorer(*SHORT)
-    said = [scorer.next() for _ in range(3)]
-    assert [line.get("day") or f"labels of {line['labelled_day']}" for line in said] == [
+def test_labels_of_a_day_come_after_the_next_day_was_scored(scored: Scored) -> None:
+    assert [line.get("day") or f"labels of {line['labelled_day']}" for line in scored.said[:4]] == [
         "2013-03-01",
         "2013-03-02",
         "labels of 2013-03-01",
+        "2013-03-03",
     ]
 
 
@@ -73,8 +88,8 @@ def test_predictions_after_a_swap_come_from_the_version_then_effective(
     target: Target, start_scorer: Start, tmp_path: Path
 ) -> None:
     target.point_to("1")
-    scorer = start_scorer("--from", "2013-07-01", "--until", "2013-07-20", "--speed", 20)
-    scorer.until("day", "2013-07-03")
+    scorer = start_scorer("--from", "2013-07-01", "--until", "2013-07-30", "--speed", 10)
+    scorer.until("day", "2013-07-02")
     target.point_to("2")
     second = scorer.until("version", "2")
     target.point_to("1")
@@ -84,43 +99,12 @@ def test_predictions_after_a_swap_come_from_the_version_then_effective(
     assert set(predictions(tmp_path, str(third["day"]))["model_version"]) == {"1"}
 
 
-def test_it_waits_until_a_version_is_deployed(target: Target, start_scorer: Start) -> None:
-    scorer = start_scorer(*SHORT)
-    assert scorer.next()["waiting"] == "no version is deployed"
+def test_it_waits_until_a_version_is_deployed_and_takes_up_where_it_was_stopped(
+    target: Target, start_scorer: Start, tmp_path: Path
+) -> None:
+    first = start_scorer("--from", "2013-03-01", "--until", "2013-03-03", "--speed", 0.01)
+    assert first.next()["waiting"] == "no version is deployed"
     target.point_to("1")
-    assert scorer.next()["day"] == "2013-03-01"
-
-
-def test_bits_with_another_digest_are_not_loaded(target: Target, start_scorer: Start) -> None:
-    target.point_to("1", digest="sha256:" + "0" * 64)
-    assert "it is not loaded" in str(start_scorer(*SHORT).next()["waiting"])
-
-
-def test_spoilt_bits_leave_the_version_before_serving(target: Target, start_scorer: Start) -> None:
-    target.point_to("1")
-    scorer = start_scorer("--from", "2013-07-01", "--until", "2013-07-20", "--speed", 20)
-    scorer.until("day", "2013-07-02")
-    target.point_to("2", digest="sha256:" + "0" * 64)
-    while not (said := scorer.next()).get("trouble"):
-        pass
-    assert said["version"] == "1"
-
-
-def test_the_digest_of_the_whole_folder_is_accepted(target: Target, start_scorer: Start) -> None:
-    import json
-
-    from pointer import folder_digest
-
-    folder = target.point_to("1")
-    pointer = json.loads((folder / "revision.json").read_text())
-    (folder / "revision.json").write_text(json.dumps({**pointer, "digest": folder_digest(folder / "model")}))
-    assert start_scorer(*SHORT).next()["day"] == "2013-03-01"
-
-
-def test_it_takes_up_where_it_was_stopped(target: Target, start_scorer: Start, tmp_path: Path) -> None:
-    target.point_to("1")
-    slow = ("--from", "2013-03-01", "--until", "2013-03-03", "--speed", 0.01)
-    first = start_scorer(*slow)
     assert first.next()["day"] == "2013-03-01"
     assert first.stop() == 0
     before = (tmp_path / "inbox" / "predictions" / DEPLOYMENT / "2013-03-01.parquet").stat()
@@ -142,3 +126,60 @@ def test_every_file_that_appears_is_whole(target: Target, start_scorer: Start, t
             assert len(pd.read_parquet(path)) > 0
             read.add(path)
     assert len(read) >= 20
+
+
+def test_bits_with_another_digest_are_not_loaded(target: Target, tmp_path: Path) -> None:
+    from score import Serving
+
+    target.point_to("1", digest=NO_DIGEST)
+    serving = Serving(tmp_path / "targets", DEPLOYMENT)
+    assert "it is not loaded" in serving.follow()
+    assert serving.revision is None
+
+
+def test_spoilt_bits_leave_the_version_before_serving(target: Target, tmp_path: Path) -> None:
+    from score import Serving
+
+    target.point_to("1")
+    serving = Serving(tmp_path / "targets", DEPLOYMENT)
+    assert serving.follow() == ""
+    target.point_to("2", digest=NO_DIGEST)
+    assert "it is not loaded" in serving.follow()
+    assert serving.revision is not None and serving.revision.version == "1"
+
+
+def test_a_model_that_is_not_trusted_leaves_the_version_before_serving(target: Target, tmp_path: Path) -> None:
+    import os
+
+    import skops.io
+    from score import Serving
+    from whole_files import sha256
+
+    target.point_to("1")
+    serving = Serving(tmp_path / "targets", DEPLOYMENT)
+    serving.follow()
+    folder = target.point_to("2")
+    skops.io.dump({"surprise": os.system}, folder / "model" / "model.skops")
+    pointer = json.loads((folder / "revision.json").read_text())
+    pointer["digest"] = f"sha256:{sha256(folder / 'model' / 'model.skops')}"
+    (folder / "revision.json").write_text(json.dumps(pointer))
+    assert "UntrustedTypesFoundException" in serving.follow()
+    assert serving.revision is not None and serving.revision.version == "1"
+
+
+def test_the_digest_of_the_whole_folder_is_accepted(target: Target, tmp_path: Path) -> None:
+    from pointer import folder_digest
+    from score import Serving
+
+    folder = target.point_to("1")
+    pointer = json.loads((folder / "revision.json").read_text())
+    (folder / "revision.json").write_text(json.dumps({**pointer, "digest": folder_digest(folder / "model")}))
+    assert Serving(tmp_path / "targets", DEPLOYMENT).follow() == ""
+
+
+def test_the_folder_digest_is_the_stores(trained: Path) -> None:
+    from pointer import folder_digest
+
+    objects = pytest.importorskip("store.catalog.objects")
+    folder = trained / "models" / "flight-delay" / "1"
+    assert folder_digest(folder) == objects.tree_digest(folder)
