@@ -95,5 +95,5 @@ def test_a_store_on_a_read_only_disk_is_refused_by_the_file_it_needs(disk: Path)
     with RunningAgent(disk / "store") as agent:
         note(agent, "before")
     assert _mount("-o", "remount,ro", str(disk))
-    with pytest.raises(AssertionError, match="agent.lock: Read-only file system"):
+    with pytest.raises(AssertionError, match=r"agent\.lock: Read-only file system"):
         RunningAgent(disk / "store").start()
