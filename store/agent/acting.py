@@ -59,11 +59,30 @@ def act(rooms: Rooms, params: ActionParams, peer: Peer) -> Future[Outcome]:
     actor = Actor(peer.user, params.via if params.via in _VIA else "socket")
     if params.action == "note":
         return rooms.database.writer.submit(lambda tx: _note(tx, params, actor))
+    if _is_quarantine(params):
+        return _passed_on(rooms.intake.retry(params.subject, actor, params.reason), params, rooms)
     return rooms.releases.submit(params, actor)
 
 
 def _is_quarantine(params: ActionParams) -> bool:
     return params.action == "retry" and "@" not in params.subject
+
+
+def _passed_on(done: Future[str], params: ActionParams, rooms: Rooms) -> Future[Outcome]:
+    """Words of another room as an outcome."""
+    outcome: Future[Outcome] = Future()
+
+    def pass_on(end: Future[str]) -> None:
+        failure = end.exception()
+        if failure is not None:
+            outcome.set_exception(failure)
+        else:
+            outcome.set_result(
+                Outcome(params.action, params.subject, 0, "done", {}, {}, end.result(), rooms.journal.sequence)
+            )
+
+    done.add_done_callback(pass_on)
+    return outcome
 
 
 def _check(params: ActionParams) -> None:

@@ -74,7 +74,7 @@ async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None
     # A terminal that goes away must not take the agent with it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     feed = Feed(loop)
-    rooms = Rooms(layout, settings)
+    rooms = Rooms(layout, settings, feed.progress)
     try:
         rooms.database.listen(feed.committed)
         service = Service(rooms, feed, stopping.set)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from store.catalog import listings as catalog_listings
 from store.catalog.listing import Listings
 from store.catalog.objects import Objects
 from store.database import Database, Layout
 from store.governance.journal import Journal
+from store.intake import quarantine
+from store.intake.intake import Intake
+from store.protocol import Progress
 from store.release.actions import Releases
 from store.release.listings import listings as release_listings
 from store.settings import Settings
@@ -15,7 +20,7 @@ from store.settings import Settings
 class Rooms:
     """What the service works with. Raises `Refusal` where the store cannot be opened."""
 
-    def __init__(self, layout: Layout, settings: Settings) -> None:
+    def __init__(self, layout: Layout, settings: Settings, on_progress: Callable[[Progress], None]) -> None:
         self.layout = layout
         self.settings = settings
         self.objects = Objects(layout.objects)
@@ -24,17 +29,16 @@ class Rooms:
         assert isinstance(recorder, Journal)
         self.journal = recorder
         self.releases = Releases.for_store(self.database, layout, settings, self.objects)
-        self.listings = Listings([*catalog_listings.listings(), *release_listings()])
+        self.intake = Intake(self.database, settings, layout, on_progress)
+        self.listings = Listings([*catalog_listings.listings(), *release_listings(), quarantine.QUARANTINE])
 
     def start(self) -> None:
         """Bring requested and observed together, then let files in."""
         if not self.database.read_only:
             self.releases.reconcile()
-
-    def intake_counts(self) -> tuple[int, int, int]:
-        """Arrivals taken, quarantined and waiting."""
-        return 0, 0, 0
+        self.intake.start()
 
     def close(self) -> None:
+        self.intake.stop()
         self.releases.close()
         self.database.close()

@@ -157,7 +157,7 @@ class Service:
 
     async def status(self, _connection: Connection, _params: Empty) -> AgentStatus:
         rooms, usage = self._rooms, resource.getrusage(resource.RUSAGE_SELF)
-        taken, quarantined, waiting = rooms.intake_counts()
+        intake = rooms.intake.status()
         return AgentStatus(
             pid=os.getpid(),
             started_at=self._started_at,
@@ -166,9 +166,9 @@ class Service:
             schema=rooms.database.schema,
             sequence=rooms.journal.sequence,
             connections=self.connections(),
-            queue=waiting,
-            taken=taken,
-            quarantined=quarantined,
+            queue=intake.waiting,
+            taken=intake.taken,
+            quarantined=intake.quarantined,
             memory_bytes=_resident_bytes(),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             store_bytes=rooms.database.path.stat().st_size,
