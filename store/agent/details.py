@@ -14,6 +14,7 @@ from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
 from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
+from store.release.listings import show_deployment
 
 _KINDS: dict[str, Kind] = {
     "started_at": "time",
@@ -159,6 +160,11 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
     return [Section("versions", columns=columns, rows=[list(row) for row in rows])]
 
 
+def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+    at = times.from_seconds(params.at) if params.at is not None else None
+    return show_deployment(connection, params.name, at)
+
+
 def _from_listing(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:
     """The row itself, for kinds whose listing says all there is."""
     request = ListParams(params.kind, at=params.at, limit=1)
@@ -197,4 +203,5 @@ _DESCRIBE: dict[str, Callable[[duckdb.DuckDBPyConnection, ShowParams], list[Sect
     "datasets": _dataset,
     "versions": _version,
     "models": _model,
+    "deployments": _deployment,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from store.agent.fleet import DEPLOYMENTS
 from store.catalog import listings as catalog_listings
 from store.catalog.listing import Listings
 from store.catalog.objects import Objects
@@ -30,7 +31,9 @@ class Rooms:
         self.journal = recorder
         self.releases = Releases.for_store(self.database, layout, settings, self.objects)
         self.intake = Intake(self.database, settings, layout, on_progress)
-        self.listings = Listings([*catalog_listings.listings(), *release_listings(), quarantine.QUARANTINE])
+        self.listings = Listings(
+            [*catalog_listings.listings(), *release_listings(), DEPLOYMENTS, quarantine.QUARANTINE]
+        )
 
     def start(self) -> None:
         """Bring requested and observed together, then let files in."""
