@@ -116,7 +116,7 @@ UNICODE = Glyphs(
     replacement="\ufffd",
     spark="▁▂▃▄▅▆▇█",
     shades=("·", "░", "▒", "█"),
-    no_data=" ",
+    no_data="-",
     border="round",
 )
 
@@ -145,8 +145,8 @@ ASCII = Glyphs(
     reference=":",
     replacement="?",
     spark="_.,-~+*#",
-    shades=(".", "-", "+", "#"),
-    no_data=" ",
+    shades=(".", ":", "o", "#"),
+    no_data="-",
     border="ascii",
 )
 
