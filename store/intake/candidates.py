@@ -39,6 +39,7 @@ class Candidate:
     forced: bool = False
     busy: bool = False
     again: bool = False
+    exclude_known: bool = False
     failures: int = 0
     due: float = 0.0
     asked: list[Future[str]] = dataclasses.field(default_factory=list)

@@ -30,9 +30,10 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """What a commit did: the reason of each item that was refused after all, and the cases it opened."""
+    """What a commit did: the reason of each item that was refused after all, those to be read again, and cases."""
 
     refused: Mapping[int, Trouble]
+    again: frozenset[int]
     opened: Sequence[Open]
     closed: Sequence[Open]
 
@@ -59,6 +60,7 @@ def record(tx: Transaction, items: Sequence[Item], still_open: Mapping[int, Open
     if named:
         runs.record(tx, named, INTAKE)
     refused: dict[int, Trouble] = {}
+    again: set[int] = set()
     cases: list[Case] = []
     closed: list[Open] = []
     remembered: list[Arrival] = []
@@ -66,7 +68,9 @@ def record(tx: Transaction, items: Sequence[Item], still_open: Mapping[int, Open
         candidate, fact, case = item.candidate, item.fact, item.case
         if fact is not None and fact.change is not None:
             try:
-                fact.change(tx)
+                if not fact.change(tx):
+                    again.add(candidate.key)
+                    continue
             except Refusal as refusal:
                 refused[candidate.key] = from_refusal(refusal)
                 case = case_of(candidate, None, refused[candidate.key], (None, fact.digest, ""))
@@ -90,7 +94,7 @@ def record(tx: Transaction, items: Sequence[Item], still_open: Mapping[int, Open
     arrivals.record(tx, remembered)
     quarantine.clear(tx, closed, INTAKE)
     opened_now = quarantine.put(tx, cases, still_open, INTAKE) if cases else []
-    return Recorded(refused, opened_now, closed)
+    return Recorded(refused, frozenset(again), opened_now, closed)
 
 
 def _lines(item: Item, old: Open | None) -> tuple[list[Open], list[Case]]:

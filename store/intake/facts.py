@@ -26,7 +26,10 @@ from store.intake.settle import Look
 from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble
 from store.intake.versions import VersionFolder
+from store.monitor.counts import record_predictions
+from store.monitor.labels import record_labels, scan_labels
 from store.monitor.reference import record_reference, scan_reference
+from store.monitor.scan import scan_predictions
 from store.settings import Settings
 
 INTAKE = Actor("intake", "intake")
@@ -44,11 +47,14 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """What a file says. Runs are recorded together, others by `change`; `troubles` are bad lines among good ones."""
+    """What a file says. Runs are recorded together, others by `change`; `troubles` are bad lines among good ones.
+
+    `change` answers whether it recorded: False asks for the file to be read again, minding what is known.
+    """
 
     digest: str
     run: RunArrival | None = None
-    change: Callable[[Transaction], None] | None = None
+    change: Callable[[Transaction], bool] | None = None
     followed: Followed | None = None
     more: bool = False
     troubles: tuple[Trouble, ...] = ()
@@ -87,11 +93,42 @@ class Facts:
             restarted=stretch.restarted,
         )
 
-    def table(self, found: Found) -> Fact:
-        """A dataset, predictions or labels."""
-        return self.dataset(found)
+    def table(self, found: Found, *, exclude_known: bool = False) -> Fact:
+        """A dataset, predictions or labels; `exclude_known` leaves out predictions that were recorded before."""
+        if found.place.kind == "predictions":
+            return self._predictions(found, exclude_known)
+        return self._labels(found) if found.place.kind == "labels" else self._dataset(found)
 
-    def dataset(self, found: Found) -> Fact:
+    def _predictions(self, found: Found, exclude_known: bool) -> Fact:
+        place, settings = found.place, self._settings.monitor
+        form = place.format
+        assert form
+        with opening.opened(found.path, found.within) as (descriptor, _):
+            digest, path = opening.digest_of(descriptor), Path(opening.pinned(descriptor, found.path))
+            scan = self._database.reader.read(
+                lambda c: scan_predictions(
+                    c, path, form, place.name, digest, settings, exclude_known=exclude_known, name=place.part
+                )
+            )
+        return Fact(digest, change=lambda tx: not record_predictions(tx, scan).again)
+
+    def _labels(self, found: Found) -> Fact:
+        place, settings = found.place, self._settings.monitor
+        form = place.format
+        assert form
+        with opening.opened(found.path, found.within) as (descriptor, _):
+            digest, path = opening.digest_of(descriptor), Path(opening.pinned(descriptor, found.path))
+            scan = self._database.reader.read(
+                lambda c: scan_labels(c, path, form, place.name, digest, settings, name=place.part)
+            )
+
+        def change(tx: Transaction) -> bool:
+            record_labels(tx, scan)
+            return True
+
+        return Fact(digest, change=change)
+
+    def _dataset(self, found: Found) -> Fact:
         place = found.place
         assert place.format
         with opening.opened(found.path, found.within) as (descriptor, look):
@@ -110,8 +147,9 @@ class Facts:
             written,
         )
 
-        def change(tx: Transaction) -> None:
+        def change(tx: Transaction) -> bool:
             datasets.register(tx, arrival, INTAKE)
+            return True
 
         return Fact(digest, change=change)
 
@@ -147,9 +185,10 @@ class Facts:
             times.now(),
         )
 
-        def change(tx: Transaction) -> None:
+        def change(tx: Transaction) -> bool:
             models.register(tx, arrival, INTAKE)
             record_reference(tx, manifest.model, manifest.version, reference)
+            return True
 
         return Fact(digest, change=change)
 

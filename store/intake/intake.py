@@ -261,12 +261,12 @@ class Intake:
     def _scan(self, candidate: Candidate, look: Look) -> None:
         """Tables and models: digested and scanned on the pool."""
         candidate.busy = True
-        found, kind = candidate.found, candidate.place.kind
+        found, kind, exclude_known = candidate.found, candidate.place.kind, candidate.exclude_known
 
         def work() -> Fact:
             if kind == "model":
                 return self._facts.version(found, self._facts.examine_version(found))
-            return self._facts.table(found)
+            return self._facts.table(found, exclude_known=exclude_known)
 
         def done(future: Future[Fact]) -> None:
             self._messages.put(lambda: self._scanned(candidate, look, future))
@@ -387,6 +387,10 @@ class Intake:
         now = time.monotonic()
         for item in items:
             candidate, fact = item.candidate, item.fact
+            if candidate.key in recorded.again:
+                candidate.busy, candidate.exclude_known, candidate.forced = False, True, True
+                self._candidates.look_at(candidate, now)
+                continue
             trouble = item.case.trouble if item.case else recorded.refused.get(candidate.key)
             self._known.remember(candidate.key, item.identity)
             if fact is not None and fact.followed is not None:

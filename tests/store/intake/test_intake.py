@@ -36,3 +36,23 @@ def test_a_model_version_is_registered_with_its_bits(store: Running) -> None:
     digest = eventually(lambda: store.rows("SELECT digest FROM model_version"))[0][0]
     kept = store.layout.objects / "sha256" / digest[7:9] / digest[9:]
     assert (kept / "model.bin").read_bytes() == b"bits"
+
+
+def test_predictions_and_labels_reach_the_monitor(store: Running) -> None:
+    store.put("models/m/1/model.json", {"task": "binary"})
+    eventually(lambda: store.rows("SELECT * FROM model_version"))
+    store.put("predictions/m@production/a.csv", "timestamp,prediction_id,score\n2013-01-01 00:00:00,a,0.7\n")
+    store.put("labels/m@production/a.csv", "prediction_id,label,timestamp\na,1,2013-01-02 00:00:00\n")
+    eventually(lambda: store.one("SELECT count(*) FROM monitor_arrival") == 2)
+    assert store.quarantined() == []
+
+
+def test_predictions_that_came_before_in_another_file_count_once(store: Running) -> None:
+    store.put("models/m/1/model.json", {"task": "binary"})
+    eventually(lambda: store.rows("SELECT * FROM model_version"))
+    head = "timestamp,prediction_id,score\n2013-01-01 00:00:00,a,0.7\n"
+    store.put("predictions/m@production/a.csv", head)
+    eventually(lambda: store.one("SELECT count(*) FROM monitor_arrival") == 1)
+    store.put("predictions/m@production/a.csv", head + "2013-01-01 00:10:00,b,0.2\n")
+    eventually(lambda: store.one("SELECT count(*) FROM monitor_arrival") == 2)
+    assert store.one("SELECT sum(row_count) FROM monitor_window") == 2
