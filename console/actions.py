@@ -43,6 +43,8 @@ LISTS: frozenset[str] = frozenset(
         "quarantine",
     }
 )
+#: Views with rows to filter, sort and mark.
+WITH_ROWS: frozenset[str] = LISTS | {"deployment"}
 #: Views whose chosen row is, or belongs to, a deployment.
 OF_DEPLOYMENT: frozenset[str] = frozenset({"fleet", "deployments", "deployment", "monitor", "revisions"})
 EVERYWHERE: frozenset[str] = frozenset()
@@ -129,14 +131,16 @@ def _main_views() -> Iterable[Action]:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("open", "enter", "Open", "Drill into the chosen row", views=LISTS | {"monitor"}, needs_row=True, footer=1),
+    Action(
+        "open", "enter", "Open", "Drill into the chosen row", views=WITH_ROWS | {"monitor"}, needs_row=True, footer=1
+    ),
     Action(
         "promote",
         "P",
         "Promote a version",
         "Make a version the one that traffic gets, in one environment",
         danger=3,
-        views=OF_DEPLOYMENT | {"versions", "version"},
+        views=OF_DEPLOYMENT | {"versions"},
         wire="promote",
         needs_row=True,
         footer=3,
@@ -235,12 +239,19 @@ ACTIONS: tuple[Action, ...] = (
         "slash",
         "Filter rows",
         "COL:regex, !COL:regex, COL=value, COL>1.5; spaces mean and",
-        views=LISTS | {"describe"},
+        views=WITH_ROWS | {"describe"},
         footer=6,
         label="filter",
     ),
-    Action("sort", "s", "Sort by a column", "Next column; again for descending", views=LISTS, label="sort"),
-    Action("mark", "space", "Mark the row", "Mark rows to copy together", views=LISTS, needs_row=True),
+    Action(
+        "sort",
+        "s",
+        "Sort by a column",
+        "Choose the column; the same again turns the order",
+        views=WITH_ROWS,
+        label="sort",
+    ),
+    Action("mark", "space", "Mark the row", "Mark rows to copy together", views=WITH_ROWS, needs_row=True),
     Action("copy", "y", "Copy", "Copy the marked rows or the chosen one to the clipboard", label="copy"),
     Action("pause", "p", "Pause the rows", "Hold the rows still; the age goes on", label="pause"),
     Action("windows", "w", "Windows", "Width and span of the monitoring windows", label="windows"),

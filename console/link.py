@@ -90,8 +90,12 @@ def check_folder(store: Path, path: Path) -> None:
     folder = path.parent
     try:
         found = folder.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except PermissionError as error:
+        raise Refusal(
+            ExitCode.NOT_PERMITTED, f"You may not enter {folder.parent}.", "Its owner or group may let you in."
+        ) from error
     owners = _trusted_owners(store)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & stat.S_IWOTH:
         raise Refusal(

@@ -7,31 +7,19 @@ import time
 from textual.app import ComposeResult
 
 from console.places import Place
+from console.screens.static_rows import StaticRows
 from console.screens.view import View
 from console.widgets import table_messages
-from console.widgets.rows import Column, RowPage
+from console.widgets.rows import Column
 from console.widgets.table import RowTable
 from store.protocol import Change
 
-
-class _Log:
-    """The log's lines, newest first, as the table's row source."""
-
-    columns = (
-        Column("id", priority=-1),
-        Column("time", "time", "when", 1),
-        Column("command", "text", "command line", 0),
-        Column("result", "text", "what came of it", 1),
-    )
-
-    def __init__(self, rows: list[tuple[str, float, str, str]]) -> None:
-        self.rows = rows
-
-    async def page(self, offset: int, limit: int) -> RowPage:
-        return RowPage(len(self.rows), offset, self.rows[offset : offset + limit])
-
-    async def locate(self, row_id: str) -> int | None:
-        return next((index for index, row in enumerate(self.rows) if row[0] == row_id), None)
+_COLUMNS = (
+    Column("id", priority=-1),
+    Column("time", "time", "when", 1),
+    Column("command", "text", "command line", 0),
+    Column("result", "text", "what came of it", 1),
+)
 
 
 class CommandLog(View):
@@ -47,7 +35,7 @@ class CommandLog(View):
     def on_mount(self) -> None:
         logged = self.deck_app.log_lines
         rows = [(str(index), line.at, line.command, line.result) for index, line in enumerate(logged)]
-        self.table.show(_Log(rows[::-1]))
+        self.table.show(StaticRows(_COLUMNS, rows[::-1]))
         self.fetched(time.time())
 
     def heading(self) -> str:

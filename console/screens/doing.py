@@ -332,10 +332,11 @@ def _list_actions(deck: Deck, title: str, actions: list[Action], search_first: b
     for action in actions:
         why = unavailable(action, situation)
         about = f"not now: {why}" if why else action.about
-        choices.append(Choice(action.id, (action.key_label, action.title, about, action.id), why))
+        more = f"{action.about} (id {action.id})"
+        choices.append(Choice(action.id, (action.key_label, action.title, about), why, more))
     if not search_first and situation.view in LISTS:
         for keys, name, about in _TABLE_KEYS:
-            choices.append(Choice(f"table {keys}", (keys, name, about, ""), "press the key in the table itself"))
+            choices.append(Choice(f"table {keys}", (keys, name, about), "press the key in the table itself"))
 
     def chosen(action_id: str | None) -> None:
         if action_id is not None:
@@ -348,7 +349,6 @@ def _list_actions(deck: Deck, title: str, actions: list[Action], search_first: b
                 Column("key", priority=0),
                 Column("action", priority=0),
                 Column("what", title="what it does, or why it cannot now", priority=0),
-                Column("id", title="id for keys.toml", priority=2),
             ],
             choices,
             search=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,8 +14,9 @@ from textual.widgets import Input
 
 from console.glyphs import glyphs
 from console.screens.chrome import Line
+from console.screens.static_rows import StaticRows
 from console.widgets import table_messages
-from console.widgets.rows import Column, RowPage
+from console.widgets.rows import Column
 from console.widgets.table import RowTable
 
 
@@ -27,25 +28,12 @@ class Choice:
     cells: tuple[str | float | None, ...]
     why: str = ""
     """Why it cannot be chosen, "" when it can."""
+    more: str = ""
+    """What is told of it while the cursor is on it."""
 
     def matches(self, words: Sequence[str]) -> bool:
-        text = " ".join(str(cell) for cell in self.cells).lower() + " " + self.why.lower()
+        text = " ".join(str(cell) for cell in self.cells).lower() + f" {self.why} {self.more}".lower()
         return all(word in text for word in words)
-
-
-class _Choices:
-    """The table's row source over choices that are all here."""
-
-    def __init__(self, columns: Sequence[Column], choices: Sequence[Choice]) -> None:
-        self.columns: Sequence[Column] = columns
-        self.choices = choices
-
-    async def page(self, offset: int, limit: int) -> RowPage:
-        rows = [(choice.id, *choice.cells) for choice in self.choices[offset : offset + limit]]
-        return RowPage(len(self.choices), offset, rows)
-
-    async def locate(self, row_id: str) -> int | None:
-        return next((index for index, choice in enumerate(self.choices) if choice.id == row_id), None)
 
 
 class Picker(ModalScreen[str | None], inherit_bindings=False):
@@ -78,7 +66,6 @@ class Picker(ModalScreen[str | None], inherit_bindings=False):
         search: bool = False,
         current: str = "",
         note: str = "",
-        found: Callable[[str], Sequence[Choice]] | None = None,
     ) -> None:
         super().__init__(classes="-ascii" if glyphs().ascii else "")
         self.heading = title
@@ -87,8 +74,7 @@ class Picker(ModalScreen[str | None], inherit_bindings=False):
         self.choices = list(choices)
         self.search = search
         self.current = current
-        self.found = found
-        self.table = RowTable(_Choices(self.columns, self.choices), empty_text="nothing matches")
+        self.table = RowTable(self._rows(self.choices), empty_text="nothing matches")
         self.title_line = Line("picker-title")
         self.why_line = Line("picker-why")
 
@@ -114,21 +100,16 @@ class Picker(ModalScreen[str | None], inherit_bindings=False):
             self.run_worker(self.table.go_to(self.current))
 
     def _fit(self) -> None:
-        shown = len(self._source.choices)
+        shown = len(self.choices)
         self.table.styles.height = max(2, min(shown + 1, int(self.app.size.height * 0.9) - 5))
 
-    @property
-    def _source(self) -> _Choices:
-        source = self.table.source
-        assert isinstance(source, _Choices)
-        return source
+    def _rows(self, choices: Sequence[Choice]) -> StaticRows:
+        return StaticRows(self.columns, [(choice.id, *choice.cells) for choice in choices])
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         words = event.value.lower().split()
-        self.table.show(
-            _Choices(self.columns, [choice for choice in self.choices if choice.matches(words)]), keep_cursor=False
-        )
+        self.table.show(self._rows([choice for choice in self.choices if choice.matches(words)]), keep_cursor=False)
 
     def on_row_table_row_highlighted(self, message: table_messages.RowHighlighted) -> None:
         message.stop()
@@ -144,7 +125,7 @@ class Picker(ModalScreen[str | None], inherit_bindings=False):
 
     def _choice(self) -> Choice | None:
         wanted = self.table.cursor_id
-        return next((choice for choice in self._source.choices if choice.id == wanted), None)
+        return next((choice for choice in self.choices if choice.id == wanted), None)
 
     def action_move(self, by: int) -> None:
         self.table.action_move(by)

@@ -1,0 +1,242 @@
+"""Actions that change the store: plan, look, confirm, compare-and-swap, and tell what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from console.actions import Action, command_line, unavailable
+from console.live import LinkLost
+from console.screens.chrome import Tone
+from console.text import clean, number, share
+from store.protocol import ActionName, ActionParams, ExitCode, ListParams, Outcome, Page, Plan, Refusal
+
+if TYPE_CHECKING:
+    from console.screens.deck import Deck
+
+#: Seconds that a request whose answer was lost waits for the agent, to be sent again as the same request.
+ANSWER_AGAIN_SECONDS = 60.0
+VERSIONS_OFFERED = 50
+
+
+def act(deck: Deck, action: Action) -> None:
+    """Begin `action` on what is chosen."""
+    deck.run_worker(_act(deck, action), group="acting", exclusive=True)
+
+
+async def _act(deck: Deck, action: Action) -> None:
+    try:
+        params = await _asked_for(deck, action)
+        if params is not None:
+            await _perform(deck, action, params)
+    except Refusal as refusal:
+        tell_refusal(deck, action.title, refusal)
+
+
+async def _asked_for(deck: Deck, action: Action) -> ActionParams | None:
+    """Subject and version, asking the operator for what is not clear from where the cursor is."""
+    assert action.wire is not None
+    subject = deck.view.subject()
+    if action.wire == "note":
+        kind, name = deck.view.chosen()
+        return _params("note", f"{kind}/{name}")
+    if action.wire != "promote":
+        return _params(action.wire, subject)
+    if deck.view.place.view == "versions" or deck.view.place.kind == "versions":
+        model, _, version = subject.rpartition("@")
+        environment = await _pick_environment(deck, model, version)
+        return _params("promote", f"{model}@{environment}", version) if environment else None
+    version_chosen = await _pick_version(deck, subject)
+    return _params("promote", subject, version_chosen) if version_chosen else None
+
+
+def _params(action: ActionName, subject: str, version: str = "") -> ActionParams:
+    return ActionParams(action, subject, version, request_id=str(uuid.uuid4()), via="console")
+
+
+async def _pick_environment(deck: Deck, model: str, version: str) -> str | None:
+    from console.screens.picker import Choice, Picker
+    from console.widgets.rows import Column
+
+    hello = deck.deck_app.link.hello
+    environments = hello.environments if hello is not None else []
+    if len(environments) == 1:
+        return environments[0].name
+    page: Page = await deck.deck_app.link.call("list", ListParams("deployments", limit=1000))
+    names = [column.name for column in page.columns]
+    effective = names.index("effective") if "effective" in names else None
+    now = {str(row[0]): row[effective] for row in page.rows} if effective is not None else {}
+    choices = [
+        Choice(
+            environment.name,
+            (environment.name, _weights(now.get(f"{model}@{environment.name}")), f"danger {environment.danger}"),
+        )
+        for environment in environments
+    ]
+    columns = [Column("environment", priority=0), Column("effective", "text", "now", 0), Column("danger", priority=0)]
+    return await deck.app.push_screen_wait(
+        Picker(f"Promote {clean(model, 40)} version {clean(version, 20)} to", columns, choices)
+    )
+
+
+async def _pick_version(deck: Deck, deployment: str) -> str | None:
+    from console.screens.picker import Choice, Picker
+    from console.widgets.rows import Column
+
+    model, _, _ = deployment.rpartition("@")
+    page: Page = await deck.deck_app.link.call(
+        "list", ListParams("versions", sort="registered:desc", limit=VERSIONS_OFFERED, scope={"model": model})
+    )
+    names = [column.name for column in page.columns]
+    if not page.rows:
+        raise Refusal(ExitCode.REFUSED, f"There is no version of {model} to promote.", "4 shows what has arrived.")
+    present = await _effective(deck, deployment)
+
+    def value(row: list[object], name: str) -> object:
+        return row[names.index(name)] if name in names else None
+
+    choices = []
+    for row in page.rows:
+        cells = list[object](row)
+        version = str(value(cells, "version") or str(row[0]).rpartition("@")[2])
+        registered = value(cells, "registered")
+        state = "effective now" if version in present else ""
+        choices.append(
+            Choice(
+                version,
+                (
+                    version,
+                    state,
+                    registered if isinstance(registered, float) else None,
+                    _metrics(value(cells, "metrics")),
+                ),
+            )
+        )
+    columns = [
+        Column("version", priority=0),
+        Column("state", title=" ", priority=0),
+        Column("registered", "time", priority=1),
+        Column("metrics", priority=0),
+    ]
+    return await deck.app.push_screen_wait(
+        Picker(f"Promote which version of {clean(model, 40)} on {clean(deployment, 60)}?", columns, choices)
+    )
+
+
+async def _effective(deck: Deck, deployment: str) -> set[str]:
+    """The versions that serve now."""
+    page: Page = await deck.deck_app.link.call("list", ListParams("deployments", limit=1000))
+    names = [column.name for column in page.columns]
+    if "effective" not in names:
+        return set()
+    index = names.index("effective")
+    return next((set(_decoded(row[index])) for row in page.rows if row[0] == deployment), set())
+
+
+def _decoded(cell: object) -> dict[str, float]:
+    if isinstance(cell, str):
+        try:
+            found: dict[str, float] = msgspec.json.decode(cell, type=dict[str, float])
+        except msgspec.MsgspecError:
+            return {cell: 1.0}
+        return found
+    return dict(cell) if isinstance(cell, dict) else {}
+
+
+def _weights(cell: object) -> str:
+    versions = _decoded(cell)
+    return ", ".join(f"{clean(v, 20)} {share(w)}" for v, w in versions.items()) if versions else "nothing"
+
+
+def _metrics(cell: object) -> str:
+    return "  ".join(f"{clean(name, 20)} {number(value)}" for name, value in _decoded(cell).items())
+
+
+async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
+    from console.screens.confirming import confirm
+
+    link = deck.deck_app.link
+    # A plan changes nothing, so it needs no reason yet.
+    plan: Plan = await link.call("plan", msgspec.structs.replace(params, dry_run=True))
+    if not plan.allowed:
+        raise Refusal(ExitCode.REFUSED, f"{params.action} {params.subject} is refused: {plan.why}")
+    agreed = await confirm(deck, action, plan)
+    if agreed is None:
+        deck.say(f"{action.title}: nothing was done")
+        return
+    why = unavailable(action, deck.view.situation())
+    if why:
+        raise Refusal(ExitCode.REFUSED, f"{action.title}: {why}")
+    params = msgspec.structs.replace(
+        params, reason=agreed.reason, expect=plan.revision if plan.revision else None, data_age=_data_age(deck)
+    )
+    deck.say(f"{action.title}: {clean(params.subject, 60)} is being asked for")
+    outcome = await _send(deck, params)
+    deck.deck_app.log_command(command_line(params), _result(outcome))
+    deck.say(_result(outcome), _tone(outcome))
+    deck.view.store_changed()
+
+
+async def _send(deck: Deck, params: ActionParams) -> Outcome:
+    """Ask once; when the connection breaks before the answer, ask again with the same request id.
+
+    The agent knows the id, so that the action is done once whichever of the two it heard.
+    """
+    link = deck.deck_app.link
+    try:
+        outcome: Outcome = await link.call("act", params, 300.0)
+        return outcome
+    except LinkLost:
+        deck.say("the connection broke before the answer: asking again as soon as the agent is back", "warning")
+    ends = time.monotonic() + ANSWER_AGAIN_SECONDS
+    while time.monotonic() < ends:
+        await asyncio.sleep(0.2)
+        if link.state.connected:
+            repeated: Outcome = await link.call("act", params, 300.0)
+            return repeated
+    raise LinkLost(f"It is not known whether {params.action} {params.subject} was done.")
+
+
+def _data_age(deck: Deck) -> float:
+    """How old what the operator looks at is: the feed would have told of anything newer."""
+    view = deck.view
+    if view.stale or view.data_at is None:
+        return view.data_age() or 0.0
+    return max(0.0, time.time() - deck.deck_app.confirmed())
+
+
+def _tone(outcome: Outcome) -> Tone:
+    return "critical" if outcome.phase == "failed" else "ok"
+
+
+def _result(outcome: Outcome) -> str:
+    parts = [f"{outcome.action} {clean(outcome.subject, 60)}"]
+    if outcome.before or outcome.after:
+        from console.glyphs import glyphs
+
+        parts.append(f"{_weights(outcome.before)} {glyphs().arrow} {_weights(outcome.after)}")
+    if outcome.revision:
+        parts.append(f"revision {outcome.revision} is {outcome.phase}")
+    if outcome.message:
+        parts.append(clean(outcome.message, 160))
+    if outcome.repeated:
+        parts.append("(it had been done before)")
+    return ": ".join(parts[:1]) + (": " + "; ".join(parts[1:]) if parts[1:] else ": done")
+
+
+def tell_refusal(deck: Deck, title: str, refusal: Refusal) -> None:
+    """Say what was refused; when the subject changed meanwhile, what changed."""
+    words = [f"{title}:", refusal.message, refusal.hint]
+    if refusal.code is ExitCode.CHANGED:
+        words += [f"{clean(key, 30)} {clean(_changed(value), 60)};" for key, value in refusal.detail.items()]
+        deck.view.store_changed()
+    deck.deck_app.log_command(f"# {title}", refusal.message)
+    deck.say(" ".join(word for word in words if word), "critical")
+
+
+def _changed(value: object) -> str:
+    return msgspec.json.encode(value).decode() if isinstance(value, (dict, list)) else str(value)
