@@ -36,7 +36,11 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_window_seconds: int = 3600
     """Width of the finest window that counts are kept for."""
     alert_window: str = "1d"
-    """Width of the windows that alerts are decided on."""
+    """How often alerts are decided: at the end of each window of this width."""
+    alert_span: int = 7
+    """How many of these windows together an alert is decided on."""
+    open_after: int = 2
+    """Decisions in a row that must pass the threshold before an alert opens."""
     psi_warn: float = 0.1
     psi_alarm: float = 0.25
     min_rows: int = 200
@@ -115,7 +119,9 @@ TEMPLATE = """\
 
 # [monitor]
 # base_window_seconds = 3600
-# alert_window = "1d"
+# alert_window = "1d"       # alerts are decided at the end of each
+# alert_span = 7            # … on so many of them together
+# open_after = 2            # decisions in a row that open an alert
 # psi_warn = 0.1
 # psi_alarm = 0.25
 # min_rows = 200

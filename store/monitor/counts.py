@@ -151,12 +151,20 @@ class Traffic:
     versions: list[str]
     rows: Integers
 
+    def main_version(self, start: int) -> str | None:
+        """The version that made most of the window's predictions; null where there are none."""
+        here = [(int(self.rows[place]), self.versions[place]) for place in np.flatnonzero(self.starts == start)]
+        return max(here)[1] if here else None
+
+    def total(self, start: int) -> int:
+        return int(self.rows[self.starts == start].sum())
+
 
 def last_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None) -> datetime | None:
     """The latest event time among the deployment's predictions."""
     latest: datetime | None = connection.execute(
         "SELECT max(last_at) FROM monitor_window WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)",
-        [deployment, at],
+        [deployment, times.to_db(at) if at else None],
     ).fetchall()[0][0]
     return latest
 
@@ -175,7 +183,7 @@ def traffic(
         " WHERE deployment = $1 AND window_start >= make_timestamp($2)"
         " AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4)"
         " GROUP BY ALL ORDER BY 1, 2",
-        [deployment, round(since * 1e6), round(until * 1e6), at],
+        [deployment, round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None],
     ).fetchall()
     return Traffic(
         np.array([row[0] for row in rows], np.int64),
@@ -201,7 +209,14 @@ def slot_sums(
         " unnest(slots) AS slot, unnest(counts) AS n FROM monitor_window"
         " WHERE deployment = $1 AND version = $2 AND reference = $3 AND window_start >= make_timestamp($4)"
         " AND window_start < make_timestamp($5) AND ($6 IS NULL OR recorded_at <= $6)) GROUP BY ALL",
-        [deployment, version, reference.identity, round(since * 1e6), round(until * 1e6), at],
+        [
+            deployment,
+            version,
+            reference.identity,
+            round(since * 1e6),
+            round(until * 1e6),
+            times.to_db(at) if at else None,
+        ],
     ).fetchnumpy()
     starts, place = np.unique(np.ma.getdata(found["w"]).astype(np.int64), return_inverse=True)
     dense = np.zeros((len(starts), reference.width), np.int64)

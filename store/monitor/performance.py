@@ -181,9 +181,9 @@ def _count_binary(threshold: float, outcomes: Outcomes, groups: Integers, tally:
     # The clipping of scikit-learn's log_loss, so that the two agree on 0 and 1.
     epsilon = np.finfo(np.float64).eps
     chance = np.clip(probable.score, epsilon, 1 - epsilon)
-    loss = -np.where(probable.positive, np.log(chance), np.log1p(-chance))
-    tally.sum(LOG_LOSS, where, probable.sign * loss)
-    tally.sum(BRIER, where, probable.sign * (probable.score - probable.positive.astype(np.float64)) ** 2)
+    loss: Floats = -np.where(probable.positive, np.log(chance), np.log1p(-chance))
+    tally.sum(LOG_LOSS, where, loss * probable.sign)
+    tally.sum(BRIER, where, (probable.score - probable.positive) ** 2 * probable.sign)
 
 
 def metric(task: Task, name: str, dense: Integers, sums: Floats) -> tuple[float | None, str]:

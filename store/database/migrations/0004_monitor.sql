@@ -123,3 +123,43 @@ CREATE TABLE monitor_alert_event (
     muted_until TIMESTAMP,
     recorded_at TIMESTAMP NOT NULL
 );
+
+-- One row an alert as of `moment`. An operator's `resolved` holds the alert down until what caused it is
+-- over (`cleared`); `closed` is the monitor's own end.
+CREATE MACRO monitor_alert_at(moment) AS TABLE
+    SELECT
+        alert,
+        deployment,
+        rule,
+        feature,
+        arg_max(version, ordinal) AS version,
+        arg_max(severity, ordinal) AS severity,
+        CASE arg_max(event, ordinal) FILTER (event IN ('opened', 'resolved', 'closed', 'cleared'))
+            WHEN 'opened' THEN
+                CASE
+                    WHEN max(muted_until) > least(moment, now()::TIMESTAMP) THEN 'muted'
+                    WHEN bool_or(event = 'acknowledged') THEN 'acknowledged'
+                    ELSE 'open'
+                END
+            WHEN 'resolved' THEN 'resolved'
+            WHEN 'cleared' THEN 'resolved'
+            ELSE 'closed'
+        END AS state,
+        bool_or(event IN ('closed', 'cleared')) AS is_over,
+        arg_max(value, ordinal) FILTER (event IN ('opened', 'updated')) AS value,
+        arg_max(threshold, ordinal) FILTER (event IN ('opened', 'updated')) AS threshold,
+        arg_max(noise_floor, ordinal) FILTER (event IN ('opened', 'updated')) AS noise_floor,
+        arg_max(message, ordinal) FILTER (event IN ('opened', 'updated')) AS message,
+        arg_min(window_start, ordinal) FILTER (event = 'opened') AS window_start,
+        arg_max(window_end, ordinal) FILTER (window_end IS NOT NULL) AS window_end,
+        min(recorded_at) AS opened_at,
+        max(recorded_at) AS changed_at,
+        max(recorded_at) FILTER (event IN ('closed', 'cleared', 'resolved')) AS ended_at,
+        arg_max(actor, ordinal) FILTER (event IN ('acknowledged', 'muted', 'resolved')) AS actor,
+        arg_max(message, ordinal) FILTER (event IN ('acknowledged', 'muted', 'resolved', 'noted')) AS note,
+        max(muted_until) AS muted_until
+    FROM monitor_alert_event
+    WHERE recorded_at <= moment
+    GROUP BY alert, deployment, rule, feature;
+
+CREATE VIEW monitor_alert_now AS SELECT * FROM monitor_alert_at('infinity'::TIMESTAMP);

@@ -1,0 +1,146 @@
+"""One line a deployment for the fleet: traffic, worst drift, performance against the reference, last data."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+
+import duckdb
+
+from store.database import times
+from store.monitor import counts, performance, statistics
+from store.monitor.deployments import split
+from store.monitor.realised import performance_sums, reference_metric
+from store.monitor.reference import load_reference, manifest_of
+from store.monitor.scan import DEFAULTS
+from store.monitor.windows import DAY, HOUR, Window, window
+from store.settings import MonitorSettings
+
+SPARK_POINTS = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """`traffic` is rows an hour (or a coarser base window) up to the last data, oldest first.
+
+    Drift is that of the last alert window with `min_rows` rows, else of the last `alert_span` together.
+    Performance is over the last `alert_span` alert windows that have labels; `metric` is auc or log_loss, mae,
+    accuracy as the task has it; null where it cannot be computed.
+    """
+
+    deployment: str
+    traffic: list[float]
+    rows: int
+    worst_feature: str
+    worst_value: float | None
+    worst_noise: float | None
+    drifted: int
+    """Features above the alarm threshold and its noise floor."""
+    metric: str
+    metric_value: float | None
+    metric_reference: float | None
+    labelled: int
+    last_data: datetime | None
+
+
+def summary(
+    connection: duckdb.DuckDBPyConnection, at: datetime | None = None, settings: MonitorSettings = DEFAULTS
+) -> dict[str, Summary]:
+    """Deployment → its summary as the store knows it, or knew it `at`; only those that predictions came from."""
+    known = times.to_db(at) if at else None
+    rows = connection.execute(
+        "SELECT deployment, max(last_at), max(window_start) FROM monitor_window"
+        " WHERE $1 IS NULL OR recorded_at <= $1 GROUP BY deployment",
+        [known],
+    ).fetchall()
+    return {row[0]: _one(connection, row[0], times.from_db(row[1]), at, settings) for row in rows}
+
+
+def _one(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    last: datetime,
+    at: datetime | None,
+    settings: MonitorSettings,
+) -> Summary:
+    moment = last.timestamp()
+    spark = Window("spark", max(HOUR, settings.base_window_seconds)) if settings.base_window_seconds < DAY else None
+    fine = spark if spark and spark.seconds % settings.base_window_seconds == 0 else None
+    fine = fine or Window("spark", settings.base_window_seconds)
+    begin = fine.back(moment, SPARK_POINTS)
+    recent = counts.traffic(connection, deployment, fine, begin, fine.next(fine.start(moment)), at)
+    traffic = [float(recent.total(start)) for start in fine.starts(begin, moment + 1e-6)]
+    width = window(settings.alert_window, settings.base_window_seconds)
+    feature, value, noise, drifted, rows = _drift(connection, deployment, width, moment, at, settings)
+    metric, now, reference, labelled = _performance(connection, deployment, width, at, settings)
+    return Summary(deployment, traffic, rows, feature, value, noise, drifted, metric, now, reference, labelled, last)
+
+
+def _drift(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    width: Window,
+    moment: float,
+    at: datetime | None,
+    settings: MonitorSettings,
+) -> tuple[str, float | None, float | None, int, int]:
+    start = width.start(moment)
+    until = width.next(start)
+    begin = width.back(moment, settings.alert_span)
+    traffic = counts.traffic(connection, deployment, width, begin, until, at)
+    version = traffic.main_version(start)
+    reference = load_reference(connection, split(deployment).model, version) if version is not None else None
+    rows = traffic.total(start)
+    if version is None or reference is None:
+        return "", None, None, 0, rows
+    since = start if rows >= settings.min_rows else begin
+    _, dense = counts.slot_sums(connection, deployment, version, reference, None, since, until, at)
+    if not len(dense):
+        return "", None, None, 0, rows
+    worst: tuple[float, str, float | None] | None = None
+    drifted = 0
+    for feature in reference.features:
+        current = dense[0][feature.offset : feature.offset + feature.width]
+        found = statistics.psi(reference.groups[feature.name], reference.of(feature), current)
+        if found.value is None:
+            continue
+        if found.value > settings.psi_alarm + (found.noise_floor or 0.0):
+            drifted += 1
+        if worst is None or found.value > worst[0]:
+            worst = (found.value, feature.name, found.noise_floor)
+    if worst is None:
+        return "", None, None, drifted, rows
+    return worst[1], worst[0], worst[2], drifted, rows
+
+
+def _performance(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    width: Window,
+    at: datetime | None,
+    settings: MonitorSettings,
+) -> tuple[str, float | None, float | None, int]:
+    known = times.to_db(at) if at else None
+    latest = times.seconds(
+        connection.execute(
+            "SELECT max(window_start) FROM monitor_performance WHERE deployment = $1"
+            " AND ($2 IS NULL OR recorded_at <= $2)",
+            [deployment, known],
+        ).fetchall()[0][0]
+    )
+    if latest is None:
+        return "", None, None, 0
+    start = width.start(latest)
+    begin, until = width.back(start, settings.alert_span), width.next(start)
+    sums = performance_sums(connection, deployment, width, begin, until, at)
+    version = sums.main_version(start)
+    if version is None:
+        return "", None, None, 0
+    manifest = manifest_of(connection, split(deployment).model, version)
+    dense, totals = sums.total(version, begin, until)
+    labelled = int(dense[performance.LABELLED])
+    for name in performance.METRICS[manifest.task]:
+        value, _ = performance.metric(manifest.task, name, dense, totals)
+        if value is not None:
+            return name, value, reference_metric(connection, manifest, name), labelled
+    return performance.METRICS[manifest.task][0], None, None, labelled

@@ -1,0 +1,227 @@
+"""The listings `windows`, `drift`, `performance` and `alerts`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from datetime import datetime
+
+import duckdb
+
+from store.catalog.listing import ComputedListing, Listing, Source, SqlListing
+from store.database import times
+from store.monitor import counts, performance, reading
+from store.monitor.deployments import split
+from store.monitor.realised import performance_sums, reference_metric
+from store.monitor.reference import manifest_of
+from store.monitor.scan import DEFAULTS
+from store.monitor.spans import span
+from store.protocol import Cell, Column, ListParams, SpanParams
+from store.settings import MonitorSettings
+
+#: Windows that a listing shows without `since`.
+COUNT = 30
+
+_SPAN = (
+    Column("deployment"),
+    Column("version"),
+)
+_TIMES = (Column("window_start", "time"), Column("window_end", "time"))
+
+WINDOW_COLUMNS = (
+    Column("id", priority=9),
+    *_SPAN,
+    *_TIMES,
+    Column("rows", "number", priority=0),
+    Column("labelled", "number"),
+    Column("files", "number", priority=2),
+    Column("recorded_at", "time", priority=2),
+)
+DRIFT_COLUMNS = (
+    Column("id", priority=9),
+    *_SPAN,
+    Column("feature", priority=0),
+    *_TIMES,
+    Column("statistic"),
+    Column("value", "number", priority=0),
+    Column("noise_floor", "number"),
+    Column("threshold", "number"),
+    Column("reference_rows", "number", priority=2),
+    Column("rows", "number"),
+    Column("alarm", "health"),
+    Column("why", priority=2),
+)
+PERFORMANCE_COLUMNS = (
+    Column("id", priority=9),
+    *_SPAN,
+    *_TIMES,
+    Column("metric", priority=0),
+    Column("value", "number", priority=0),
+    Column("reference", "number"),
+    Column("kind", priority=2),
+    Column("rows", "number"),
+    Column("labelled", "number"),
+    Column("why", priority=2),
+)
+
+
+def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
+    """The monitor's listings, with this store's thresholds and widths."""
+    return [
+        ComputedListing(
+            "windows", WINDOW_COLUMNS, functools.partial(_windows, settings), "window_start:desc", "version"
+        ),
+        ComputedListing("drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature"),
+        ComputedListing(
+            "performance", PERFORMANCE_COLUMNS, functools.partial(_performance, settings), "window_start:desc", "metric"
+        ),
+        SqlListing("alerts", _alert_columns, _alerts, "opened_at:desc", "feature", {"deployment": "deployment"}),
+    ]
+
+
+def _deployments(connection: duckdb.DuckDBPyConnection, params: ListParams) -> list[str]:
+    wanted = params.scope.get("deployment", "")
+    if wanted:
+        split(wanted)
+        return [wanted]
+    rows = connection.execute("SELECT DISTINCT deployment FROM monitor_window ORDER BY 1").fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _asked(params: ListParams, deployment: str, settings: MonitorSettings) -> SpanParams:
+    return SpanParams(
+        deployment,
+        params.window or settings.alert_window,
+        params.since,
+        params.until,
+        params.at,
+        COUNT,
+        params.scope.get("statistic", "psi"),
+        params.scope.get("version", ""),
+    )
+
+
+def _windows(
+    settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams
+) -> Iterator[list[Cell]]:
+    for deployment in _deployments(connection, params):
+        asked = span(connection, _asked(params, deployment, settings), settings)
+        sums = performance_sums(connection, deployment, asked.window, asked.since, asked.end, asked.at)
+        rows = connection.execute(
+            f"SELECT {asked.window.sql('window_start')} AS w, version, sum(row_count)::BIGINT, count(DISTINCT arrival),"
+            " epoch(max(recorded_at)) FROM monitor_window WHERE deployment = $1 AND window_start >= make_timestamp($2)"
+            " AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4) GROUP BY ALL",
+            [
+                deployment,
+                asked.since * 1_000_000,
+                asked.end * 1_000_000,
+                times.to_db(asked.at) if asked.at else None,
+            ],
+        ).fetchall()
+        for start, version, count, files, recorded in rows:
+            yield [
+                f"{deployment}/{version}/{start}",
+                deployment,
+                version,
+                float(start),
+                float(asked.window.next(start)),
+                count,
+                sums.labelled.get((start, version), 0),
+                files,
+                recorded,
+            ]
+
+
+def _drift(
+    settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams
+) -> Iterator[list[Cell]]:
+    feature = params.scope.get("feature", "")
+    for deployment in _deployments(connection, params):
+        asked = _asked(params, deployment, settings)
+        window = span(connection, asked, settings).window
+        for row in reading.drift(connection, asked, settings):
+            if feature and row.feature != feature:
+                continue
+            yield [
+                f"{deployment}/{row.version}/{row.feature}/{asked.statistic}/{row.start}",
+                deployment,
+                row.version,
+                row.feature,
+                float(row.start),
+                float(window.next(row.start)),
+                asked.statistic,
+                row.found.value,
+                row.found.noise_floor,
+                row.threshold,
+                row.reference_rows,
+                row.rows,
+                row.alarm,
+                row.found.why,
+            ]
+
+
+def _performance(
+    settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams
+) -> Iterator[list[Cell]]:
+    wanted = params.scope.get("version", "")
+    for deployment in _deployments(connection, params):
+        asked = span(connection, _asked(params, deployment, settings), settings)
+        traffic = counts.traffic(connection, deployment, asked.window, asked.since, asked.end, asked.at)
+        sums = performance_sums(connection, deployment, asked.window, asked.since, asked.end, asked.at)
+        model = split(deployment).model
+        for place, version in enumerate(traffic.versions):
+            if wanted and version != wanted:
+                continue
+            start = int(traffic.starts[place])
+            manifest = manifest_of(connection, model, version)
+            dense, totals = sums.total(version, start, start + 1)
+            for name in performance.METRICS[manifest.task]:
+                value, why = performance.metric(manifest.task, name, dense, totals)
+                yield [
+                    f"{deployment}/{version}/{name}/{start}",
+                    deployment,
+                    version,
+                    float(start),
+                    float(asked.window.next(start)),
+                    name,
+                    value,
+                    reference_metric(connection, manifest, name),
+                    "realised",
+                    int(traffic.rows[place]),
+                    int(dense[performance.LABELLED]),
+                    why,
+                ]
+
+
+def _alert_columns(_connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, str]]:
+    def time(name: str, priority: int = 2) -> tuple[Column, str]:
+        return Column(name, "time", priority=priority), f"epoch({name})"
+
+    return [
+        (Column("id", priority=0), "alert"),
+        (Column("state", "health", priority=0), "state"),
+        (Column("severity"), "severity"),
+        (Column("deployment", priority=0), "deployment"),
+        (Column("version"), "version"),
+        (Column("rule"), "rule"),
+        (Column("feature", priority=0), "feature"),
+        (Column("value", "number"), "value"),
+        (Column("threshold", "number"), "threshold"),
+        (Column("noise_floor", "number", priority=2), "noise_floor"),
+        time("opened_at", 1),
+        (Column("message"), "message"),
+        time("window_start"),
+        time("window_end"),
+        time("changed_at"),
+        time("ended_at"),
+        (Column("by", priority=2), "actor"),
+        (Column("note", priority=2), "note"),
+        time("muted_until"),
+    ]
+
+
+def _alerts(at: datetime | None) -> Source:
+    if at is None:
+        return Source("monitor_alert_now")
+    # A macro takes its argument as a literal here: it was a datetime, not text from outside.
+    return Source(f"monitor_alert_at(TIMESTAMP '{times.to_db(at).isoformat(sep=' ')}')")

@@ -1,0 +1,289 @@
+"""What the screens show of a deployment: drift heat map, distribution of a feature, performance over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import duckdb
+import numpy as np
+
+from store.monitor import counts, performance, statistics
+from store.monitor.bins import FeatureBins, Integers, display_labels
+from store.monitor.deployments import split
+from store.monitor.realised import performance_sums, reference_metric
+from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.scan import DEFAULTS
+from store.monitor.spans import marks, span
+from store.monitor.windows import window
+from store.protocol import (
+    Distribution,
+    DistributionParams,
+    ExitCode,
+    Heatmap,
+    Performance,
+    PerformanceLine,
+    PerformanceParams,
+    Refusal,
+    SpanParams,
+    Statistic,
+)
+from store.settings import MonitorSettings
+
+MAX_BARS = 200
+
+
+#: Thresholds of the Jensen-Shannon distance (0.1 is NannyML's), which has no setting yet.
+_JS = (0.1, 0.2)
+
+
+def thresholds(statistic: str, settings: MonitorSettings) -> tuple[float, float]:
+    """(warn, alarm) of a statistic. Raises `Refusal` when there is no such statistic."""
+    if statistic == "psi":
+        return settings.psi_warn, settings.psi_alarm
+    if statistic == "js":
+        return _JS
+    raise Refusal(ExitCode.USAGE, f"No statistic {statistic!r}.", f"One of: {', '.join(statistics.STATISTICS)}")
+
+
+class DriftRow(NamedTuple):
+    """One statistic of one feature in the window that starts at `start`."""
+
+    version: str
+    feature: str
+    start: int
+    found: statistics.Value
+    threshold: float
+    reference_rows: int
+    rows: int
+    alarm: bool
+
+
+def drift(
+    connection: duckdb.DuckDBPyConnection, params: SpanParams, settings: MonitorSettings = DEFAULTS
+) -> Iterator[DriftRow]:
+    """The statistic of every feature in every window that has data, of the version that predicted most in it
+    (or of `params.version`). An alarm is above the threshold and its noise floor, on `min_rows` rows at least."""
+    alarm = thresholds(params.statistic, settings)[1]
+    asked = span(connection, params, settings)
+    traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
+    chosen: dict[str, list[int]] = {}
+    for start in asked.starts:
+        version = params.version or traffic.main_version(start)
+        if version is not None:
+            chosen.setdefault(version, []).append(start)
+    for version, mine in chosen.items():
+        reference = load_reference(connection, split(params.deployment).model, version)
+        if reference is None:
+            continue
+        until, wanted = asked.window.next(mine[-1]), frozenset(mine)
+        starts, dense = counts.slot_sums(
+            connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at
+        )
+        for start, row in zip(starts.tolist(), dense, strict=True):
+            if start not in wanted:
+                continue
+            for feature in reference.features:
+                before, current = reference.of(feature), row[feature.offset : feature.offset + feature.width]
+                found = statistics.statistic(params.statistic, reference.groups[feature.name], before, current)
+                rows = int(current.sum())
+                over = found.value is not None and found.value > alarm + (found.noise_floor or 0.0)
+                yield DriftRow(
+                    version,
+                    feature.name,
+                    start,
+                    found,
+                    alarm,
+                    int(before.sum()),
+                    rows,
+                    over and rows >= settings.min_rows,
+                )
+
+
+def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings: MonitorSettings = DEFAULTS) -> Heatmap:
+    """One statistic of each feature in each window, of the version that predicted most in it (or `version`)."""
+    warn, alarm = thresholds(params.statistic, settings)
+    asked = span(connection, params, settings)
+    place = {start: index for index, start in enumerate(asked.starts)}
+    values: dict[str, list[float | None]] = {}
+    noise: dict[str, list[float | None]] = {}
+    for row in drift(connection, params, settings):
+        for cells, cell in ((values, row.found.value), (noise, row.found.noise_floor)):
+            cells.setdefault(row.feature, [None] * len(place))[place[row.start]] = cell
+    # A feature that never had a value (scores without a reference) is no line.
+    features = [name for name in values if any(value is not None for value in values[name])]
+    features.sort(key=lambda name: (-max(value for value in values[name] if value is not None), name))
+    traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
+    model = split(params.deployment).model
+    return Heatmap(
+        deployment=params.deployment,
+        statistic=params.statistic,
+        window_seconds=asked.window.seconds,
+        starts=[float(start) for start in asked.starts],
+        features=features,
+        values=[values[name] for name in features],
+        noise=[noise[name] for name in features],
+        rows=[traffic.total(start) for start in asked.starts],
+        versions=[params.version or traffic.main_version(start) or "" for start in asked.starts],
+        warn=warn,
+        alarm=alarm,
+        marks=marks(connection, params.deployment, asked.since, asked.end, asked.at),
+        why=asked.why or ("" if features else f"No version of {model} that predicted here has a reference."),
+    )
+
+
+def distribution(
+    connection: duckdb.DuckDBPyConnection, params: DistributionParams, settings: MonitorSettings = DEFAULTS
+) -> Distribution:
+    """Shares of one feature in the reference and over [since, until), of the version that predicted most there.
+
+    Without `since` it is the last alert window; `bars` bounds the bars (neighbouring bins are merged; of
+    categories the reference's most frequent are kept). Raises `Refusal` for an unknown feature.
+    """
+    width = window(settings.alert_window, settings.base_window_seconds)
+    whole = SpanParams(params.deployment, settings.alert_window, params.since, params.until, params.at, 1)
+    asked = span(connection, whole, settings)
+    since = params.since if params.since is not None else float(asked.since)
+    until = params.until if params.until is not None else float(asked.end)
+    model = split(params.deployment).model
+    traffic = counts.traffic(connection, params.deployment, width, asked.since, asked.end, asked.at)
+    by_version: dict[str, int] = {}
+    for version, rows in zip(traffic.versions, traffic.rows, strict=True):
+        by_version[version] = by_version.get(version, 0) + int(rows)
+    version = params.version or max(by_version, key=lambda name: (by_version[name], name), default="")
+    reference = load_reference(connection, model, version)
+    if reference is None:
+        why = asked.why or f"Version {version or '?'} has no reference."
+        return Distribution(
+            params.deployment, version, params.feature, "", [], [], [], 0, 0, params.since, params.until, [], why
+        )
+    feature = reference.by_name.get(params.feature)
+    if feature is None:
+        raise Refusal(
+            ExitCode.USAGE,
+            f"Version {version} has no feature {params.feature[:80]!r}.",
+            "One of: " + ", ".join(f.name for f in reference.features[:20]),
+        )
+    _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
+    total = dense[0] if len(dense) else np.zeros(reference.width, np.int64)
+    current, before = total[feature.offset : feature.offset + feature.width], reference.of(feature)
+    labels, bars = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
+    return Distribution(
+        deployment=params.deployment,
+        version=version,
+        feature=feature.name,
+        kind="categorical" if feature.kind == "categorical" else "numeric",
+        labels=labels,
+        reference=_shares(bars, before, len(labels)),
+        current=_shares(bars, current, len(labels)),
+        reference_rows=int(before.sum()),
+        rows=int(current.sum()),
+        since=since,
+        until=until,
+        statistics=_statistics(reference, feature, current, settings),
+        why="" if current.sum() else asked.why or "No values of this feature in this span.",
+    )
+
+
+def _statistics(
+    reference: Reference, feature: FeatureBins, current: Integers, settings: MonitorSettings
+) -> list[Statistic]:
+    found = []
+    for name in statistics.STATISTICS:
+        value = statistics.statistic(name, reference.groups[feature.name], reference.of(feature), current)
+        threshold = settings.psi_alarm if name == "psi" else None
+        found.append(Statistic(name, value.value, value.noise_floor, threshold, value.why))
+    rows, before = max(1, int(current.sum())), max(1, int(reference.of(feature).sum()))
+    missing = feature.missing_from
+    found.append(Statistic("missing", float(current[missing:].sum()) / rows if current.sum() else None))
+    found.append(Statistic("missing_reference", float(reference.of(feature)[missing:].sum()) / before))
+    return found
+
+
+def _bars(feature: FeatureBins, before: Integers, current: Integers, bars: int) -> tuple[list[str], Integers]:
+    """(labels, slot → bar): neighbouring numeric bins merged to equal shares of the reference, categories cut."""
+    names = display_labels(feature)
+    groups = np.zeros(feature.width, np.int64)
+    labels: list[str] = []
+    if feature.kind == "categorical":
+        order = np.argsort(-(before[: feature.bins] + current[: feature.bins]), kind="stable")
+        kept = order[: bars - 1]
+        groups[:] = len(kept)
+        groups[kept] = np.arange(len(kept))
+        labels = [names[slot] for slot in kept] + ["(other)"]
+    else:
+        # The bins are quantiles of the reference: merging equal numbers of them gives bars of equal shares.
+        inner = min(bars, feature.bins)
+        cut = np.arange(feature.bins) * inner // feature.bins
+        groups[1 : feature.bins + 1] = cut + 1
+        groups[feature.bins + 1] = inner + 1
+        labels.append(names[0])
+        for bar in range(inner):
+            first, last = np.flatnonzero(cut == bar)[[0, -1]]
+            low, high = feature.edges[first], feature.edges[last + 1]
+            labels.append(f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}")
+        labels.append(names[feature.bins + 1])
+    if (before[feature.missing_from :].sum() + current[feature.missing_from :].sum()) > 0:
+        labels.append("(missing)")
+        groups[feature.missing_from :] = len(labels) - 1
+    return labels, groups
+
+
+def _shares(groups: Integers, counted: Integers, bars: int) -> list[float]:
+    total = max(1, int(counted.sum()))
+    # Slots without a bar of their own hold nothing; they fall to the last one.
+    return (np.bincount(np.minimum(groups, bars - 1), counted, bars) / total).tolist()  # type: ignore[no-any-return]
+
+
+def performance_over_time(
+    connection: duckdb.DuckDBPyConnection, params: PerformanceParams, settings: MonitorSettings = DEFAULTS
+) -> Performance:
+    """Realised metrics per window: of each version, and ("" as version) of whichever had most labels in the window."""
+    asked = span(connection, params, settings)
+    traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
+    sums = performance_sums(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
+    model = split(params.deployment).model
+    manifests = {name: manifest_of(connection, model, name) for name in sums.names}
+    task = next(iter(manifests.values())).task if manifests else "binary"
+    wanted = params.metrics or list(performance.METRICS[task])[:2]
+    known = {name for names in performance.METRICS.values() for name in names}
+    for name in wanted:
+        if name not in known:
+            raise Refusal(ExitCode.USAGE, f"No metric {name!r}.", "One of: " + ", ".join(sorted(known)))
+    cells: dict[tuple[int, str], tuple[Integers, np.ndarray[tuple[int], np.dtype[np.float64]]]] = {
+        (start, version): sums.total(version, start, start + 1) for start, version in sums.labelled
+    }
+    lines = []
+    for name in wanted:
+        by_version: dict[str, list[float | None]] = {}
+        for version, manifest in manifests.items():
+            if name in performance.METRICS[manifest.task]:
+                by_version[version] = [
+                    performance.metric(manifest.task, name, *cells[start, version])[0]
+                    if (start, version) in cells
+                    else None
+                    for start in asked.starts
+                ]
+        main = [sums.main_version(start) for start in asked.starts]
+        served = [by_version[version][place] if version in by_version else None for place, version in enumerate(main)]
+        newest = next((version for version in reversed(main) if version), None)
+        reference = reference_metric(connection, manifests[newest], name) if newest else None
+        lines.append(PerformanceLine(name, "", "realised", served, reference))
+        if len(by_version) > 1:
+            lines += [
+                PerformanceLine(
+                    name, version, "realised", values, reference_metric(connection, manifests[version], name)
+                )
+                for version, values in by_version.items()
+            ]
+    labelled = [sum(sums.labelled.get((start, name), 0) for name in sums.names) for start in asked.starts]
+    return Performance(
+        deployment=params.deployment,
+        window_seconds=asked.window.seconds,
+        starts=[float(start) for start in asked.starts],
+        rows=[traffic.total(start) for start in asked.starts],
+        labelled=labelled,
+        lines=lines,
+        marks=marks(connection, params.deployment, asked.since, asked.end, asked.at),
+        why=asked.why or ("" if any(labelled) else "No labels have arrived for these predictions."),
+    )
