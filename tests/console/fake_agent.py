@@ -52,6 +52,8 @@ class FakeAgent:
         self.calls: list[tuple[str, Any]] = []
         self.sequence = 10
         self.changes: list[Change] = []
+        #: While true, requests are read and never answered.
+        self.mute = False
         self.greeting = Hello(
             protocol=protocol.PROTOCOL_VERSION,
             agent="0.1.0",
@@ -143,8 +145,12 @@ class FakeAgent:
                 request = msgspec.json.decode(line, type=protocol.Request)
                 params = msgspec.json.decode(request.params, type=protocol.METHODS[request.method][0])
                 self.calls.append((request.method, params))
+                if self.mute:
+                    continue
                 try:
                     result = self._handlers[request.method](params)
+                    if asyncio.isfuture(result):
+                        result = await result
                     response = protocol.Response(request.id, msgspec.Raw(msgspec.json.encode(result)))
                 except Refusal as refusal:
                     response = protocol.Response(request.id, error=protocol.refusal_to_error(refusal))
