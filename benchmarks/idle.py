@@ -20,7 +20,7 @@ def idle(store: Path, agent: int, seconds: float) -> bool:
         write_run(store / "making", f"run-{number}").rename(store / "inbox" / "runs" / f"run-{number}")
     with Terminal([*QUARTERDECK, "--store", str(store)]) as terminal:
         terminal.until_quiet(2.0, 30)
-        terminal.send(b":runs\r")
+        terminal.send(b"3")
         terminal.until_quiet(2.0, 30)
         # Ages on the screen go from seconds to minutes once: what is measured is the state after that.
         terminal.listen(65)
@@ -40,7 +40,7 @@ def growth(store: Path, updates: int, pause: float) -> bool:
     """Memory of a console whose journal view follows `updates` changes."""
     with Terminal([*QUARTERDECK, "--store", str(store)]) as terminal, connect(store) as client:
         terminal.until_quiet(1.0, 30)
-        terminal.send(b":journal\r")
+        terminal.send(b"8")
         terminal.until_quiet(1.0, 30)
         at_first = 0
         for number in range(updates + WARM_UP):
