@@ -22,11 +22,12 @@ TIDY_SECONDS = 30.0
 _PARENT = "QUARTERDECK_DEMO_PARENT"
 
 
-def run_demo(speed: float | None = None, keep: Path | None = None) -> int:
+def run_demo(speed: float | None = None, keep: Path | None = None, story: str = "flights") -> int:
     """Open the console on the story while it is played; returns the exit status.
 
-    `speed` is in days of flights per second. The store goes with the console unless `keep` names its folder; a store
-    kept from before is taken up where it was. Raises `Refusal` where there is no terminal or no sample data.
+    `speed` is in days of flights (weeks of answers) per second, `story` flights or employment. The store goes with
+    the console unless `keep` names its folder; a store kept from before is taken up where it was. Raises `Refusal`
+    where there is no terminal or no sample data.
     """
     from console.commands.opening import open_console
 
@@ -36,16 +37,18 @@ def run_demo(speed: float | None = None, keep: Path | None = None) -> int:
             "The demo needs a terminal, and this is none.",
             "Without one: quarterdeck demo --headless --keep DIR",
         )
-    with _store(keep) as store, _conductor(store, speed, keep is None, ["--stop-agent"]):
+    with _store(keep) as store, _conductor(store, speed, keep is None, ["--stop-agent", "--story", story]):
         return open_console(store)
 
 
-def run_headless(speed: float | None = None, keep: Path | None = None, until: date | None = None) -> int:
+def run_headless(
+    speed: float | None = None, keep: Path | None = None, until: date | None = None, story: str = "flights"
+) -> int:
     """Play the story to the event day `until` with no console; returns the exit status, 1 where it failed.
 
     What happens is said on standard output.
     """
-    more = ["--exit-at-end", "--stop-agent"]
+    more = ["--exit-at-end", "--stop-agent", "--story", story]
     if until is not None:
         more += ["--until", until.isoformat()]
     with _store(keep) as store, _conductor(store, speed, keep is None, more) as conductor:

@@ -16,9 +16,12 @@ import click
     help="Days of flights per second. Default: 1.",
 )
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep the store in DIR.")
+@click.option(
+    "--story", type=click.Choice(["flights", "employment"]), default="flights", show_default=True, help="What is told."
+)
 @click.option("--headless", is_flag=True, help="Play the story without a console, and end with it.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="With --headless: the day of 2013 to end on.")
-def demo(speed: float | None, keep: Path | None, headless: bool, until: datetime | None) -> int:
+def demo(speed: float | None, keep: Path | None, story: str, headless: bool, until: datetime | None) -> int:
     """Open the console on sample data, live.
 
     A model of flight delays is trained, released and watched through 2013. The store is thrown away at the end,
@@ -30,4 +33,4 @@ def demo(speed: float | None, keep: Path | None, headless: bool, until: datetime
 
     if headless:
         return run_headless(speed, keep, until.date() if until else None)
-    return run_demo(speed, keep)
+    return run_demo(speed, keep, story)

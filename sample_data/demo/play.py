@@ -17,6 +17,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO
@@ -25,14 +27,33 @@ from agent_end import end_agent
 from children import Children
 from lifeline import die_with_parent
 
-MODEL = "flight-delay"
-DEPLOYMENT = f"{MODEL}@production"
-FIRST = ("--version", "1", "--train", "2013-01..2013-02", "--reference", "2013-03")
-SECOND = ("--version", "2", "--train", "2013-01..2013-06", "--hold-out", "6")
-#: The event day on which all that version 2 learns from has been seen.
-SECOND_FROM = date(2013, 7, 1)
+
+@dataclass(frozen=True)
+class Tale:
+    """What is told: scripts with their arguments. Version 2 is trained from the event day `second_from` on."""
+
+    model: str
+    data: str
+    first: tuple[str, ...]
+    scorer: tuple[str, ...]
+    second: tuple[str, ...] = ()
+    second_from: date = date.max
+
+
+TALES = {
+    "flights": Tale(
+        "flight-delay",
+        "flights_2013.parquet",
+        ("train.py", "--version", "1", "--train", "2013-01..2013-02", "--reference", "2013-03"),
+        ("score.py",),
+        ("train.py", "--version", "2", "--train", "2013-01..2013-06", "--hold-out", "6"),
+        # By then all that version 2 learns from has been seen.
+        date(2013, 7, 1),
+    ),
+    "employment": Tale("employment", "employment_ma.parquet", ("employment.py", "train"), ("employment.py", "score")),
+}
 #: Seconds between two looks at what the conductor waits for.
-LOOK_SECONDS = 0.3
+LOOK_SECONDS = 0.4
 #: Seconds until a version whose training has ended must have been taken in by the store.
 TAKEN_IN_SECONDS = 120.0
 
@@ -46,11 +67,12 @@ class Failed(Exception):
 
 
 class Story:
-    """One telling of the story on one store."""
+    """One telling of a tale on one store."""
 
     def __init__(
         self, options: argparse.Namespace, children: Children, log: IO[str], stopping: threading.Event
     ) -> None:
+        self.tale = TALES[options.story]
         self.store: Path = options.store
         self.inbox: Path = self.store / "inbox"
         self.options = options
@@ -60,70 +82,71 @@ class Story:
 
     def tell(self) -> None:
         """Raises `Failed`, and `Stopped` once `stopping` is set."""
-        self._have_trained(FIRST)
-        if not os.path.lexists(self.store / "targets" / "production" / MODEL / "current"):
-            self._promote("1", "the first version of the demo")
-        self._score()
-
-    def _have_trained(self, version: tuple[str, ...]) -> None:
-        if not self._is_trained(version[1]):
-            trainer = self._start_training(version)
+        if not self._is_trained("1"):
+            trainer = self._start("training version 1", self.tale.first)
             while (code := trainer.poll()) is None:
                 self._pause()
             if code != 0:
-                raise Failed(f"train.py for version {version[1]} ended with {code}")
-        self._await_version(version[1])
+                raise Failed(f"the training of version 1 ended with {code}")
+        self._await_version("1")
+        if not os.path.lexists(self.store / "targets" / "production" / self.tale.model / "current"):
+            self._promote("1", "the first version of the demo")
+        self._score()
+
+    def _start(self, what: str, script: tuple[str, ...], *more: object, listen: bool = False) -> subprocess.Popen[str]:
+        data = self.options.sample_data / self.tale.data
+        process = self.children.script(*script, "--data", data, "--inbox", self.inbox, *more, listen=listen)
+        self.say(what)
+        return process
 
     def _is_trained(self, version: str) -> bool:
-        return (self.inbox / "models" / MODEL / version).exists()
-
-    def _start_training(self, version: tuple[str, ...]) -> subprocess.Popen[str]:
-        trainer = self.children.script("train.py", "--data", self.options.data, "--inbox", self.inbox, *version)
-        self.say(f"training version {version[1]}")
-        return trainer
+        return (self.inbox / "models" / self.tale.model / version).exists()
 
     def _await_version(self, version: str) -> None:
-        for _ in range(int(TAKEN_IN_SECONDS / LOOK_SECONDS)):
+        """Wait until the store has taken in `version` of the model."""
+        named = f"{self.tale.model}@{version}"
+        deadline = time.monotonic() + TAKEN_IN_SECONDS
+        while time.monotonic() < deadline:
             done = self.children.command("ls", "versions", "--store", self.store, "--limit", "0", "--json")
-            if done.returncode == 0:
-                if any(row.get("id") == f"{MODEL}@{version}" for row in json.loads(done.stdout)):
-                    self.say(f"version {version} is registered")
-                    return
-            else:
+            if done.returncode != 0:
                 self.say(f"ls versions: {done.stderr.strip()}")
+            elif any(row.get("id") == named for row in json.loads(done.stdout)):
+                self.say(f"{named} is registered")
+                return
             self._pause()
-        raise Failed(f"version {version} was trained but the store did not take it in")
+        raise Failed(f"{named} was trained but the store did not take it in")
 
     def _promote(self, version: str, reason: str) -> None:
+        named = f"{self.tale.model}@{version}"
         done = self.children.command(
-            "promote", f"{MODEL}@{version}", "--to", "production", "--store", self.store, "--reason", reason, "--wait"
+            "promote", named, "--to", "production", "--store", self.store, "--reason", reason, "--wait"
         )
         if done.returncode != 0:
             raise Failed(f"promote: {done.stderr.strip()}")
-        self.say(f"version {version} is promoted to production")
+        self.say(f"{named} is promoted to production")
 
     def _score(self) -> None:
         """Have the scorer at work until its end; version 2 is trained once its months have passed."""
-        scorer = self.children.script(
-            "score.py", "--data", self.options.data, "--store", self.store, "--inbox", self.inbox,
-            "--speed", self.options.speed, "--until", self.options.until, listen=True,
-        )  # fmt: skip
+        more: list[object] = ["--store", self.store, "--speed", self.options.speed]
+        if self.options.until:
+            more += ["--until", self.options.until]
+        scorer = self._start("scoring", self.tale.scorer, *more, listen=True)
         said: queue.SimpleQueue[str] = queue.SimpleQueue()
         assert scorer.stdout is not None
         threading.Thread(target=_pass_on, args=(scorer.stdout, said), name="scorer", daemon=True).start()
         trainer: subprocess.Popen[str] | None = None
         while line := self._next(said):
             print(line, file=self.log, flush=True)
-            day = json.loads(line).get("day")
-            if trainer is None and day and date.fromisoformat(day) >= SECOND_FROM and not self._is_trained("2"):
-                trainer = self._start_training(SECOND)
+            day = json.loads(line).get("day", "")
+            if trainer is None and day >= str(self.tale.second_from) and not self._is_trained("2"):
+                trainer = self._start("training version 2", self.tale.second)
         if scorer.wait() != 0:
-            raise Failed(f"score.py ended with {scorer.returncode}")
+            raise Failed(f"the scorer ended with {scorer.returncode}")
         if trainer is not None:
             while trainer.poll() is None:
                 self._pause()
             self.say(f"the training of version 2 ended with {trainer.returncode}")
-        self.say("all days are told")
+        self.say("all is told")
 
     def _next(self, said: queue.SimpleQueue[str]) -> str:
         """The scorer's next line, "" when it has ended."""
@@ -187,9 +210,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[1] / "flights_2013.parquet")
-    parser.add_argument("--speed", type=float, default=1.0, help="days of flights per second")
-    parser.add_argument("--until", default="2013-12-31", metavar="DAY", help="the last day that is scored")
+    parser.add_argument("--story", choices=list(TALES), default="flights")
+    parser.add_argument("--sample-data", type=Path, default=Path(__file__).resolve().parents[1])
+    parser.add_argument("--speed", type=float, default=1.0, help="days of flights (weeks of answers) per second")
+    parser.add_argument("--until", default="", metavar="DAY", help="the last day that is scored")
     parser.add_argument(
         "--quarterdeck",
         default=json.dumps([sys.executable, "-m", "console.cli"]),

@@ -129,7 +129,7 @@ def test_every_file_that_appears_is_whole(target: Target, start_scorer: Start, t
 
 
 def test_bits_with_another_digest_are_not_loaded(target: Target, tmp_path: Path) -> None:
-    from score import Serving
+    from serving import Serving
 
     target.point_to("1", digest=NO_DIGEST)
     serving = Serving(tmp_path / "targets", DEPLOYMENT)
@@ -138,7 +138,7 @@ def test_bits_with_another_digest_are_not_loaded(target: Target, tmp_path: Path)
 
 
 def test_spoilt_bits_leave_the_version_before_serving(target: Target, tmp_path: Path) -> None:
-    from score import Serving
+    from serving import Serving
 
     target.point_to("1")
     serving = Serving(tmp_path / "targets", DEPLOYMENT)
@@ -152,7 +152,7 @@ def test_a_model_that_is_not_trusted_leaves_the_version_before_serving(target: T
     import os
 
     import skops.io
-    from score import Serving
+    from serving import Serving
     from whole_files import sha256
 
     target.point_to("1")
@@ -169,7 +169,7 @@ def test_a_model_that_is_not_trusted_leaves_the_version_before_serving(target: T
 
 def test_the_digest_of_the_whole_folder_is_accepted(target: Target, tmp_path: Path) -> None:
     from pointer import folder_digest
-    from score import Serving
+    from serving import Serving
 
     folder = target.point_to("1")
     pointer = json.loads((folder / "revision.json").read_text())
