@@ -178,37 +178,5 @@ REVISIONS = SqlListing(
 )
 
 
-def _deployment_source(at: datetime | None) -> Source:
-    return Source("deployment_at(?)", params=(_moment(at),))
-
-
-#: Deployments as releases know them; the agent lists its fleet, with what the monitor knows, in its place.
-DEPLOYMENTS = SqlListing(
-    "deployments",
-    fixed(
-        ("id", "text", 9, "deployment"),
-        ("deployment", "text", 0, "deployment"),
-        ("health", "health", 0, "health"),
-        ("requested", "json", 2, "requested"),
-        ("observed", "json", 3, "observed"),
-        ("effective", "json", 0, "effective"),
-        ("phase", "health", 1, "phase"),
-        ("revision", "number", 1, "revision"),
-        ("since", "time", 0, "epoch(since)"),
-        ("by", "text", 1, "actor"),
-        ("reason", "text", 2, "reason"),
-        ("message", "text", 4, "message"),
-        ("model", "text", 8, "model"),
-        ("environment", "text", 8, "environment"),
-        ("changed", "time", 3, "epoch(changed_at)"),
-        ("changed_by", "text", 3, "changed_by"),
-    ),
-    _deployment_source,
-    "deployment",
-    name_column="deployment",
-    scopes={"deployment": "deployment", "model": "model", "environment": "environment"},
-)
-
-
 def listings() -> list[Listing]:
-    return [DEPLOYMENTS, REVISIONS]
+    return [REVISIONS]
