@@ -12,7 +12,8 @@ import msgspec
 from console.actions import Action, command_line, unavailable
 from console.live import LinkLost
 from console.screens.chrome import Tone
-from console.text import clean, number, share
+from console.screens.values import decoded, metrics, weights
+from console.text import clean
 from store.protocol import ActionName, ActionParams, ExitCode, ListParams, Outcome, Page, Plan, Refusal
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ async def _pick_environment(deck: Deck, model: str, version: str) -> str | None:
     choices = [
         Choice(
             environment.name,
-            (environment.name, _weights(now.get(f"{model}@{environment.name}")), f"danger {environment.danger}"),
+            (environment.name, weights(now.get(f"{model}@{environment.name}")), f"danger {environment.danger}"),
         )
         for environment in environments
     ]
@@ -112,7 +113,7 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
                     version,
                     state,
                     registered if isinstance(registered, float) else None,
-                    _metrics(value(cells, "metrics")),
+                    metrics(value(cells, "metrics")),
                 ),
             )
         )
@@ -134,32 +135,18 @@ async def _effective(deck: Deck, deployment: str) -> set[str]:
     if "effective" not in names:
         return set()
     index = names.index("effective")
-    return next((set(_decoded(row[index])) for row in page.rows if row[0] == deployment), set())
-
-
-def _decoded(cell: object) -> dict[str, float]:
-    if isinstance(cell, str):
-        try:
-            found: dict[str, float] = msgspec.json.decode(cell, type=dict[str, float])
-        except msgspec.MsgspecError:
-            return {cell: 1.0}
-        return found
-    return dict(cell) if isinstance(cell, dict) else {}
-
-
-def _weights(cell: object) -> str:
-    versions = _decoded(cell)
-    return ", ".join(f"{clean(v, 20)} {share(w)}" for v, w in versions.items()) if versions else "nothing"
-
-
-def _metrics(cell: object) -> str:
-    return "  ".join(f"{clean(name, 20)} {number(value)}" for name, value in _decoded(cell).items())
+    return next((set(decoded(row[index])) for row in page.rows if row[0] == deployment), set())
 
 
 async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
-    from console.screens.confirming import confirm
+    from console.screens.confirming import ask_words, confirm
 
     link = deck.deck_app.link
+    if params.action == "note":
+        words = await ask_words(deck, f"note on {clean(params.subject, 60)}: ", "goes into the journal; empty: nothing")
+        if words:
+            await _do(deck, action, msgspec.structs.replace(params, reason=words, data_age=_data_age(deck)))
+        return
     # A plan changes nothing, so it needs no reason yet.
     plan: Plan = await link.call("plan", msgspec.structs.replace(params, dry_run=True))
     if not plan.allowed:
@@ -174,6 +161,10 @@ async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
     params = msgspec.structs.replace(
         params, reason=agreed.reason, expect=plan.revision if plan.revision else None, data_age=_data_age(deck)
     )
+    await _do(deck, action, params)
+
+
+async def _do(deck: Deck, action: Action, params: ActionParams) -> None:
     deck.say(f"{action.title}: {clean(params.subject, 60)} is being asked for")
     outcome = await _send(deck, params)
     deck.deck_app.log_command(command_line(params), _result(outcome))
@@ -218,7 +209,7 @@ def _result(outcome: Outcome) -> str:
     if outcome.before or outcome.after:
         from console.glyphs import glyphs
 
-        parts.append(f"{_weights(outcome.before)} {glyphs().arrow} {_weights(outcome.after)}")
+        parts.append(f"{weights(outcome.before)} {glyphs().arrow} {weights(outcome.after)}")
     if outcome.revision:
         parts.append(f"revision {outcome.revision} is {outcome.phase}")
     if outcome.message:

@@ -58,6 +58,8 @@ class Deck(Screen[None], inherit_bindings=False):
         self._notice: tuple[str, Tone, float] | None = None
         self._hint: list[Part] | None = None
         self._progress: dict[str, Progress] = {}
+        self._entered: Callable[[str], object] = str
+        self._left: Callable[[], object] | None = None
 
     @property
     def deck_app(self) -> ConsoleApp:
@@ -229,16 +231,18 @@ class Deck(Screen[None], inherit_bindings=False):
 
     # --- the line to type into -----------------------------------------------------------------------------
 
-    def type_into(self, line: CommandLine, entered: Callable[[str], None]) -> None:
-        """Open a line at the foot; `entered` gets what was typed, if it was not left with escape."""
-        self.run_worker(self._type_into(line, entered), group="commandline", exclusive=True)
+    def type_into(
+        self, line: CommandLine, entered: Callable[[str], object], left: Callable[[], object] | None = None
+    ) -> None:
+        """Open a line at the foot; `entered` gets what was typed, `left` is called when escape left it."""
+        self._entered, self._left = entered, left
+        self.run_worker(self._type_into(line), group="commandline", exclusive=True)
 
-    async def _type_into(self, line: CommandLine, entered: Callable[[str], None]) -> None:
+    async def _type_into(self, line: CommandLine) -> None:
         from console.commandline import CommandBar
 
         await self.query(CommandBar).remove()
         self.command_line = line
-        self._entered = entered
         await self.mount(CommandBar(line))
         self.set_focus(line)
         self._hint_for(line)
@@ -262,7 +266,10 @@ class Deck(Screen[None], inherit_bindings=False):
             self._hint_for(self.command_line)
 
     async def on_command_line_left(self) -> None:
+        left = self._left
         await self.leave_line()
+        if left is not None:
+            left()
 
     async def on_command_line_entered(self, message: CommandLine.Entered) -> None:
         entered = self._entered

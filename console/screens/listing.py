@@ -73,8 +73,10 @@ class LinkSource:
 
 
 def _shown(columns: list[Column]) -> list[Column]:
-    """The row's id is for the machine; its name is shown in a column of its own."""
-    return [msgspec.structs.replace(columns[0], priority=-1), *columns[1:]] if len(columns) > 1 else columns
+    """The row's id is for the machine, unless the listing says that people need it too (an alert's number)."""
+    if len(columns) < 2 or columns[0].priority == 0:
+        return columns
+    return [msgspec.structs.replace(columns[0], priority=-1), *columns[1:]]
 
 
 class Listing(View):
