@@ -82,6 +82,9 @@ class Story:
 
     def tell(self) -> None:
         """Raises `Failed`, and `Stopped` once `stopping` is set."""
+        if self.options.exit_at_end:
+            # No console starts the agent: it is to see the training as it goes.
+            self.children.command("agent", "start", "--store", self.store)
         if not self._is_trained("1"):
             trainer = self._start("training version 1", self.tale.first)
             while (code := trainer.poll()) is None:
