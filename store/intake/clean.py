@@ -14,7 +14,6 @@ NAME_BYTES = 255
 #: Longest parameter value, tag or other text that is kept, in characters.
 TEXT_LIMIT = 16_000
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
 
 def is_name(text: str) -> bool:
@@ -22,10 +21,22 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def _harmful(character: str) -> bool:
-    # Cc: control characters; Cf: right-to-left marks and other invisible ones; Cs: lone surrogates, which no
-    # database takes; Zl and Zp: line breaks.
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+def _cleaned(text: str, keep: str = "") -> str:
+    """Each character that a terminal would not simply draw is replaced.
+
+    Those are control characters, right-to-left marks and other invisible ones, lone surrogates (which no database
+    takes), line breaks, and what Unicode leaves to private use or to the future.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character in keep
+        else " "
+        if unicodedata.category(character) == "Zs"
+        else REPLACEMENT
+        for character in text
+    )
 
 
 def clean_line(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -34,20 +45,14 @@ def clean_line(text: str, limit: int = TEXT_LIMIT) -> str:
     What was cut off is said: "… (1,234,567 characters)".
     """
     whole = len(text)
-    text = text[:limit]
-    if _PRINTABLE.fullmatch(text) is None:
-        text = "".join(REPLACEMENT if _harmful(character) else character for character in text)
+    text = _cleaned(text[:limit])
     return text if whole <= limit else f"{text}… ({whole:,} characters)"
 
 
 def clean_text(text: str, limit: int = TEXT_LIMIT) -> str:
     """As `clean_line`, but tabs and newlines stay: for notes and values of several lines."""
     whole = len(text)
-    text = text[:limit]
-    if _PRINTABLE.fullmatch(text) is None:
-        text = "".join(
-            REPLACEMENT if character not in "\n\t" and _harmful(character) else character for character in text
-        )
+    text = _cleaned(text[:limit], "\n\t")
     return text if whole <= limit else f"{text}… ({whole:,} characters)"
 
 
@@ -57,11 +62,9 @@ def clean_name(text: str) -> str:
     A name that had to be changed ends in `~` and eight digits of its hash, so that two different names stay
     two.
     """
-    if _PRINTABLE.fullmatch(text) is not None and 0 < len(text) <= NAME_BYTES and text.strip():
-        return text
     raw = text.encode("utf-8", "surrogatepass")
-    cleaned = "".join(REPLACEMENT if _harmful(character) else character for character in text[:NAME_BYTES])
-    if cleaned == text and cleaned.strip() and len(raw) <= NAME_BYTES:
+    cleaned = _cleaned(text[:NAME_BYTES])
+    if cleaned == text and text == text.strip() and 0 < len(raw) <= NAME_BYTES:
         return text
     mark = "~" + hashlib.sha256(raw).hexdigest()[:8]
     kept = cleaned.strip().encode()[: NAME_BYTES - len(mark)]

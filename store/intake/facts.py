@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from store.monitor.counts import record_predictions
 from store.monitor.labels import record_labels, scan_labels
 from store.monitor.reference import record_reference, scan_reference
 from store.monitor.scan import scan_predictions
+from store.protocol import Refusal
 from store.settings import Settings
 
 INTAKE = Actor("intake", "intake")
@@ -105,11 +107,12 @@ class Facts:
         assert form
         with opening.opened(found.path, found.within) as (descriptor, _):
             digest, path = opening.digest_of(descriptor), Path(opening.pinned(descriptor, found.path))
-            scan = self._database.reader.read(
-                lambda c: scan_predictions(
-                    c, path, form, place.name, digest, settings, exclude_known=exclude_known, name=place.part
+            with _refused(path, place.part):
+                scan = self._database.reader.read(
+                    lambda c: scan_predictions(
+                        c, path, form, place.name, digest, settings, exclude_known=exclude_known, name=place.part
+                    )
                 )
-            )
         return Fact(digest, change=lambda tx: not record_predictions(tx, scan).again)
 
     def _labels(self, found: Found) -> Fact:
@@ -118,9 +121,10 @@ class Facts:
         assert form
         with opening.opened(found.path, found.within) as (descriptor, _):
             digest, path = opening.digest_of(descriptor), Path(opening.pinned(descriptor, found.path))
-            scan = self._database.reader.read(
-                lambda c: scan_labels(c, path, form, place.name, digest, settings, name=place.part)
-            )
+            with _refused(path, place.part):
+                scan = self._database.reader.read(
+                    lambda c: scan_labels(c, path, form, place.name, digest, settings, name=place.part)
+                )
 
         def change(tx: Transaction) -> bool:
             record_labels(tx, scan)
@@ -170,7 +174,8 @@ class Facts:
         reference_path = self._objects.path(reference_digest) if reference_digest else None
         cursor = self._sandbox.cursor()
         try:
-            reference = scan_reference(cursor, reference_path, manifest, form, reference_digest)
+            with _refused(reference_path or Path(), folder.reference):
+                reference = scan_reference(cursor, reference_path, manifest, form, reference_digest)
         finally:
             cursor.close()
         arrival = VersionArrival(
@@ -205,6 +210,18 @@ class Facts:
         with opening.opened(found.path, found.within) as (descriptor, _):
             content = opening.read_capped(descriptor, self._settings.watch.max_document_bytes)
             return content, opening.digest_of_bytes(content)
+
+
+@contextlib.contextmanager
+def _refused(path: Path, name: str) -> Iterator[None]:
+    """What another room refuses becomes `Trouble`; the file is called `name`, not by the descriptor it was read by."""
+    try:
+        yield
+    except Refusal as refusal:
+        said = refusal.message.replace(str(path), name)
+        if path.name and said.startswith((f"{path.name}:", f"{path.name} ")):
+            said = name + said.removeprefix(path.name)
+        raise versions.from_refusal(Refusal(refusal.code, said, refusal.hint, refusal.detail)) from refusal
 
 
 def _written(look: Look) -> datetime:

@@ -98,6 +98,11 @@ def profile(sandbox: Sandbox, path: str, form: Format) -> Profile:
         if len(described) > MAX_COLUMNS:
             raise Trouble.wrong("columns", f"{len(described):,} columns", f"at most {MAX_COLUMNS:,}")
         names = [(str(row[0]), str(row[1])) for row in described]
+        if form == "csv" and len(names) == 1 and (split := next((c for c in ",;\t|" if c in names[0][0]), "")):
+            # Rows of different lengths are guessed to be one column: said plainly, they are an error with a line.
+            relation = relation.replace("$path,", f"$path, delim = '{split}',")
+            described = connection.execute(f"DESCRIBE SELECT * FROM {relation}", {"path": path}).fetchall()
+            names = [(str(row[0]), str(row[1])) for row in described]
         return _scan(connection, relation, path, names)
     except duckdb.FatalException:
         sandbox.renew()
