@@ -76,6 +76,8 @@ class Glyphs:
     shades: tuple[str, str, str, str]
     #: a heat-map cell without data
     no_data: str
+    #: the heat-map cell under the cursor
+    here: str
     #: the border type for Textual's `border` style
     border: Literal["round", "ascii"]
 
@@ -117,6 +119,7 @@ UNICODE = Glyphs(
     spark="▁▂▃▄▅▆▇█",
     shades=("·", "░", "▒", "█"),
     no_data="-",
+    here="◆",
     border="round",
 )
 
@@ -147,6 +150,7 @@ ASCII = Glyphs(
     spark="_.,-~+*#",
     shades=(".", ":", "o", "#"),
     no_data="-",
+    here="@",
     border="ascii",
 )
 

@@ -185,6 +185,7 @@ def curve(
     import plotext
 
     with _figure:
+        plotext.terminal.limit(False, False)  # else a canvas wider than stdout's terminal is silently cut
         figure = plotext.figure
         figure.clear.all()
         figure.plot_size(width, height)

@@ -9,7 +9,7 @@ from console.glyphs import glyphs
 
 
 def sparkline(values: Sequence[float | None], width: int, low: float | None = None, high: float | None = None) -> str:
-    """The last values in at most `width` cells, scaled between `low` and `high`.
+    """The values in at most `width` cells, scaled between `low` and `high`.
 
     Absent `low` is the smaller of zero and the least value, so that a steady count does not look like noise;
     absent `high` is the greatest value. More values than cells are averaged in equal groups; null, nan and

@@ -127,8 +127,8 @@ def test_duration(seconds: float, shown: str) -> None:
     ("value", "shown"),
     [
         (0, "0"), (1234, "1,234"), (0.70214, "0.7021"), (123.456, "123.5"), (12_345_678, "12.3M"),
-        (1e-7, "1.0e-07"), (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (True, "yes"), (45678.9, "45,679"),
-        (-(10**400), "-inf"), (10**299, "1.0e+299"), (10**400, "inf"), (999_999.9, "1,000,000"),
+        (1e-7, "1.0e-07"), (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"), (True, "yes"),
+        (45678.9, "45,679"), (-(10**400), "-inf"), (10**299, "1.0e+299"), (10**400, "inf"), (999_999.9, "1,000,000"),
     ],
 )  # fmt: skip
 def test_number(value: float, shown: str) -> None:

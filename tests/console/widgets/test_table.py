@@ -16,13 +16,6 @@ from console import glyphs
 SIZE = (80, 24)
 
 
-@pytest.fixture(autouse=True)
-def unicode_glyphs():
-    glyphs.use(glyphs.UNICODE)
-    yield
-    glyphs.use(None)
-
-
 @asynccontextmanager
 async def running(source: ListSource | None, size: tuple[int, int] = SIZE) -> AsyncIterator[tuple[TableApp, Pilot]]:
     app = TableApp(source)

@@ -1,0 +1,150 @@
+"""A feature's distribution against its reference: two bars a bin or category, side by side, with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+
+from console import text
+from console.glyphs import glyphs
+from console.widgets.lines import Lines, Piece
+
+__all__ = ["Bars", "BarsData"]
+
+
+@dataclass(frozen=True, slots=True)
+class BarsData:
+    """Shares (0 to 1) per bin or category, reference and current, aligned with `labels`.
+
+    `ordered` says that neighbours may be merged when the screen is too low (bins of a number); categories are
+    kept by size instead and the rest summed up as others.
+    """
+
+    labels: tuple[str, ...] = ()
+    reference: tuple[float, ...] = ()
+    current: tuple[float, ...] = ()
+    ordered: bool = True
+    title: str = ""
+    reference_rows: int | None = None
+    rows: int | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    """Lines under the bars: (text, tone), tone one of `ok`, `warning`, `critical` or empty."""
+    why: str = ""
+
+
+class Bars(Lines):
+    """Shows a `BarsData`: `bars.update(data)`. A change against the reference is said as signed points."""
+
+    PREFIX = "bars"
+    DEFAULT_CSS = """
+    Bars { height: 1fr; min-height: 4; background: $background; color: $foreground; }
+    Bars > .bars--title { text-style: bold; color: $foreground; }
+    Bars > .bars--label { color: $text-muted; }
+    Bars > .bars--reference { color: $text-muted; }
+    Bars > .bars--current { color: $text-primary; }
+    Bars > .bars--ok { color: $text-success; }
+    Bars > .bars--warning { color: $text-warning; }
+    Bars > .bars--critical { color: $text-error; text-style: bold; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"bars--{part}" for part in ("title", "label", "reference", "current", "ok", "warning", "critical")
+    }
+
+    def __init__(
+        self,
+        data: BarsData | None = None,
+        *,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._data = data or BarsData()
+
+    @property
+    def data(self) -> BarsData:
+        """What the bars show."""
+        return self._data
+
+    def update(self, data: BarsData) -> None:
+        """Show other data; equal data writes nothing."""
+        if data != self._data:
+            self._data = data
+            self.repaint()
+
+    def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
+        data = self._data
+        lines: list[Sequence[Piece]] = [[(text.clean(data.title, width), "title")]]
+        if not data.labels:
+            why = text.clean(data.why or "no distribution yet", max(0, width - 3))
+            return [*lines, [(f"   {why}", "label")]]
+        facts = data.facts[: max(0, height - 4)]
+        bins = folded(data, max(1, height - 2 - len(facts)))
+        label_width = min(max(8, width // 4), max(cell_len(text.clean(label, 40)) for label, _, _ in bins))
+        room = max(4, width - label_width - 2 - 2 * 8 - 9)
+        bar = room // 2
+        most = max((max(before, now) for _, before, now in bins), default=0.0) or 1.0
+        lines.append(
+            [
+                (" " * (label_width + 2), ""),
+                (text.fit(_heading("reference", data.reference_rows), bar + 8), "reference"),
+                (text.fit(_heading("current", data.rows), bar + 8), "current"),
+                ("change".rjust(9), "label"),
+            ]
+        )
+        for label, before, now in bins:
+            lines.append(
+                [
+                    (text.fit(text.clean(label, 40), label_width) + "  ", "label"),
+                    (text.share(before).rjust(7) + " ", "reference"),
+                    (_bar(before / most, bar, glyphs().reference), "reference"),
+                    (text.share(now).rjust(7) + " ", "current"),
+                    (_bar(now / most, bar, glyphs().full), "current"),
+                    (_points(now - before).rjust(9), "label"),
+                ]
+            )
+        lines += [[(text.clean(fact, width), tone)] for fact, tone in facts]
+        return lines
+
+
+def folded(data: BarsData, room: int) -> list[tuple[str, float, float]]:
+    """(label, reference, current) in at most `room` lines; the shares still sum to what they did."""
+    rows = list(zip(data.labels, data.reference, data.current, strict=True))
+    if len(rows) <= room:
+        return rows
+    if data.ordered:
+        merged: list[tuple[str, float, float]] = []
+        for place in range(room):
+            group = rows[place * len(rows) // room : (place + 1) * len(rows) // room]
+            label = group[0][0] if len(group) == 1 else f"{group[0][0]} {glyphs().ellipsis} {group[-1][0]}"
+            merged.append((label, sum(row[1] for row in group), sum(row[2] for row in group)))
+        return merged
+    kept = sorted(range(len(rows)), key=lambda index: -max(rows[index][1], rows[index][2]))[: max(0, room - 1)]
+    others = [row for index, row in enumerate(rows) if index not in set(kept)]
+    rest = (f"{len(others)} others", sum(row[1] for row in others), sum(row[2] for row in others))
+    return [*(rows[index] for index in kept), rest]
+
+
+def _bar(share: float, width: int, full: str) -> str:
+    cells = max(0.0, min(1.0, share)) * width
+    whole = int(cells)
+    drawn = full * whole
+    if cells - whole >= 0.5 and full == glyphs().full and whole < width:
+        drawn += glyphs().half
+    elif share > 0 and not drawn:
+        drawn = glyphs().separator
+    return drawn.ljust(width)
+
+
+def _points(change: float) -> str:
+    points = change * 100
+    if abs(points) < 0.05:
+        return "0.0 pt"
+    return f"{points:+.1f} pt"
+
+
+def _heading(word: str, rows: int | None) -> str:
+    return word if rows is None else f"{word} {text.number(rows)} rows"

@@ -1,0 +1,376 @@
+"""The drift heat map: features by windows, the worst on top, the newest at the right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from console import text
+from console.glyphs import glyphs
+from console.widgets.lines import Lines, Piece
+
+__all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "severity"]
+
+_HEAD = 3
+_FOOT = 2
+_LEVELS = ("noise", "ok", "warning", "critical")
+_WORDS = ("noise", "ok", "warn", "alarm")
+
+
+@dataclass(frozen=True, slots=True)
+class HeatmapMark:
+    """A revision (`R`) or an alert (`!`) at a time."""
+
+    at: float
+    letter: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatmapData:
+    """`values[feature][window]`, None where there is no data; `noise` has the same shape or is empty.
+
+    `starts` are seconds since the epoch, rising; `warn` and `alarm` are thresholds of the statistic.
+    """
+
+    features: tuple[str, ...] = ()
+    starts: tuple[float, ...] = ()
+    window_seconds: float = 3600.0
+    values: tuple[tuple[float | None, ...], ...] = ()
+    noise: tuple[tuple[float | None, ...], ...] = ()
+    warn: float = 0.1
+    alarm: float = 0.25
+    marks: tuple[HeatmapMark, ...] = ()
+    rows: tuple[int, ...] = ()
+    """Rows seen in each window, or empty."""
+    statistic: str = "psi"
+    title: str = ""
+    why: str = ""
+    """Why there is nothing to show."""
+
+
+def severity(value: float | None, noise: float | None, warn: float, alarm: float) -> int | None:
+    """0 below the noise floor, 1 ok, 2 at or over `warn`, 3 at or over `alarm`; None without a value."""
+    if value is None or not math.isfinite(value):
+        return None
+    if value >= alarm:
+        return 3
+    if value >= warn:
+        return 2
+    return 0 if noise is not None and value < noise else 1
+
+
+class Heatmap(Lines, can_focus=True, inherit_bindings=False):
+    """Shows a `HeatmapData`: `heatmap.update(data)`; the cursor stays on its feature and its window.
+
+    While the cursor is on the newest window it stays on the newest. Messages: `CellHighlighted` on each move,
+    `CellSelected` on Enter or a click on the cursor's cell; both carry `feature`, `start` (of the window,
+    seconds) and `value`. `cursor` is the (feature, start) pair or None.
+    """
+
+    PREFIX = "heatmap"
+    DEFAULT_CSS = """
+    Heatmap { height: 1fr; min-height: 7; background: $background; color: $foreground; }
+    Heatmap > .heatmap--title { text-style: bold; color: $foreground; }
+    Heatmap > .heatmap--label { color: $text-muted; }
+    Heatmap > .heatmap--mark { color: $text-accent; text-style: bold; }
+    Heatmap > .heatmap--none { color: $text-muted; }
+    Heatmap > .heatmap--noise { color: $text-muted; }
+    Heatmap > .heatmap--ok { color: $success; }
+    Heatmap > .heatmap--warning { color: $warning; }
+    Heatmap > .heatmap--critical { color: $error; text-style: bold; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"heatmap--{part}" for part in ("title", "label", "mark", "none", "noise", "ok", "warning", "critical")
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(0, -1)", "Earlier", show=False, id="heatmap.left"),
+        Binding("right,l", "move(0, 1)", "Later", show=False, id="heatmap.right"),
+        Binding("up,k", "move(-1, 0)", "Up", show=False, id="heatmap.up"),
+        Binding("down,j", "move(1, 0)", "Down", show=False, id="heatmap.down"),
+        Binding("pageup", "page(-1)", "Page earlier", show=False, id="heatmap.page_left"),
+        Binding("pagedown", "page(1)", "Page later", show=False, id="heatmap.page_right"),
+        Binding("home", "move(0, -1000000)", "First window", show=False, id="heatmap.first"),
+        Binding("end", "move(0, 1000000)", "Newest window", show=False, id="heatmap.last"),
+        Binding("g", "move(-1000000, 0)", "Worst feature", show=False, id="heatmap.top"),
+        Binding("G", "move(1000000, 0)", "Last feature", show=False, id="heatmap.bottom"),
+        Binding("enter", "select", "Open", show=False, id="heatmap.select"),
+    ]
+
+    class CellMessage(Message):
+        """A cell: its feature, the start of its window in seconds since the epoch, and its value."""
+
+        def __init__(self, heatmap: Heatmap, feature: str, start: float, value: float | None) -> None:
+            super().__init__()
+            self.heatmap = heatmap
+            self.feature = feature
+            self.start = start
+            self.value = value
+
+        @property
+        def control(self) -> Heatmap:
+            return self.heatmap
+
+    class CellHighlighted(CellMessage):
+        """The cursor came to another cell."""
+
+    class CellSelected(CellMessage):
+        """Enter, or a click on the cursor's cell."""
+
+    def __init__(
+        self,
+        data: HeatmapData | None = None,
+        *,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._data = HeatmapData()
+        self._order: list[int] = []
+        self._feature: str | None = None
+        self._start: float | None = None
+        self._newest = True
+        self._top = 0
+        self._first = 0
+        if data is not None:
+            self.update(data)
+
+    @property
+    def data(self) -> HeatmapData:
+        """What the heat map shows."""
+        return self._data
+
+    @property
+    def cursor(self) -> tuple[str, float] | None:
+        """The feature and window start the cursor is on."""
+        place = self._place()
+        return None if place is None else (self._data.features[self._order[place[0]]], self._data.starts[place[1]])
+
+    def update(self, data: HeatmapData) -> None:
+        """Show other data; equal data writes nothing."""
+        if data == self._data:
+            return
+        self._data = data
+        self._order = sorted(range(len(data.features)), key=lambda row: -_worst(data.values[row]))
+        if self._newest and data.starts:
+            self._start = data.starts[-1]
+        self.repaint()
+
+    def action_move(self, down: int, right: int) -> None:
+        place = self._place()
+        if place is None:
+            return
+        row = max(0, min(place[0] + down, len(self._order) - 1))
+        column = max(0, min(place[1] + right, len(self._data.starts) - 1))
+        self._go(row, column)
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(0, pages * max(1, self._columns(self.size.width)[1] - 1))
+
+    def action_select(self) -> None:
+        place = self._place()
+        if place is not None:
+            self.post_message(self.CellSelected(self, *self._cell(place)))
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        place = self._place()
+        if offset is None or place is None:
+            return
+        wide, count = self._columns(self.size.width)
+        row = self._top + offset.y - _HEAD
+        column = self._first + (offset.x - self._left(self.size.width)) // wide
+        visible = 0 <= column - self._first < count and offset.x >= self._left(self.size.width)
+        if not (visible and column < len(self._data.starts) and offset.y >= _HEAD and row < len(self._order)):
+            return
+        if (row, column) == place:
+            self.action_select()
+        else:
+            self._go(row, column)
+
+    def _go(self, row: int, column: int) -> None:
+        if (row, column) == self._place() and self._feature is not None:
+            return
+        self._feature = self._data.features[self._order[row]]
+        self._start = self._data.starts[column]
+        self._newest = column == len(self._data.starts) - 1
+        self.repaint()
+        self.post_message(self.CellHighlighted(self, *self._cell((row, column))))
+
+    def _place(self) -> tuple[int, int] | None:
+        """The cursor's (row in the order shown, window), or None when there are no cells."""
+        data = self._data
+        if not self._order or not data.starts:
+            return None
+        row = next((row for row, index in enumerate(self._order) if data.features[index] == self._feature), 0)
+        start = data.starts[-1] if self._start is None else self._start
+        column = min(range(len(data.starts)), key=lambda index: abs(data.starts[index] - start))
+        return row, column
+
+    def _cell(self, place: tuple[int, int]) -> tuple[str, float, float | None]:
+        index = self._order[place[0]]
+        return self._data.features[index], self._data.starts[place[1]], self._data.values[index][place[1]]
+
+    # --- drawing -----------------------------------------------------------------------------------------
+
+    def _left(self, width: int) -> int:
+        longest = max((cell_len(text.clean(name, 24)) for name in self._data.features), default=0)
+        return min(longest, max(8, width // 4)) + 11
+
+    def _columns(self, width: int) -> tuple[int, int]:
+        """How wide a window is, and how many fit."""
+        room = max(1, width - self._left(width))
+        wide = max(1, min(3, room // max(1, len(self._data.starts))))
+        return wide, room // wide
+
+    def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
+        data = self._data
+        place = self._place()
+        if place is None:
+            return [
+                [(text.clean(data.title, width), "title")],
+                [],
+                [(f"   {text.clean(data.why or 'no windows yet', max(0, width - 3))}", "label")],
+            ]
+        wide, count = self._columns(width)
+        self._first = self._scrolled(self._first, place[1], count, len(data.starts), newest=self._newest)
+        shown = range(self._first, min(len(data.starts), self._first + count))
+        lines = max(1, height - _HEAD - _FOOT)
+        self._top = self._scrolled(self._top, place[0], lines, len(self._order))
+        left = self._left(width)
+        drawn: list[Sequence[Piece]] = [
+            self._title(shown, width),
+            self._marks(shown, wide, left, place[1]),
+            self._labels(shown, wide, left),
+        ]
+        for row in range(self._top, min(len(self._order), self._top + lines)):
+            drawn.append(self._row(row, shown, wide, left, place))
+        drawn += [[]] * (height - _FOOT - len(drawn))
+        drawn += [self._here(place, width), self._legend(width)]
+        return drawn
+
+    @staticmethod
+    def _scrolled(first: int, cursor: int, room: int, length: int, newest: bool = False) -> int:
+        if newest or length <= room:
+            return max(0, length - room) if newest else 0
+        if cursor < first:
+            return cursor
+        return max(0, min(max(first, cursor - room + 1), length - room))
+
+    def _title(self, shown: range, width: int) -> list[Piece]:
+        data = self._data
+        span = f"{text.when(data.starts[shown[0]])} {glyphs().arrow} {text.when(data.starts[shown[-1]])}"
+        hidden = ""
+        if shown[0] > 0:
+            hidden += f"  {glyphs().left}{shown[0]} earlier"
+        if shown[-1] < len(data.starts) - 1:
+            hidden += f"  {len(data.starts) - 1 - shown[-1]} later{glyphs().right}"
+        title = text.clean(data.title or data.statistic, max(8, width - len(span) - len(hidden) - 2))
+        return [(title, "title"), (f"  {span}{hidden}", "label")]
+
+    def _marks(self, shown: range, wide: int, left: int, cursor: int) -> list[Piece]:
+        line = [" "] * (len(shown) * wide)
+        for mark in self._data.marks:
+            window = self._window_of(mark.at)
+            if window is not None and window in shown:
+                x = (window - shown[0]) * wide
+                letter = text.clean(mark.letter, 1)
+                # Two of a kind are one letter; of two kinds the revision is drawn, alerts show as colour below.
+                if line[x] in (" ", "!") or letter == "R":
+                    line[x] = letter
+        x = (cursor - shown[0]) * wide
+        if 0 <= x < len(line) and line[x] == " ":
+            line[x] = glyphs().down
+        return [(" " * left, ""), ("".join(line), "mark")]
+
+    def _labels(self, shown: range, wide: int, left: int) -> list[Piece]:
+        data = self._data
+        daily = data.window_seconds >= 86_400
+        line = ""
+        worst = "worst".rjust(9)
+        for place, window in enumerate(shown):
+            if place * wide < len(line) or (place and len(line) > place * wide - 1):
+                continue
+            label = _label(data.starts[window], daily)
+            if place * wide + len(label) <= len(shown) * wide:
+                line = line.ljust(place * wide) + label + "  "
+        return [(worst.rjust(left - 1) + " ", "label"), (line[: len(shown) * wide], "label")]
+
+    def _row(self, row: int, shown: range, wide: int, left: int, cursor: tuple[int, int]) -> list[Piece]:
+        data = self._data
+        index = self._order[row]
+        here = row == cursor[0]
+        name_width = left - 11
+        worst = _worst(data.values[index])
+        level = severity(worst if worst > -math.inf else None, None, data.warn, data.alarm)
+        pieces: list[Piece] = [
+            (f"{glyphs().cursor if here else ' '} ", "title" if here else ""),
+            (text.fit(text.clean(data.features[index]), name_width), "title" if here else ""),
+            (text.number(worst if worst > -math.inf else None).rjust(8) + " ", _part(level)),
+        ]
+        for window in shown:
+            noise = data.noise[index][window] if data.noise else None
+            level = severity(data.values[index][window], noise, data.warn, data.alarm)
+            glyph = glyphs().no_data if level is None else glyphs().shades[level]
+            part = _part(level)
+            if here and window == cursor[1]:
+                glyph = glyphs().here
+                part += "!"
+            pieces.append((glyph * wide, part))
+        return pieces
+
+    def _here(self, place: tuple[int, int], width: int) -> list[Piece]:
+        data = self._data
+        feature, start, value = self._cell(place)
+        noise = data.noise[self._order[place[0]]][place[1]] if data.noise else None
+        level = severity(value, noise, data.warn, data.alarm)
+        parts = [text.clean(feature, 32), text.when(start), f"{data.statistic} {text.number(value)}"]
+        if noise is not None:
+            parts.append(f"noise {text.number(noise)}")
+        if data.rows:
+            parts.append(f"{text.number(data.rows[place[1]])} rows")
+        word = "no data" if level is None else _WORDS[level]
+        said = text.clean("  ".join(parts), max(0, width - len(word) - 4))
+        return [(f"{glyphs().cursor} {said}  ", "title"), (word, _part(level))]
+
+    def _legend(self, width: int) -> list[Piece]:
+        data = self._data
+        words = ("below noise", "ok", f"warn {text.number(data.warn)}", f"alarm {text.number(data.alarm)}")
+        pieces: list[Piece] = [("  ", "")]
+        for level, word in enumerate(words):
+            pieces += [(glyphs().shades[level], _part(level)), (f" {word}  ", "label")]
+        pieces += [(glyphs().no_data, "none"), (" no data", "label")]
+        if data.marks and width >= 78:
+            pieces += [("  R", "mark"), (" revision  ", "label"), ("!", "mark"), (" alert", "label")]
+        return pieces
+
+    def _window_of(self, at: float) -> int | None:
+        for window in range(len(self._data.starts) - 1, -1, -1):
+            if self._data.starts[window] <= at:
+                inside = at < self._data.starts[window] + self._data.window_seconds
+                return window if inside or window + 1 < len(self._data.starts) else None
+        return None
+
+
+def _part(level: int | None) -> str:
+    return "none" if level is None else _LEVELS[level]
+
+
+def _worst(values: Sequence[float | None]) -> float:
+    return max((value for value in values if value is not None and math.isfinite(value)), default=-math.inf)
+
+
+def _label(start: float, daily: bool) -> str:
+    try:
+        moment = datetime.fromtimestamp(start, UTC)
+    except (ValueError, OverflowError, OSError):
+        return glyphs().replacement
+    return moment.strftime("%b%d" if daily or (moment.hour, moment.minute) == (0, 0) else "%H:%M")

@@ -1,0 +1,141 @@
+"""The heat map sorts the worst first, keeps its cursor on its feature and window, and reads without colour."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from widget_app import WidgetApp
+
+from console import glyphs
+from console.widgets.heatmap import Heatmap, HeatmapData, HeatmapMark, severity
+
+DAY = 86_400.0
+START = 1362096000.0  # 2013-03-01
+
+
+def data(windows: int = 10, **changes: object) -> HeatmapData:
+    values = (
+        tuple(0.05 for _ in range(windows)),
+        tuple(0.3 if window == windows - 1 else 0.12 for window in range(windows)),
+        tuple(None if window == 0 else 0.001 for window in range(windows)),
+    )
+    return dataclasses.replace(
+        HeatmapData(
+            features=("carrier", "temperature_f", "hour"),
+            starts=tuple(START + window * DAY for window in range(windows)),
+            window_seconds=DAY,
+            values=values,
+            noise=tuple(tuple(0.01 for _ in range(windows)) for _ in values),
+            marks=(HeatmapMark(START + 2 * DAY + 60, "R"),),
+            title="psi",
+        ),
+        **changes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "level"),
+    [(None, 0.1, None), (float("nan"), None, None), (0.05, 0.06, 0), (0.05, None, 1), (0.1, None, 2), (0.25, 0.5, 3)],
+)
+def test_severity(value: float | None, noise: float | None, level: int | None) -> None:
+    assert severity(value, noise, warn=0.1, alarm=0.25) == level
+
+
+async def test_worst_feature_is_on_top_and_levels_have_their_own_glyphs() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("down")
+        rows = app.lines()[3:6]
+        assert rows[0].split()[0] == "temperature_f"
+        assert rows[0].endswith("▒" * 27 + "███")
+        assert rows[1].endswith("░" * 27 + "◆◆◆")
+        assert "---" + "·" * 3 in rows[2]
+
+
+async def test_all_of_many_windows_are_reachable_and_the_newest_is_at_the_right() -> None:
+    app = WidgetApp(Heatmap(data(windows=500)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("left")
+        assert "earlier" in app.lines()[0]
+        assert app.lines()[3].endswith("◆█")
+        await pilot.press("home")
+        assert app.widget.cursor == ("temperature_f", START)
+        assert "later" in app.lines()[0]
+
+
+async def test_cursor_keeps_its_feature_and_window_when_data_changes() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("down", "left", "left")
+        assert app.widget.cursor == ("carrier", START + 7 * DAY)
+        worse = data(windows=12)
+        app.widget.update(dataclasses.replace(worse, values=((0.9,) * 12, *worse.values[1:])))
+        assert app.widget.cursor == ("carrier", START + 7 * DAY)
+        assert app.lines()[3].startswith("▸ carrier")
+
+
+async def test_cursor_on_the_newest_window_stays_on_the_newest() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)):
+        app.widget.update(data(windows=12))
+        assert app.widget.cursor == ("temperature_f", START + 11 * DAY)
+
+
+async def test_enter_says_the_cell() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("enter")
+        await pilot.pause()
+        message = app.heard[-1]
+        assert isinstance(message, Heatmap.CellSelected)
+        assert (message.feature, message.start, message.value) == ("temperature_f", START + 9 * DAY, 0.3)
+
+
+async def test_click_moves_then_selects() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        left = app.widget._left(80)
+        await pilot.click(app.widget, offset=(left + 3, 4))
+        assert app.widget.cursor == ("carrier", START + DAY)
+        await pilot.click(app.widget, offset=(left + 3, 4))
+        assert isinstance(app.heard[-1], Heatmap.CellSelected)
+
+
+async def test_cursor_move_writes_only_the_lines_that_change() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("left")
+        await pilot.pause()
+        app.painted.clear()
+        await pilot.press("left")
+        await pilot.pause()
+        assert app.painted == {1, 3, 22}
+
+
+async def test_marks_stand_over_their_window() -> None:
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.lines()[1].index("R") == app.widget._left(80) + 2 * 3
+
+
+async def test_ascii_heat_map_is_ascii_and_levels_differ() -> None:
+    glyphs.use(glyphs.ASCII)
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert all(line.isascii() for line in app.lines())
+        assert len({*glyphs.ASCII.shades, glyphs.ASCII.no_data, glyphs.ASCII.here}) == 6
+
+
+async def test_no_data_says_why() -> None:
+    app = WidgetApp(Heatmap(HeatmapData(why="no predictions have arrived")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("left", "enter", "G")
+        assert any("no predictions have arrived" in line for line in app.lines())
