@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import duckdb
 
+from store import monitor
 from store.agent.endpoint import Peer
 from store.agent.rooms import Rooms
 from store.database import Actor, Entry, Transaction
@@ -14,6 +15,7 @@ from store.protocol import ActionParams, ExitCode, Field, Outcome, Plan, Refusal
 from store.settings import Settings
 
 _RELEASE = frozenset({"promote", "rollback", "abort", "retry"})
+_ALERT = frozenset({"ack", "mute", "resolve"})
 _MAX_REASON = 2000
 _VIA = frozenset({"console", "cli"})
 
@@ -59,6 +61,8 @@ def act(rooms: Rooms, params: ActionParams, peer: Peer) -> Future[Outcome]:
     actor = Actor(peer.user, params.via if params.via in _VIA else "socket")
     if params.action == "note":
         return rooms.database.writer.submit(lambda tx: _note(tx, params, actor))
+    if params.action in _ALERT:
+        return rooms.database.writer.submit(lambda tx: monitor.act(tx, params, actor))
     if _is_quarantine(params):
         return _passed_on(rooms.intake.retry(params.subject, actor, params.reason), params, rooms)
     return rooms.releases.submit(params, actor)

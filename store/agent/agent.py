@@ -15,9 +15,9 @@ from store.agent.endpoint import Endpoint
 from store.agent.feed import Feed
 from store.agent.rooms import Rooms
 from store.agent.server import Server
-from store.agent.service import Service
+from store.agent.service import Service, check_complete
 from store.database import Layout, backup
-from store.protocol import ExitCode, Refusal
+from store.protocol import METHODS, ExitCode, Refusal
 from store.settings import FILE_NAME, TEMPLATE, Settings, load
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,10 @@ async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None
     feed = Feed(loop)
     rooms = Rooms(layout, settings, feed.progress)
     try:
+        rooms.database.listen(rooms.judging.committed)
         rooms.database.listen(feed.committed)
         service = Service(rooms, feed, stopping.set)
+        check_complete(service.handlers(), METHODS)
         server = Server(service.handlers(), service.gone)
         service.connections = lambda: server.connections
         await server.start(endpoint.listen())

@@ -2,64 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import duckdb
 import msgspec
 
+from store import monitor
 from store.catalog.listing import ComputedListing
 from store.database import times
-from store.protocol import Cell, Column, ListParams
+from store.monitor.fleet import Summary
+from store.protocol import Cell, Column, Field, ListParams
 from store.release.listings import DeploymentRow, deployment_rows
+from store.release.plan import Insight
+from store.settings import MonitorSettings
 
 COLUMNS = [
     Column("id", priority=9),
     Column("deployment", priority=0),
     Column("health", "health", priority=0),
     Column("effective", "json", "version", 0),
-    Column("since", "time", priority=1),
-    Column("revision", "number", "rev", 2),
+    Column("since", "time", priority=2),
+    Column("traffic", "spark", priority=3),
+    Column("drift_feature", title="drift", priority=1),
+    Column("drift", "number", "psi", 1),
+    Column("metric", priority=2),
+    Column("performance", "number", "now", 1),
+    Column("reference", "number", "ref", 1),
+    Column("alerts", "number", priority=0),
+    Column("changed", "time", "last change", 4),
+    Column("by", priority=4),
+    Column("last_data", "time", "last data", 5),
+    Column("revision", "number", "rev", 3),
     Column("phase", "health", priority=5),
     Column("requested", "json", priority=8),
     Column("observed", "json", priority=8),
-    Column("changed", "time", "last change", 3),
-    Column("by", priority=3),
     Column("reason", priority=6),
     Column("message", priority=7),
     Column("target", priority=9),
 ]
 
 
-def compute(connection: duckdb.DuckDBPyConnection, params: ListParams) -> Iterable[Sequence[Cell]]:
-    """One row per deployment as of `params.at`, in the order of `COLUMNS`."""
-    at = times.from_seconds(params.at) if params.at is not None else None
-    wanted = params.scope.get("deployment")
+def listing(settings: MonitorSettings) -> ComputedListing:
+    """The listing `deployments`, with this store's thresholds."""
+
+    def compute(connection: duckdb.DuckDBPyConnection, params: ListParams) -> Iterable[Sequence[Cell]]:
+        at = times.from_seconds(params.at) if params.at is not None else None
+        return _lines(connection, at, params.scope.get("deployment"), settings)
+
+    return ComputedListing("deployments", COLUMNS, compute, "deployment", name_column="deployment")
+
+
+def _lines(
+    connection: duckdb.DuckDBPyConnection, at: datetime | None, wanted: str | None, settings: MonitorSettings
+) -> Iterator[list[Cell]]:
+    summaries = monitor.summary(connection, at, settings)
+    alerts = monitor.open_alerts(connection, at)
     for row in deployment_rows(connection, at):
         if wanted in (None, row.deployment):
-            yield _line(row)
+            unheeded, on = alerts.get(row.deployment, (0, 0))
+            yield _line(row, summaries.get(row.deployment), unheeded, on)
 
 
-def _line(row: DeploymentRow) -> list[Cell]:
+def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -> list[Cell]:
     return [
         row.deployment,
         row.deployment,
-        row.health,
+        health(row, unheeded, on),
         _json(row.effective),
         times.seconds(row.since),
+        list(summary.traffic) if summary else None,
+        summary.worst_feature if summary else None,
+        summary.worst_value if summary else None,
+        summary.metric if summary else None,
+        summary.metric_value if summary else None,
+        summary.metric_reference if summary else None,
+        on,
+        times.seconds(row.changed_at),
+        row.changed_by,
+        times.seconds(summary.last_data) if summary else None,
         row.revision,
         row.phase,
         _json(row.requested),
         _json(row.observed),
-        times.seconds(row.changed_at),
-        row.changed_by,
         row.change_reason,
         row.message,
         row.target,
     ]
 
 
+def health(row: DeploymentRow, unheeded: int, on: int) -> str:
+    """The release's own trouble first; a sound release with alerts that nobody took up is `alarm`, else `warning`."""
+    if row.health not in ("ok", "healthy"):
+        return row.health
+    if unheeded:
+        return "alarm"
+    return "warning" if on else row.health
+
+
+def insight(settings: MonitorSettings) -> Insight:
+    """What the dialog of a release shows beside the release's own facts: alerts, performance, drift, traffic."""
+
+    def ask(
+        connection: duckdb.DuckDBPyConnection,
+        deployment: str,
+        _before: Mapping[str, float],
+        _after: Mapping[str, float],
+    ) -> list[Field]:
+        fields = monitor.insight(connection, deployment)
+        summary = monitor.summary(connection, None, settings).get(deployment)
+        if summary is None:
+            return [*fields, Field("Traffic", "no predictions yet")]
+        if summary.metric_value is not None:
+            reference = "" if summary.metric_reference is None else f", on its reference {summary.metric_reference:.3f}"
+            fields.append(Field("Performance now", f"{summary.metric} {summary.metric_value:.3f}{reference}"))
+        if summary.worst_value is not None:
+            fields.append(Field("Worst drift", f"{summary.worst_feature} psi {summary.worst_value:.2f}"))
+        return [*fields, Field("Traffic", f"{sum(summary.traffic):.0f} predictions in the last day of data")]
+
+    return ask
+
+
 def _json(versions: dict[str, float]) -> str:
     return msgspec.json.encode(versions).decode()
-
-
-DEPLOYMENTS = ComputedListing("deployments", COLUMNS, compute, "deployment", name_column="deployment")

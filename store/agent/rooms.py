@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from store.agent.fleet import DEPLOYMENTS
+from store.agent import fleet
+from store.agent.judging import Judging
 from store.catalog import listings as catalog_listings
 from store.catalog.listing import Listings
 from store.catalog.objects import Objects
@@ -12,6 +13,7 @@ from store.database import Database, Layout
 from store.governance.journal import Journal
 from store.intake import quarantine
 from store.intake.intake import Intake
+from store.monitor.listings import listings as monitor_listings
 from store.protocol import Progress
 from store.release.actions import Releases
 from store.release.listings import listings as release_listings
@@ -29,16 +31,26 @@ class Rooms:
         recorder = self.database.recorder
         assert isinstance(recorder, Journal)
         self.journal = recorder
-        self.releases = Releases.for_store(self.database, layout, settings, self.objects)
+        self.judging = Judging(self.database, settings.monitor)
+        self.releases = Releases.for_store(
+            self.database, layout, settings, self.objects, fleet.insight(settings.monitor)
+        )
         self.intake = Intake(self.database, settings, layout, on_progress)
         self.listings = Listings(
-            [*catalog_listings.listings(), *release_listings(), DEPLOYMENTS, quarantine.QUARANTINE]
+            [
+                *catalog_listings.listings(),
+                *release_listings(),
+                *monitor_listings(settings.monitor),
+                fleet.listing(settings.monitor),
+                quarantine.QUARANTINE,
+            ]
         )
 
     def start(self) -> None:
         """Bring requested and observed together, then let files in."""
         if not self.database.read_only:
             self.releases.reconcile()
+            self.judging.start()
         self.intake.start()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import duckdb
 import msgspec
 
 from store import agent as package
+from store import monitor
 from store.agent import acting, details, doctor
 from store.agent.feed import Feed
 from store.agent.rooms import Rooms
@@ -29,10 +30,13 @@ from store.protocol import (
     BackupDone,
     BackupParams,
     Detail,
+    Distribution,
+    DistributionParams,
     DoctorReport,
     Empty,
     EnvironmentInfo,
     ExitCode,
+    Heatmap,
     Hello,
     HelloParams,
     ListParams,
@@ -40,12 +44,15 @@ from store.protocol import (
     LocateParams,
     Outcome,
     Page,
+    Performance,
+    PerformanceParams,
     Plan,
     Pong,
     Refusal,
     RunMetrics,
     RunMetricsParams,
     ShowParams,
+    SpanParams,
     Subscribed,
     SubscribeParams,
     Verified,
@@ -74,6 +81,9 @@ class Service:
             "locate": self.locate,
             "show": self.show,
             "run_metrics": self.run_metrics,
+            "heatmap": self.heatmap,
+            "distribution": self.distribution,
+            "performance": self.performance,
             "plan": self.plan,
             "act": self.act,
             "backup": self.backup,
@@ -128,6 +138,18 @@ class Service:
 
     async def run_metrics(self, _connection: Connection, params: RunMetricsParams) -> RunMetrics:
         return await self._read(lambda cursor: runs.metrics(cursor, params))
+
+    async def heatmap(self, _connection: Connection, params: SpanParams) -> Heatmap:
+        settings = self._rooms.settings.monitor
+        return await self._read(lambda cursor: monitor.heatmap(cursor, params, settings))
+
+    async def distribution(self, _connection: Connection, params: DistributionParams) -> Distribution:
+        settings = self._rooms.settings.monitor
+        return await self._read(lambda cursor: monitor.distribution(cursor, params, settings))
+
+    async def performance(self, _connection: Connection, params: PerformanceParams) -> Performance:
+        settings = self._rooms.settings.monitor
+        return await self._read(lambda cursor: monitor.performance_over_time(cursor, params, settings))
 
     async def plan(self, _connection: Connection, params: ActionParams) -> Plan:
         return await asyncio.to_thread(acting.plan, self._rooms, params)

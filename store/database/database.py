@@ -27,10 +27,6 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def _nobody(_topics: Mapping[str, set[str]], _at: datetime) -> None:
-    """For a database that no feed listens to."""
-
-
 class Database:
     """The metadata store: one writer, many readers, one file. Use `Database.open`."""
 
@@ -38,7 +34,7 @@ class Database:
         self.path = path
         self.read_only = ""
         self._lock = threading.Lock()
-        self._on_commit: Callable[[Mapping[str, set[str]], datetime], None] = _nobody
+        self._listeners: list[Callable[[Mapping[str, set[str]], datetime], None]] = []
         self._root = self._open()
         try:
             if not self.read_only:
@@ -63,8 +59,8 @@ class Database:
         return cls(path, recorder)
 
     def listen(self, on_commit: Callable[[Mapping[str, set[str]], datetime], None]) -> None:
-        """Have `on_commit(topics, time)` called, on the writer's thread, after each commit that changed something."""
-        self._on_commit = on_commit
+        """Call `on_commit(topics, time)`, on the writer's thread, after each commit that changed something."""
+        self._listeners.append(on_commit)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor of its own, outside the readers' transactions: for what attaches or checkpoints. Close it."""
@@ -85,7 +81,8 @@ class Database:
         self._root.close()
 
     def _committed(self, topics: Mapping[str, set[str]], at: datetime) -> None:
-        self._on_commit(topics, at)
+        for listener in self._listeners:
+            listener(topics, at)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:

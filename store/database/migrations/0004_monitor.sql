@@ -137,7 +137,7 @@ CREATE MACRO monitor_alert_at(moment) AS TABLE
         CASE arg_max(event, ordinal) FILTER (event IN ('opened', 'resolved', 'closed', 'cleared'))
             WHEN 'opened' THEN
                 CASE
-                    WHEN max(muted_until) > least(moment, now()::TIMESTAMP) THEN 'muted'
+                    WHEN max(muted_until) > max(as_of) THEN 'muted'
                     WHEN bool_or(event = 'acknowledged') THEN 'acknowledged'
                     ELSE 'open'
                 END
@@ -158,8 +158,11 @@ CREATE MACRO monitor_alert_at(moment) AS TABLE
         arg_max(actor, ordinal) FILTER (event IN ('acknowledged', 'muted', 'resolved')) AS actor,
         arg_max(message, ordinal) FILTER (event IN ('acknowledged', 'muted', 'resolved', 'noted')) AS note,
         max(muted_until) AS muted_until
-    FROM monitor_alert_event
-    WHERE recorded_at <= moment
+    FROM (
+        SELECT *, least(moment, make_timestamp(epoch_us(now()))) AS as_of
+        FROM monitor_alert_event
+        WHERE recorded_at <= moment
+    )
     GROUP BY alert, deployment, rule, feature;
 
 CREATE VIEW monitor_alert_now AS SELECT * FROM monitor_alert_at('infinity'::TIMESTAMP);

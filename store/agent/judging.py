@@ -1,0 +1,63 @@
+"""Alert decisions follow the data: whenever windows or labels of a deployment were recorded, they are judged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from datetime import datetime
+
+import duckdb
+
+from store.database import Database, Transaction
+from store.monitor import evaluate
+from store.settings import MonitorSettings
+
+log = logging.getLogger(__name__)
+
+_TOPICS = ("windows", "performance")
+
+
+class Judging:
+    """Asks the monitor to decide, in a change of its own: a decision that fails never costs the data."""
+
+    def __init__(self, database: Database, settings: MonitorSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._asked: set[str] = set()
+
+    def start(self) -> None:
+        """Decide what ended while no agent ran."""
+        for deployment in self._database.reader.read(_watched):
+            self._ask(deployment)
+
+    def committed(self, topics: Mapping[str, set[str]], _at: datetime) -> None:
+        """Called by the writer after each commit."""
+        for topic in _TOPICS:
+            for deployment in topics.get(topic, ()):
+                self._ask(deployment)
+
+    def _ask(self, deployment: str) -> None:
+        with self._lock:
+            if deployment in self._asked:
+                return
+            self._asked.add(deployment)
+
+        def decide(tx: Transaction) -> None:
+            # Data recorded from here on, even in this very group, asks anew.
+            with self._lock:
+                self._asked.discard(deployment)
+            evaluate(tx, deployment, self._settings)
+
+        def decided(end: Future[None]) -> None:
+            error = end.exception()
+            if error is not None:
+                log.error("alerts were not decided", extra={"deployment": deployment}, exc_info=error)
+
+        self._database.writer.submit(decide).add_done_callback(decided)
+
+
+def _watched(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [str(row[0]) for row in connection.execute("SELECT DISTINCT deployment FROM monitor_window").fetchall()]
