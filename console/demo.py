@@ -119,4 +119,6 @@ def _environment() -> dict[str, str]:
     """This process's, in which the scripts find the `console` package that runs here, installed or not."""
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    return {**os.environ, "PYTHONPATH": path, _PARENT: str(os.getpid())}
+    # With a "safe path" the scripts would not find each other.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    return {**inherited, "PYTHONPATH": path, _PARENT: str(os.getpid())}

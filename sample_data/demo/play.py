@@ -131,6 +131,8 @@ class Story:
     def _score(self) -> None:
         """Have the scorer at work until its end; version 2 is trained once its months have passed."""
         more: list[object] = ["--store", self.store, "--speed", self.options.speed]
+        if self.options.first:
+            more += ["--from", self.options.first]
         if self.options.until:
             more += ["--until", self.options.until]
         scorer = self._start("scoring", self.tale.scorer, *more, listen=True)
@@ -216,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--story", choices=list(TALES), default="flights")
     parser.add_argument("--sample-data", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--speed", type=float, default=1.0, help="days of flights (weeks of answers) per second")
+    parser.add_argument("--from", dest="first", default="", metavar="DAY", help="the first day that is scored")
     parser.add_argument("--until", default="", metavar="DAY", help="the last day that is scored")
     parser.add_argument(
         "--quarterdeck",
