@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pexpect
-import psutil
 import pyte
 
 #: Seconds that anything may take on a busy machine; a test that is right needs a fraction.
@@ -36,6 +37,7 @@ class Session:
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.received = bytearray()
+        self.hung_up = False
         self.child = pexpect.spawn(
             command[0],
             list(command[1:]),
@@ -51,6 +53,11 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.hung_up:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self.child.pid, signal.SIGKILL)
+                os.waitpid(self.child.pid, 0)
+            return
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
         self.child.close(force=True)
@@ -109,8 +116,8 @@ class Session:
 
     def hang_up(self) -> None:
         """Closes the terminal's other end: the kernel sends SIGHUP and every read is an end of file."""
-        os.close(self.child.child_fd)
-        self.child.closed = True
+        self.hung_up = True
+        self.child.ptyproc.fileobj.close()
 
 
 def terminal_environment(changes: Mapping[str, str]) -> dict[str, str]:
@@ -127,16 +134,13 @@ def terminal_environment(changes: Mapping[str, str]) -> dict[str, str]:
 
 
 def wait_gone(pid: int, seconds: float = PATIENCE) -> bool:
-    """Whether the process ends within so long (a zombie that nobody waited for has ended too)."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            process = psutil.Process(pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return True
-            process.wait(0.1)
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.TimeoutExpired:
-            continue
-    return False
+    """Whether the process ends within so long; it is not reaped, since that is its parent's to do."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        ended, _, _ = select.select([descriptor], [], [], seconds)
+        return bool(ended)
+    finally:
+        os.close(descriptor)
