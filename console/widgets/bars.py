@@ -75,6 +75,9 @@ class Bars(Lines):
             self._data = data
             self.repaint()
 
+    def wanted_lines(self, width: int) -> int:  # noqa: ARG002
+        return 2 + len(self._data.labels) + len(self._data.facts)
+
     def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
         data = self._data
         lines: list[Sequence[Piece]] = [[(text.clean(data.title, width), "title")]]

@@ -231,6 +231,9 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         wide = max(1, min(3, room // max(1, len(self._data.starts))))
         return wide, room // wide
 
+    def wanted_lines(self, width: int) -> int:  # noqa: ARG002
+        return _HEAD + len(self._data.features) + _FOOT
+
     def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
         data = self._data
         place = self._place()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -27,17 +27,28 @@ class Lines(Widget):
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._shown: list[Sequence[Piece]] = []
+        self._wanted = 0
         self._part_styles: dict[str, Style] = {}
 
     def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
         """The lines to show in so many cells; too long ones are cut, missing ones are blank."""
         raise NotImplementedError
 
+    def wanted_lines(self, width: int) -> int:  # noqa: ARG002
+        """How many lines there are to show: what `height: auto` gives the widget."""
+        return 1
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return self.wanted_lines(width)
+
     def repaint(self) -> None:
         """Write the lines that differ from what is shown."""
         if not self.is_mounted:
             return
         size = self.size
+        if self.styles.is_auto_height and self.wanted_lines(size.width) != self._wanted:
+            self._wanted = self.wanted_lines(size.width)
+            self.refresh(layout=True)
         lines = [tuple(line) for line in self.compose_lines(size.width, size.height)][: size.height]
         before, self._shown = self._shown, list(lines)
         if len(before) != len(lines):

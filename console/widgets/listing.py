@@ -355,12 +355,16 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
     # --- painting ----------------------------------------------------------------------------------------
 
     def _set_total(self, total: int) -> None:
+        if self._total is None or total < self._total:
+            self._cache.truncate(total)
         self._total = total
         size = Size(0, total + 1)
         if size != self.virtual_size:
             # Not the reactive: it would lay out and repaint the whole screen for each row that arrives.
             self.set_reactive(Widget.virtual_size, size)
             self._sync_scrollbar()
+            if self.styles.is_auto_height:
+                self.refresh(layout=True)
 
     def _sync_scrollbar(self) -> None:
         """Tell the scroll bar only what moves its thumb by an eighth of a cell."""

@@ -113,6 +113,14 @@ class RowCache:
         for found in self._blocks.values():
             found.fresh = False
 
+    def truncate(self, total: int) -> None:
+        """The listing has only `total` rows: forget what was beyond."""
+        for number in [number for number in self._blocks if number * self.block >= total]:
+            del self._blocks[number]
+        last = self._blocks.get(total // self.block)
+        if last is not None:
+            del last.rows[total % self.block :]
+
     def clear(self) -> None:
         """Forget everything."""
         self._blocks.clear()

@@ -67,7 +67,7 @@ class RowTable(Listing, can_focus=True, inherit_bindings=False):
     RowTable > .row-table--note { text-style: bold; background: $panel; color: $warning; }
     RowTable > .row-table--cursor { background: $primary; color: $text; text-style: bold; }
     RowTable > .row-table--cursor-blur { background: $panel; color: $foreground; }
-    RowTable > .row-table--marked { text-style: bold; color: $text-secondary; }
+    RowTable > .row-table--marked { text-style: bold; color: $text-primary; }
     RowTable > .row-table--muted { color: $text-muted; }
     RowTable > .row-table--ok { color: $text-success; }
     RowTable > .row-table--warning { color: $text-warning; }

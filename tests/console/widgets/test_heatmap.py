@@ -139,3 +139,14 @@ async def test_no_data_says_why() -> None:
         app.widget.focus()
         await pilot.press("left", "enter", "G")
         assert any("no predictions have arrived" in line for line in app.lines())
+
+
+async def test_auto_height_follows_the_number_of_features() -> None:
+    heatmap = Heatmap(HeatmapData())
+    heatmap.styles.height = "auto"
+    app = WidgetApp(heatmap)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        heatmap.update(dataclasses.replace(data(), features=("a", "b", "c"), values=data().values))
+        await pilot.pause()
+        assert heatmap.size.height == 3 + 3 + 2

@@ -321,3 +321,14 @@ async def test_resize_keeps_the_cursor_in_sight() -> None:
         await pilot.resize_terminal(120, 40)
         await app.table.settled()
         assert 0 <= screen_line(app) < 39
+
+
+async def test_auto_height_follows_the_number_of_rows() -> None:
+    source = ListSource([run(index) for index in range(4)])
+    app = TableApp(source)
+    app.table.styles.height = "auto"
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        await app.table.settled()
+        await pilot.pause()
+        assert app.table.size.height == 5
