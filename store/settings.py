@@ -50,8 +50,8 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Realised AUC this far below the reference's opens an alert."""
     loss_rise: float = 0.10
     """Relative rise of log loss, MAE or RMSE over the reference's that opens an alert."""
-    close_after: int = 2
-    """Windows in a row without an alarm that close an alert."""
+    close_after: int = 7
+    """Decisions in a row well below the threshold that close an alert."""
 
 
 class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +128,7 @@ TEMPLATE = """\
 # min_labelled = 200
 # auc_drop = 0.05
 # loss_rise = 0.10
-# close_after = 2
+# close_after = 7          # decisions in a row well below the threshold that close it
 
 # [access]
 # group = ""                # members may open the socket

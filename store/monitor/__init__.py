@@ -2,7 +2,7 @@
 
 from store.monitor.alerts import act, insight, open_alerts
 from store.monitor.counts import Taken, record_predictions
-from store.monitor.fleet import Summary, summary
+from store.monitor.fleet import Fleet, Summary, summary
 from store.monitor.judge import evaluate
 from store.monitor.labels import Labelled, LabelScan, record_labels, scan_labels
 from store.monitor.reading import distribution, drift, heatmap, performance_over_time
@@ -10,6 +10,7 @@ from store.monitor.reference import Reference, record_reference, scan_reference
 from store.monitor.scan import PredictionScan, scan_predictions
 
 __all__ = [
+    "Fleet",
     "LabelScan",
     "Labelled",
     "PredictionScan",

@@ -100,14 +100,16 @@ class NumericCoder:
 
     def __init__(self, edges: Sequence[float]) -> None:
         full = np.asarray(edges, dtype=np.float64)
-        self.full = np.append(full[:-1], np.nextafter(full[-1], math.inf))
+        with np.errstate(over="ignore"):
+            self.full = np.append(full[:-1], np.nextafter(full[-1], math.inf))
         self.bins = len(full) - 1
         self._low = float(self.full[0])
         with np.errstate(all="ignore"):
             span = float(self.full[-1]) - self._low
             self._scale = _LOOKUP_CELLS / span if span > 0 else math.inf
-            keys = self._keys(self.full) if math.isfinite(self._scale) else np.zeros(2, np.int32)
-        self._lookup = len(np.unique(keys)) == len(self.full)
+            fits = math.isfinite(span) and math.isfinite(self._scale)
+            keys = self._keys(self.full) if fits else np.zeros(2, np.int32)
+        self._lookup = fits and len(np.unique(keys)) == len(self.full)
         if self._lookup:
             held = np.zeros(_LOOKUP_CELLS, np.uint16)
             held[keys] = 1

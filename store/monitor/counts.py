@@ -169,6 +169,15 @@ def last_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: dateti
     return latest
 
 
+def first_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None) -> datetime | None:
+    """The earliest event time among the deployment's predictions."""
+    earliest: datetime | None = connection.execute(
+        "SELECT min(first_at) FROM monitor_window WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)",
+        [deployment, times.to_db(at) if at else None],
+    ).fetchall()[0][0]
+    return earliest
+
+
 def traffic(
     connection: duckdb.DuckDBPyConnection,
     deployment: str,

@@ -47,13 +47,38 @@ def summary(
     connection: duckdb.DuckDBPyConnection, at: datetime | None = None, settings: MonitorSettings = DEFAULTS
 ) -> dict[str, Summary]:
     """Deployment → its summary as the store knows it, or knew it `at`; only those that predictions came from."""
-    known = times.to_db(at) if at else None
-    rows = connection.execute(
-        "SELECT deployment, max(last_at), max(window_start) FROM monitor_window"
-        " WHERE $1 IS NULL OR recorded_at <= $1 GROUP BY deployment",
-        [known],
-    ).fetchall()
-    return {row[0]: _one(connection, row[0], times.from_db(row[1]), at, settings) for row in rows}
+    return Fleet(settings).summary(connection, at)
+
+
+class Fleet:
+    """Summaries of one store, kept until a file arrives for the deployment: a fleet of 50 is then one query."""
+
+    def __init__(self, settings: MonitorSettings = DEFAULTS) -> None:
+        self._settings = settings
+        self._kept: dict[str, tuple[int, Summary]] = {}
+
+    def summary(self, connection: duckdb.DuckDBPyConnection, at: datetime | None = None) -> dict[str, Summary]:
+        """See the function of this name. Safe to call from several readers."""
+        known = times.to_db(at) if at else None
+        rows = connection.execute(
+            "SELECT deployment, max(ordinal) FROM monitor_arrival WHERE $1 IS NULL OR recorded_at <= $1"
+            " GROUP BY deployment ORDER BY deployment",
+            [known],
+        ).fetchall()
+        found: dict[str, Summary] = {}
+        for deployment, ordinal in rows:
+            kept = self._kept.get(deployment)
+            # What was known at a past moment is found by the newest arrival of that moment, too.
+            if kept is not None and kept[0] == ordinal:
+                found[deployment] = kept[1]
+                continue
+            last = counts.last_data(connection, deployment, at)
+            if last is None:
+                continue
+            found[deployment] = _one(connection, deployment, times.from_db(last), at, self._settings)
+            if at is None:
+                self._kept[deployment] = (ordinal, found[deployment])
+        return found
 
 
 def _one(
@@ -101,7 +126,7 @@ def _drift(
     drifted = 0
     for feature in reference.features:
         current = dense[0][feature.offset : feature.offset + feature.width]
-        found = statistics.psi(reference.groups[feature.name], reference.of(feature), current)
+        found = statistics.statistic("psi", reference.groups[feature.name], reference.of(feature), current)
         if found.value is None:
             continue
         if found.value > settings.psi_alarm + (found.noise_floor or 0.0):

@@ -48,7 +48,7 @@ DRIFT_COLUMNS = (
     Column("threshold", "number"),
     Column("reference_rows", "number", priority=2),
     Column("rows", "number"),
-    Column("alarm", "health"),
+    Column("alarm"),
     Column("why", priority=2),
 )
 PERFORMANCE_COLUMNS = (

@@ -80,19 +80,20 @@ def drift(
         starts, dense = counts.slot_sums(
             connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at
         )
-        for start, row in zip(starts.tolist(), dense, strict=True):
-            if start not in wanted:
-                continue
-            for feature in reference.features:
-                before, current = reference.of(feature), row[feature.offset : feature.offset + feature.width]
-                found = statistics.statistic(params.statistic, reference.groups[feature.name], before, current)
-                rows = int(current.sum())
-                over = found.value is not None and found.value > alarm + (found.noise_floor or 0.0)
+        mask = np.array([start in wanted for start in starts.tolist()], bool)
+        starts, dense = starts[mask], dense[mask]
+        for feature in reference.features:
+            before = reference.of(feature)
+            current = dense[:, feature.offset : feature.offset + feature.width]
+            found = statistics.statistics_of(params.statistic, reference.groups[feature.name], before, current)
+            for place, start in enumerate(starts.tolist()):
+                value, rows = found.at(place), int(current[place].sum())
+                over = value.value is not None and value.value > alarm + (value.noise_floor or 0.0)
                 yield DriftRow(
                     version,
                     feature.name,
                     start,
-                    found,
+                    value,
                     alarm,
                     int(before.sum()),
                     rows,

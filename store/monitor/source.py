@@ -34,15 +34,15 @@ def literal(text: str) -> str:
 
 
 def is_number(kind: str) -> bool:
-    return kind.removeprefix("U").startswith(_NUMBERS)
+    return not is_nested(kind) and kind.removeprefix("U").startswith(_NUMBERS)
 
 
 def is_temporal(kind: str) -> bool:
-    return kind.startswith(("TIMESTAMP", "DATE", "TIME", "INTERVAL"))
+    return not is_nested(kind) and kind.startswith(("TIMESTAMP", "DATE", "TIME", "INTERVAL"))
 
 
 def is_text(kind: str) -> bool:
-    return kind.startswith(("VARCHAR", "ENUM", "UUID", "JSON"))
+    return not is_nested(kind) and kind.startswith(("VARCHAR", "ENUM", "UUID", "JSON"))
 
 
 def is_nested(kind: str) -> bool:
@@ -152,7 +152,7 @@ def number_sql(column: str, kind: str) -> tuple[str, str | None]:
 def category_sql(column: str, kind: str) -> str:
     """The value as text; 1 and 1.0 are the same category, whatever the file's type."""
     name = quoted(column)
-    if kind.startswith(_FRACTIONS):
+    if is_number(kind) and kind.startswith(_FRACTIONS):
         whole = f"isfinite(CAST({name} AS DOUBLE)) AND abs({name}) < 9007199254740992 AND {name} = trunc({name})"
         return f"CASE WHEN {whole} THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE CAST({name} AS VARCHAR) END"
     return f"CAST({name} AS VARCHAR)"
@@ -184,7 +184,7 @@ def time_sql(column: str, kind: str) -> str:
     name = quoted(column)
     if is_number(kind):
         return _epoch_sql(f"CAST({name} AS DOUBLE)")
-    if kind.startswith(("TIMESTAMP", "DATE")):
+    if is_temporal(kind) and kind.startswith(("TIMESTAMP", "DATE")):
         return f"epoch_us({name})"
     if not is_text(kind):
         return "CAST(NULL AS BIGINT)"

@@ -69,7 +69,11 @@ def span(connection: duckdb.DuckDBPyConnection, asked: Asked, settings: MonitorS
         when = " by then" if at else ""
         return Span(width, [], 0, at, f"No predictions of {asked.deployment} have arrived{when}.")
     until = asked.until if asked.until is not None else last + 1e-6
-    since = asked.since if asked.since is not None else width.back(until - 1e-6, asked.count)
+    if asked.since is not None:
+        since = asked.since
+    else:
+        first = times.seconds(counts.first_data(connection, asked.deployment, at)) or 0.0
+        since = max(width.back(until - 1e-6, asked.count), width.start(min(first, until - 1e-6)))
     starts = width.starts(since, until)
     return Span(width, starts, width.next(starts[-1]) if starts else 0, at, "" if starts else "The span is empty.")
 

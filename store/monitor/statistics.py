@@ -60,56 +60,77 @@ def psi_groups(feature: FeatureBins, reference: Integers) -> Integers:
     return groups
 
 
-def psi(groups: Integers, reference: Integers, current: Integers) -> Value:
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """A statistic of many windows at once; NaN where it cannot be computed."""
+
+    values: Floats
+    noise_floors: Floats
+    why: str = ""
+
+    def at(self, place: int) -> Value:
+        value = float(self.values[place])
+        if math.isnan(value):
+            return Value(None, None, self.why or "no values in this window")
+        return Value(value, float(self.noise_floors[place]))
+
+
+def psi(groups: Integers, reference: Integers, current: Integers) -> Values:
     """Population stability index Σ (q − p) ln(q / p) over `groups` of the slots (natural logarithm).
 
-    Its noise floor is the mean of PSI between two samples of one distribution, (1/n + 1/m)(B − 1) with B
-    groups in use (Yurdakul & Naranjo 2020: PSI ≈ (1/n + 1/m) χ² with B − 1 degrees of freedom).
+    `reference` holds counts by slot, `current` (windows × slots) those of the windows. The noise floor is the
+    mean of PSI between two samples of one distribution, (1/n + 1/m)(B − 1) with B groups in use (Yurdakul &
+    Naranjo 2020: PSI ≈ (1/n + 1/m) χ² with B − 1 degrees of freedom).
     """
-    count = int(groups.max()) + 1
-    before = np.bincount(groups, reference, count)
-    after = np.bincount(groups, current, count)
-    n, m = before.sum(), after.sum()
-    if why := _empty(n, m):
-        return Value(None, None, why)
-    used = (before > 0) | (after > 0)
-    p = np.maximum(before[used] / n, PSI_FLOOR)
-    q = np.maximum(after[used] / m, PSI_FLOOR)
-    return Value(float(((q - p) * np.log(q / p)).sum()), (1 / n + 1 / m) * (int(used.sum()) - 1))
+    members = (groups[:, None] == np.arange(int(groups.max()) + 1)[None, :]).astype(np.float64)
+    before, after = reference @ members, current @ members
+    n, m = before.sum(), after.sum(axis=1)
+    if not n:
+        return _nothing(len(current))
+    used = (before > 0)[None, :] | (after > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.maximum(before / n, PSI_FLOOR)[None, :]
+        q = np.maximum(after / m[:, None], PSI_FLOOR)
+        values = np.where(used, (q - p) * np.log(q / p), 0.0).sum(axis=1)
+        floors = (1 / n + 1 / m) * (used.sum(axis=1) - 1)
+    return Values(np.where(m > 0, values, np.nan), floors)
 
 
-def js(reference: Integers, current: Integers) -> Value:
+def js(reference: Integers, current: Integers) -> Values:
     """Jensen-Shannon distance, base 2, in [0, 1], over all slots (Lin 1991; scipy's `jensenshannon`).
 
-    Its noise floor is the root of the mean divergence between two samples of one distribution,
-    (1/n + 1/m)(B − 1) / (8 ln 2) with B slots in use.
+    Shapes as for `psi`. The noise floor is the root of the mean divergence between two samples of one
+    distribution, (1/n + 1/m)(B − 1) / (8 ln 2) with B slots in use.
     """
-    n, m = int(reference.sum()), int(current.sum())
-    if why := _empty(n, m):
-        return Value(None, None, why)
-    used = (reference > 0) | (current > 0)
-    p, q = reference[used] / n, current[used] / m
-    middle = (p + q) / 2
-    divergence = (_kl(p, middle) + _kl(q, middle)) / 2
-    floor = math.sqrt((1 / n + 1 / m) * (int(used.sum()) - 1) / (8 * math.log(2)))
-    return Value(math.sqrt(min(1.0, max(0.0, divergence))), floor)
+    n, m = float(reference.sum()), current.sum(axis=1)
+    if not n:
+        return _nothing(len(current))
+    used = (reference > 0)[None, :] | (current > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = (reference / n)[None, :]
+        q = current / m[:, None]
+        middle = (p + q) / 2
+        left = np.where(p > 0, p * np.log2(p / middle), 0.0).sum(axis=1)
+        right = np.where(q > 0, q * np.log2(q / middle), 0.0).sum(axis=1)
+        values = np.sqrt(np.clip((left + right) / 2, 0.0, 1.0))
+        floors = np.sqrt((1 / n + 1 / m) * (used.sum(axis=1) - 1) / (8 * math.log(2)))
+    return Values(np.where(m > 0, values, np.nan), floors)
 
 
-def statistic(name: str, groups: Integers, reference: Integers, current: Integers) -> Value:
-    """`name` of one feature from its slots' counts in the reference and in the window."""
+def statistics_of(name: str, groups: Integers, reference: Integers, current: Integers) -> Values:
+    """`name` of one feature from its slots' counts in the reference and in the windows (windows × slots)."""
     if name == "psi":
         return psi(groups, reference, current)
     if name == "js":
         return js(reference, current)
-    raise Refusal(ExitCode.USAGE, f"No statistic {name!r}", f"There are {', '.join(STATISTICS)}.")
+    raise Refusal(ExitCode.USAGE, f"No statistic {name!r}.", f"One of: {', '.join(STATISTICS)}")
 
 
-def _kl(p: Floats, q: Floats) -> float:
-    held = p > 0
-    return float((p[held] * np.log2(p[held] / q[held])).sum())
+def statistic(name: str, groups: Integers, reference: Integers, current: Integers) -> Value:
+    """`statistics_of` for one window (slots)."""
+    return statistics_of(name, groups, reference, current[None, :]).at(0)
 
 
-def _empty(n: float, m: float) -> str:
-    if not n:
-        return "the reference holds no values of this feature"
-    return "" if m else "no values in this window"
+def _nothing(windows: int) -> Values:
+    nothing = np.full(windows, np.nan)
+    return Values(nothing, nothing, "the reference holds no values of this feature")

@@ -1,0 +1,186 @@
+"""Alerts: opened once, updated, closed without flapping, and what people do to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from store.database import Actor
+from store.monitor import act, evaluate, open_alerts
+from store.protocol import ActionParams, ExitCode, Outcome, Refusal
+from store.settings import MonitorSettings
+from tests.store.monitor.conftest import DEPLOYMENT, Bench
+
+SETTINGS = MonitorSettings(alert_span=1, open_after=2, close_after=2, min_rows=100, min_labelled=100)
+
+
+@pytest.fixture
+def watched(bench: Bench) -> Bench:
+    bench.reference(
+        bench.register(metrics={"auc": 0.9}), bench.file("SELECT (i % 1000)::DOUBLE AS x FROM range(20000) t(i)")
+    )
+    return bench
+
+
+def day(bench: Bench, number: int, shift: int = 0, rows: int = 500) -> None:
+    """A day of predictions whose x is shifted, then the decision on whatever ended."""
+    bench.predict(
+        bench.file(
+            f"SELECT 'd{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
+            f" (i * 7 % 1000 + {shift})::DOUBLE AS x, i / {rows}.0 AS score FROM range({rows}) t(i)"
+        )
+    )
+    decide(bench)
+
+
+def decide(bench: Bench) -> None:
+    bench.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS))
+
+
+def days(bench: Bench, shifts: str) -> None:
+    """`.` a quiet day, `x` a drifted one; the last one is only there to end the one before."""
+    for number, mark in enumerate(shifts):
+        day(bench, number, 800 if mark == "x" else 0)
+
+
+def alerts(bench: Bench, state: str = "") -> list[tuple[Any, ...]]:
+    rows = bench.rows("SELECT alert, state FROM monitor_alert_now WHERE rule = 'drift' ORDER BY alert")
+    return [row for row in rows if not state or row[1] == state]
+
+
+def do(bench: Bench, action: Any, alert: str = "a1", **more: Any) -> Outcome:
+    params = ActionParams(action, alert, reason="because", **more)
+    return bench.database.writer.change(lambda tx: act(tx, params, Actor("ana", "cli")))
+
+
+def test_quiet_days_open_nothing(watched: Bench) -> None:
+    days(watched, ".....")
+    assert alerts(watched) == []
+
+
+def test_one_drifted_day_is_not_enough(watched: Bench) -> None:
+    days(watched, "..x..")
+    assert alerts(watched) == []
+
+
+def test_two_drifted_days_in_a_row_open_one_alert(watched: Bench) -> None:
+    days(watched, "..xx.")
+    assert alerts(watched) == [("a1", "open")]
+
+
+def test_a_window_is_decided_only_once_later_data_has_come(watched: Bench) -> None:
+    days(watched, "..xx")
+    assert alerts(watched) == []
+
+
+def test_more_drifted_days_are_the_same_alert(watched: Bench) -> None:
+    days(watched, "xxxxxx")
+    assert alerts(watched) == [("a1", "open")]
+
+
+def test_an_alert_closes_after_quiet_days_in_a_row(watched: Bench) -> None:
+    days(watched, "xx.x..")
+    assert alerts(watched) == [("a1", "open")]
+    day(watched, 6)
+    assert alerts(watched) == [("a1", "closed")]
+
+
+def test_deciding_all_days_at_once_gives_what_day_by_day_gives(watched: Bench) -> None:
+    for number, mark in enumerate("..xxx...xx."):
+        watched.predict(
+            watched.file(
+                f"SELECT '{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
+                f" (i * 7 % 1000 + {800 if mark == 'x' else 0})::DOUBLE AS x FROM range(500) t(i)"
+            )
+        )
+    decide(watched)
+    assert alerts(watched) == [("a1", "closed"), ("a2", "open")]
+
+
+def test_deciding_again_changes_nothing(watched: Bench) -> None:
+    days(watched, "xxx")
+    before = watched.rows("SELECT count(*) FROM monitor_alert_event")
+    decide(watched)
+    assert watched.rows("SELECT count(*) FROM monitor_alert_event") == before
+
+
+def test_few_rows_open_nothing(watched: Bench) -> None:
+    for number in range(5):
+        day(watched, number, 800, rows=50)
+    assert alerts(watched) == []
+
+
+def test_opening_and_closing_are_in_the_journal(watched: Bench) -> None:
+    days(watched, "xx...")
+    rows = watched.rows("SELECT action, subject, actor FROM journal WHERE kind = 'alerts' ORDER BY sequence")
+    assert rows == [("open", "a1", "agent"), ("close", "a1", "agent")]
+
+
+def test_a_fall_of_auc_opens_a_critical_alert(watched: Bench) -> None:
+    for number in range(4):
+        day(watched, number)
+        watched.label(
+            watched.file(
+                f"SELECT 'd{number}-' || i AS prediction_id, i % 2 AS label FROM range(500) t(i)",
+            )
+        )
+        decide(watched)
+    rows = watched.rows("SELECT rule, feature, severity, state FROM monitor_alert_now")
+    assert rows == [("performance", "auc", "critical", "open")]
+
+
+def test_an_acknowledged_alert_says_by_whom(watched: Bench) -> None:
+    days(watched, "xxx")
+    do(watched, "ack")
+    assert watched.rows("SELECT state, actor, note FROM monitor_alert_now") == [("acknowledged", "ana", "because")]
+
+
+def test_acknowledging_twice_is_refused_with_who_did(watched: Bench) -> None:
+    days(watched, "xxx")
+    do(watched, "ack")
+    with pytest.raises(Refusal, match="ana acknowledged alert a1 already") as refused:
+        do(watched, "ack")
+    assert refused.value.code is ExitCode.CHANGED
+
+
+def test_the_same_request_twice_is_one_action(watched: Bench) -> None:
+    days(watched, "xxx")
+    first = do(watched, "ack", request_id="r1")
+    second = do(watched, "ack", request_id="r1")
+    assert (second.sequence, second.repeated) == (first.sequence, True)
+
+
+def test_a_muted_alert_is_not_counted_as_open(watched: Bench) -> None:
+    days(watched, "xxx")
+    do(watched, "mute")
+    assert alerts(watched) == [("a1", "muted")]
+    assert watched.database.reader.read(open_alerts) == {DEPLOYMENT: (0, 1)}
+
+
+def test_a_resolved_alert_stays_quiet_while_its_cause_lasts(watched: Bench) -> None:
+    days(watched, "xxx")
+    do(watched, "resolve")
+    for number in range(3, 7):
+        day(watched, number, 800)
+    assert alerts(watched) == [("a1", "resolved")]
+
+
+def test_after_its_cause_was_over_a_resolved_alert_opens_anew(watched: Bench) -> None:
+    days(watched, "xxx")
+    do(watched, "resolve")
+    for number, mark in enumerate("x...xxx", start=3):
+        day(watched, number, 800 if mark == "x" else 0)
+    assert alerts(watched) == [("a1", "resolved"), ("a2", "open")]
+
+
+def test_an_alert_that_is_over_cannot_be_acknowledged(watched: Bench) -> None:
+    days(watched, "xx...")
+    with pytest.raises(Refusal, match="Alert a1 is closed already"):
+        do(watched, "ack")
+
+
+def test_an_unknown_alert_is_refused(watched: Bench) -> None:
+    with pytest.raises(Refusal, match="There is no alert 'a7'") as refused:
+        do(watched, "mute", "a7")
+    assert refused.value.code is ExitCode.USAGE

@@ -1,0 +1,116 @@
+"""Realised performance from sums, against scikit-learn on the outcomes themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from store.monitor.bins import Floats
+from store.monitor.performance import Outcomes, PerformanceCounts, count, metric
+
+
+def outcomes(score: Floats, label: Floats) -> Outcomes:
+    rows, positive = len(score), label > 0.5
+    predicted = score >= 0.5
+    return Outcomes(
+        np.ones(rows, np.int64), score, positive, predicted, np.ones(rows, bool), predicted == positive, label
+    )
+
+
+def value(counted: PerformanceCounts, name: str, task: Literal["binary", "regression"] = "binary") -> float | None:
+    return metric(task, name, counted.dense(), counted.sums)[0]
+
+
+def _scores(kind: str, label: Floats) -> Floats:
+    generator = np.random.default_rng(5)
+    rows = len(label)
+    return {
+        "spread": lambda: generator.beta(1 + label, 3),
+        "rare": lambda: 1 / (1 + np.exp(7 - generator.normal(label))),
+        "narrow": lambda: 0.25 + 0.004 * generator.normal(label * 0.7),
+        "ties": lambda: np.round(generator.beta(1 + label, 3), 1),
+        "margins": lambda: 5 * generator.normal(label),
+        "chance": lambda: generator.random(rows),
+    }[kind]()
+
+
+LABELS = np.random.default_rng(4).integers(0, 2, 20_000).astype(float)
+
+
+@pytest.mark.parametrize("kind", ["spread", "rare", "narrow", "ties", "margins", "chance"])
+def test_auc_from_histograms_is_within_a_thousandth_of_scikit_learns(kind: str) -> None:
+    score = _scores(kind, LABELS)
+    found = value(count("binary", 0.5, outcomes(score, LABELS)), "auc")
+    assert found == pytest.approx(sk.roc_auc_score(LABELS, score), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("log_loss", sk.log_loss),
+        ("brier", sk.brier_score_loss),
+        ("accuracy", lambda y, p: sk.accuracy_score(y, p >= 0.5)),
+        ("precision", lambda y, p: sk.precision_score(y, p >= 0.5)),
+        ("recall", lambda y, p: sk.recall_score(y, p >= 0.5)),
+        ("f1", lambda y, p: sk.f1_score(y, p >= 0.5)),
+    ],
+)
+def test_other_metrics_are_exact(name: str, expected: object) -> None:
+    score = np.clip(_scores("spread", LABELS), 0, 1)
+    score[:5] = [0.0, 1.0, 0.5, 0.0, 1.0]
+    found = value(count("binary", 0.5, outcomes(score, LABELS)), name)
+    assert found == pytest.approx(expected(LABELS, score), abs=1e-9)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mae", sk.mean_absolute_error),
+        ("rmse", sk.root_mean_squared_error),
+        ("r2", sk.r2_score),
+        ("bias", lambda y, p: float(np.mean(p - y))),
+    ],
+)
+def test_regression_metrics_are_exact(name: str, expected: object) -> None:
+    generator = np.random.default_rng(6)
+    target = generator.normal(50, 10, 5000)
+    predicted = target + generator.normal(1, 5, 5000)
+    found = value(count("regression", 0.5, outcomes(predicted, target)), name, "regression")
+    assert found == pytest.approx(expected(target, predicted), rel=1e-9)  # type: ignore[operator]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.integers(0, 60))
+def test_parts_merge_to_the_whole(rows: list[tuple[float, bool]], cut: int) -> None:
+    whole = outcomes(np.array([row[0] for row in rows]), np.array([float(row[1]) for row in rows]))
+    first = np.arange(len(rows)) < cut
+    merged = count("binary", 0.5, whole.where(first)).merge(count("binary", 0.5, whole.where(~first)))
+    expected = count("binary", 0.5, whole)
+    assert (merged.dense() == expected.dense()).all()
+    assert merged.sums == pytest.approx(expected.sums, rel=1e-12, abs=1e-12)
+
+
+def test_what_is_taken_back_leaves_nothing() -> None:
+    some = outcomes(_scores("spread", LABELS), LABELS)
+    back = dataclasses.replace(some, sign=-some.sign)
+    assert not len(count("binary", 0.5, some).merge(count("binary", 0.5, back)).slots)
+
+
+@pytest.mark.parametrize(
+    ("score", "label", "name", "why"),
+    [
+        ([0.3, 0.7], [1, 1], "auc", "only one class among the labels"),
+        ([], [], "auc", "no labelled predictions"),
+        ([2.0, 0.7], [1, 0], "log_loss", "1 scores lie outside 0 to 1"),
+        ([0.1, 0.2], [1, 0], "precision", "nothing was predicted positive"),
+        ([np.nan, np.nan], [1, 0], "auc", "no scores"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_says_why(score: list[float], label: list[float], name: str, why: str) -> None:
+    counted = count("binary", 0.5, outcomes(np.array(score, float), np.array(label, float)))
+    assert metric("binary", name, counted.dense(), counted.sums) == (None, why)

@@ -1,0 +1,225 @@
+"""What the screens and listings show, on the real flights and as of past moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from store.catalog.listing import Listings
+from store.monitor import Fleet, distribution, heatmap, performance_over_time, summary
+from store.monitor.listings import listings
+from store.protocol import (
+    Distribution,
+    DistributionParams,
+    ExitCode,
+    Heatmap,
+    ListParams,
+    Page,
+    Performance,
+    PerformanceParams,
+    Refusal,
+    SpanParams,
+)
+from tests.store.monitor.conftest import DEPLOYMENT, FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
+
+#: A made-up score that knows a little of the delay: enough for metrics to be computed.
+SCORED = (
+    "SELECT * EXCLUDE (arrival_delay_min), (arrival_delay_min > 15)::INT AS was_late,"
+    " 0.2 + 0.6 * (hash(flight_id) % 1000) / 1000.0 + 0.1 * coalesce((arrival_delay_min > 15)::INT, 0) AS p_late"
+    f" FROM '{FLIGHTS}'"
+)
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    bench = Bench(Path(tmp_path_factory.mktemp("flights")))
+    manifest = bench.register(columns=FLIGHT_COLUMNS, features=FLIGHT_FEATURES)
+    bench.reference(manifest, bench.file(f"{SCORED} WHERE month(scheduled_at) = 3"))
+    bench.predict(bench.file(f"SELECT * EXCLUDE (was_late) FROM ({SCORED}) WHERE month(scheduled_at) BETWEEN 4 AND 8"))
+    bench.label(bench.file(f"SELECT flight_id, was_late, landed_at FROM ({SCORED}) WHERE month(scheduled_at) < 8"))
+    yield bench
+    bench.close()
+
+
+def read_heatmap(bench: Bench, **params: object) -> Heatmap:
+    asked = msgspec.convert({"deployment": DEPLOYMENT, **params}, SpanParams)
+    return bench.database.reader.read(lambda c: heatmap(c, asked))
+
+
+def read_performance(bench: Bench, **params: object) -> Performance:
+    asked = msgspec.convert({"deployment": DEPLOYMENT, **params}, PerformanceParams)
+    return bench.database.reader.read(lambda c: performance_over_time(c, asked))
+
+
+def read_distribution(bench: Bench, **params: object) -> Distribution:
+    asked = msgspec.convert({"deployment": DEPLOYMENT, **params}, DistributionParams)
+    return bench.database.reader.read(lambda c: distribution(c, asked))
+
+
+def read_list(bench: Bench, kind: str, **params: object) -> Page:
+    asked = msgspec.convert({"kind": kind, **params}, ListParams)
+    return bench.database.reader.read(lambda c: Listings(listings()).page(c, asked))
+
+
+def test_temperatures_psi_passes_8_in_summer(flights: Bench) -> None:
+    found = read_heatmap(flights, window="1mo")
+    assert found.features[0] == "temperature_f"
+    july = found.starts.index(datetime(2013, 7, 1, tzinfo=UTC).timestamp())
+    value = found.values[0][july]
+    assert value is not None
+    assert value > 8
+
+
+def test_carriers_hardly_drift(flights: Bench) -> None:
+    found = read_heatmap(flights, window="1mo")
+    assert max(value or 0 for value in found.values[found.features.index("carrier")]) < 0.05
+
+
+def test_coarse_windows_hold_the_rows_of_the_fine_ones(flights: Bench) -> None:
+    months, days = read_heatmap(flights, window="1mo"), read_heatmap(flights, window="1d", count=200)
+    assert sum(months.rows) == sum(days.rows) == 144_176
+
+
+def test_a_heat_map_can_cross_the_wire(flights: Bench) -> None:
+    found = read_heatmap(flights, window="1d")
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Heatmap) == found
+
+
+def test_the_last_windows_are_shown_where_no_span_is_asked_for(flights: Bench) -> None:
+    found = read_heatmap(flights, window="1d", count=5)
+    assert len(found.starts) == 5
+    assert found.starts[-1] == datetime(2013, 8, 31, tzinfo=UTC).timestamp()
+
+
+def test_as_of_a_moment_before_the_data_there_is_nothing_and_why(flights: Bench) -> None:
+    found = read_heatmap(flights, at=1000.0)
+    assert (found.starts, found.why) == ([], f"No predictions of {DEPLOYMENT} have arrived by then.")
+
+
+def test_windows_finer_than_what_is_kept_are_refused(flights: Bench) -> None:
+    with pytest.raises(Refusal, match="the finest that are kept are of 3600 seconds") as refused:
+        read_heatmap(flights, window="5m")
+    assert refused.value.code is ExitCode.USAGE
+
+
+def test_an_unknown_window_is_refused_with_the_known_ones(flights: Bench) -> None:
+    with pytest.raises(Refusal, match="No window 'fortnight'"):
+        read_heatmap(flights, window="fortnight")
+
+
+def test_a_span_of_too_many_windows_is_refused(flights: Bench) -> None:
+    with pytest.raises(Refusal, match="more than 5,000 windows of 1h"):
+        read_heatmap(flights, window="1h", since=0.0)
+
+
+@pytest.mark.parametrize("feature", ["temperature_f", "carrier", "score"])
+def test_shares_of_a_distribution_add_up(flights: Bench, feature: str) -> None:
+    found = read_distribution(flights, feature=feature, bars=12)
+    assert sum(found.reference) == pytest.approx(1)
+    assert sum(found.current) == pytest.approx(1)
+    assert len(found.labels) == len(found.reference) == len(found.current)
+
+
+def test_a_distribution_carries_its_statistics_and_noise(flights: Bench) -> None:
+    july = datetime(2013, 7, 1, tzinfo=UTC).timestamp()
+    found = read_distribution(flights, feature="temperature_f", since=july, until=july + 31 * 86_400)
+    psi = found.statistics[0]
+    assert (psi.name, psi.threshold) == ("psi", 0.25)
+    assert psi.value is not None
+    assert psi.value > 8
+
+
+def test_an_unknown_feature_is_refused_with_the_known_ones(flights: Bench) -> None:
+    with pytest.raises(Refusal, match="has no feature 'mood'") as refused:
+        read_distribution(flights, feature="mood")
+    assert "carrier" in refused.value.hint
+
+
+def test_months_without_labels_have_null_metrics(flights: Bench) -> None:
+    found = read_performance(flights, window="1mo", metrics=["auc"])
+    assert found.labelled[-1] == 0
+    assert found.lines[0].values[-1] is None
+    assert all(value is not None for value in found.lines[0].values[:-1])
+
+
+def test_the_metric_on_the_reference_stands_beside(flights: Bench) -> None:
+    line = read_performance(flights, metrics=["auc"]).lines[0]
+    assert line.reference == pytest.approx(0.66, abs=0.05)
+
+
+def test_an_unknown_metric_is_refused(flights: Bench) -> None:
+    with pytest.raises(Refusal, match="No metric 'mood'"):
+        read_performance(flights, metrics=["mood"])
+
+
+def test_drift_rows_have_designs_names(flights: Bench) -> None:
+    page = read_list(flights, "drift", window="1mo", limit=3)
+    assert [column.name for column in page.columns][1:] == [
+        "deployment",
+        "version",
+        "feature",
+        "window_start",
+        "window_end",
+        "statistic",
+        "value",
+        "noise_floor",
+        "threshold",
+        "reference_rows",
+        "rows",
+        "alarm",
+        "why",
+    ]
+    assert page.rows[0][3] == "temperature_f"
+
+
+@pytest.mark.parametrize("kind", ["windows", "drift", "performance", "alerts"])
+def test_rows_of_a_listing_have_unique_ids(flights: Bench, kind: str) -> None:
+    rows = read_list(flights, kind, limit=10_000).rows
+    assert len({row[0] for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("kind", ["windows", "drift", "performance", "alerts"])
+def test_a_listing_as_of_before_the_data_is_empty(flights: Bench, kind: str) -> None:
+    assert read_list(flights, kind, at=1000.0).total == 0
+
+
+def test_the_summary_names_the_worst_feature_and_the_last_data(flights: Bench) -> None:
+    found = flights.database.reader.read(summary)[DEPLOYMENT]
+    assert found.worst_value is not None
+    assert found.worst_value > 5
+    assert found.metric == "auc"
+    assert found.last_data is not None
+    assert found.last_data.date().isoformat() == "2013-08-31"
+    assert len(found.traffic) == 24
+
+
+def test_a_kept_summary_follows_what_arrives(bench: Bench) -> None:
+    fleet = Fleet()
+    bench.register()
+    for hour in (1, 2):
+        bench.predict(bench.file(f"SELECT {hour} AS prediction_id, TIMESTAMP '2024-05-01 0{hour}:00' AS timestamp"))
+        found = bench.database.reader.read(fleet.summary)[DEPLOYMENT]
+        assert found.last_data == datetime(2024, 5, 1, hour, tzinfo=UTC)
+
+
+def test_a_revision_is_marked_where_event_time_first_saw_it(bench: Bench) -> None:
+    bench.register()
+    bench.database.writer.change(
+        lambda tx: tx.execute(
+            "INSERT INTO deployment_revision BY NAME SELECT ? AS deployment, 1 AS revision, 'm' AS model, 'production'"
+            " AS environment, 'local' AS target, 'promote' AS action, '{\"1\": 1.0}' AS versions, '{}' AS before,"
+            " '{}' AS digests, 'me' AS actor, 'cli' AS via, '' AS reason, '' AS request_id, 1 AS sequence,"
+            " now()::TIMESTAMP AS recorded_at",
+            [DEPLOYMENT],
+        )
+    )
+    for hour in (3, 1):
+        bench.predict(bench.file(f"SELECT {hour} AS prediction_id, TIMESTAMP '2024-05-01 0{hour}:00' AS timestamp"))
+    marks = read_heatmap(bench, window="1d").marks
+    assert [(mark.kind, mark.label, mark.at) for mark in marks] == [
+        ("revision", "v1", datetime(2024, 5, 1, 3, tzinfo=UTC).timestamp())
+    ]
