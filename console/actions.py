@@ -122,7 +122,7 @@ def _main_views() -> Iterable[Action]:
         "versions": "Model versions that can be deployed",
         "deployments": "Deployments: requested, observed, effective",
         "monitor": "Drift heat map, distribution, performance over time",
-        "alerts": "Alerts, open ones first",
+        "alerts": "Alerts, newest first",
         "journal": "Every change, by whom and why",
         "quarantine": "What arrived and could not be read, with the reason",
     }

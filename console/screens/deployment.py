@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from console.places import Place
 from console.screens.detail_pane import DetailPane
 from console.screens.listing import Listing
+from console.screens.shaping import as_revisions
 from store.protocol import Detail, Page, ShowParams
 
 #: Lines that the state takes at most; the revisions take the rest.
@@ -37,6 +38,9 @@ class DeploymentView(Listing):
     def on_mount(self) -> None:
         super().on_mount()
         self.fetch_soon()
+
+    def reshape(self, page: Page) -> Page:
+        return as_revisions(page)
 
     def heading(self) -> str:
         return f"deployment {self.place.name}"

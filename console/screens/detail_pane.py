@@ -16,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.glyphs import glyphs
+from console.screens.values import weights
 from console.text import clean, fit
 from console.widgets.cells import cell
 from store.protocol import Field, Section
@@ -78,7 +79,9 @@ def _value(field: Field, width: int) -> list[Piece]:
             value = json.loads(value)
         except ValueError:
             pass
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and field.label.lower() in ("requested", "observed", "effective"):
+        text = weights(dict(value))
+    elif isinstance(value, Mapping):
         text = "  ".join(f"{key}: {_plain(part)}" for key, part in value.items())
     elif isinstance(value, list):
         text = ", ".join(_plain(part) for part in value)

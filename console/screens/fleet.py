@@ -6,6 +6,11 @@ from typing import ClassVar
 
 from console.places import Place
 from console.screens.listing import Listing
+from console.screens.shaping import as_deployments, as_fleet
+from store.protocol import Page
+
+#: Seconds after which ages on the fleet are brought up to date although nothing changed.
+AGEING = 60.0
 
 
 class _OfDeployments(Listing):
@@ -28,6 +33,13 @@ class Fleet(_OfDeployments):
         {"deployments", "revisions", "alerts", "drift", "performance", "windows"}
     )
 
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(AGEING, self.table.refresh_soon)
+
+    def reshape(self, page: Page) -> Page:
+        return as_fleet(page)
+
     def target(self) -> Place | None:
         name = self.deployment()
         return Place("monitor", name) if name else None
@@ -37,6 +49,9 @@ class Deployments(_OfDeployments):
     """Requested, observed and effective versions; enter leads to the revisions."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"deployments", "revisions", "alerts"})
+
+    def reshape(self, page: Page) -> Page:
+        return as_deployments(page)
 
     def target(self) -> Place | None:
         name = self.deployment()

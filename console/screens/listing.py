@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from console.glyphs import glyphs
 from console.live import Link
 from console.places import Place
+from console.screens.shaping import in_words
 from console.screens.view import View
 from console.text import clean, number
 from console.widgets import table_messages
@@ -41,17 +42,27 @@ _EMPTY = {
 }
 
 
+Reshape = Callable[[Page], Page]
+"""How a view shows a page: which columns, in which order, with which words."""
+
+
 class LinkSource:
     """The rows of one listing, asked of the agent page by page (the table's `RowSource`)."""
 
     def __init__(
-        self, link: Link, params: ListParams, answered: Callable[[Page], None], first: Page | None = None
+        self,
+        link: Link,
+        params: ListParams,
+        answered: Callable[[Page], None],
+        reshape: Reshape = in_words,
+        first: Page | None = None,
     ) -> None:
         self.link = link
         self.params = params
         self.answered = answered
-        self._first = first
-        self._columns: list[Column] = _shown(first.columns) if first else []
+        self.reshape = reshape
+        self._first = reshape(first) if first is not None else None
+        self._columns: list[Column] = self._first.columns if self._first is not None else []
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -62,21 +73,15 @@ class LinkSource:
         if first is not None and offset == first.offset and len(first.rows) >= min(limit, first.total):
             page = first
         else:
-            page = await self.link.call("list", msgspec.structs.replace(self.params, offset=offset, limit=limit))
-            self._columns = _shown(page.columns)
+            asked = msgspec.structs.replace(self.params, offset=offset, limit=limit)
+            page = self.reshape(await self.link.call("list", asked))
+            self._columns = page.columns
         self.answered(page)
         return page
 
     async def locate(self, row_id: str) -> int | None:
         located: Located = await self.link.call("locate", LocateParams(self.params, row_id))
         return located.offset
-
-
-def _shown(columns: list[Column]) -> list[Column]:
-    """The row's id is for the machine, unless the listing says that people need it too (an alert's number)."""
-    if len(columns) < 2 or columns[0].priority == 0:
-        return columns
-    return [msgspec.structs.replace(columns[0], priority=-1), *columns[1:]]
 
 
 class Listing(View):
@@ -121,8 +126,12 @@ class Listing(View):
 
     def _show(self, first: Page | None = None, keep_cursor: bool = True) -> None:
         column, _, direction = self.place.sort.partition(":")
-        source = LinkSource(self.deck_app.link, self.params(), self._answered, first)
+        source = LinkSource(self.deck_app.link, self.params(), self._answered, self.reshape, first)
         self.table.show(source, sort=column, descending=direction == "desc", keep_cursor=keep_cursor)
+
+    def reshape(self, page: Page) -> Page:
+        """The page as this view shows it."""
+        return in_words(page)
 
     def _answered(self, page: Page) -> None:
         self.fetched(page.at)

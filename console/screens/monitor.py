@@ -54,6 +54,7 @@ class Monitor(View):
     Monitor Below.-wide { layout: horizontal; }
     Monitor Below Bars { height: 1fr; width: 1fr; }
     Monitor Below Chart { height: 1fr; width: 1fr; }
+    Monitor Below.-wide Chart { margin-left: 2; }
     Monitor Below.-low Chart { display: none; }
     Monitor Below.-low.-performance Chart { display: block; }
     Monitor Below.-low.-performance Bars { display: none; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.text import clean, number, when
+from console.text import clean, number, share, when
 from console.widgets.bars import BarsData
 from console.widgets.chart import ChartData, ChartMark, Series
 from console.widgets.chart_draw import Threshold
@@ -56,9 +56,19 @@ def bars_data(distribution: Distribution) -> BarsData:
         title=clean(f"{distribution.feature} against the reference of version {distribution.version}{span}", 110),
         reference_rows=distribution.reference_rows,
         rows=distribution.rows,
-        facts=tuple(_statistic(statistic) for statistic in distribution.statistics[:TOLD]),
+        facts=_facts(distribution.statistics),
         why=distribution.why,
     )
+
+
+def _facts(statistics: list[Statistic]) -> tuple[tuple[str, str], ...]:
+    told = [_statistic(one) for one in statistics if not one.name.startswith("missing")][:TOLD]
+    missing = {one.name: one.value for one in statistics if one.name.startswith("missing")}
+    if any(missing.values()):
+        told.append(
+            (f"missing {share(missing.get('missing'))}, in the reference {share(missing.get('missing_reference'))}", "")
+        )
+    return tuple(told)
 
 
 def _statistic(statistic: Statistic) -> tuple[str, str]:

@@ -35,6 +35,16 @@ def weights(versions: Any) -> str:
     return ", ".join(f"version {clean(version, 20)} {share(weight)}" for version, weight in found.items())
 
 
+def traffic_split(versions: Any) -> str:
+    """The same in the least room: `2`, or `1 90%, 2 10%`; "" when these are no shares."""
+    found = decoded(versions)
+    if not all(isinstance(weight, (int, float)) and 0 <= weight <= 1 for weight in found.values()):
+        return ""
+    if len(found) == 1:
+        return clean(next(iter(found)), 40)
+    return ", ".join(f"{clean(version, 20)} {share(weight)}" for version, weight in found.items())
+
+
 def metrics(values: Any) -> str:
     """Metrics in one line: `auc 0.7021  log_loss 0.44`."""
     return "  ".join(f"{clean(name, 20)} {_plain(value)}" for name, value in decoded(values).items())

@@ -1,0 +1,161 @@
+"""How pages of the agent's listings are put into words: JSON cells read aloud, the fleet in one line a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from console.screens.values import metrics, traffic_split
+from console.text import age, number
+from store.protocol import Cell, Column, Kind, Page
+
+#: Columns that hold versions with their share of the traffic.
+_VERSIONS = frozenset({"effective", "requested", "observed", "versions", "before", "after"})
+
+#: Points of the fleet's traffic sparkline.
+TRAFFIC_POINTS = 12
+
+Cells = Mapping[str, Cell]
+
+
+class Shown(NamedTuple):
+    """A column of a view: the agent's name for it (what sorting uses), and what it says of a row."""
+
+    name: str
+    kind: Kind
+    title: str
+    priority: int
+    say: Callable[[Cells, float], Cell] | None = None
+    """From the row by column name and the page's time; None shows the agent's own value."""
+
+
+def in_words(page: Page) -> Page:
+    """The page as it came, but for its JSON cells; the id is hidden unless people need it too (an alert's number)."""
+    columns = list(page.columns)
+    spoken = {index for index, column in enumerate(columns) if column.kind == "json"}
+    if len(columns) > 1 and columns[0].priority != 0:
+        columns[0] = msgspec.structs.replace(columns[0], priority=-1)
+    if not spoken:
+        return msgspec.structs.replace(page, columns=columns)
+    names = [column.name for column in columns]
+    for index in spoken:
+        columns[index] = msgspec.structs.replace(columns[index], kind="text")
+    rows = [
+        [_aloud(names[index], value) if index in spoken else value for index, value in enumerate(row)]
+        for row in page.rows
+    ]
+    return msgspec.structs.replace(page, columns=columns, rows=rows)
+
+
+def _aloud(name: str, value: Cell) -> Cell:
+    if not isinstance(value, str) or not value.startswith("{"):
+        return value
+    return (traffic_split(value) if name in _VERSIONS else "") or metrics(value)
+
+
+def _shape(page: Page, shown: Sequence[Shown]) -> Page:
+    names = [column.name for column in page.columns]
+    known = [column for column in shown if column.name in names]
+    columns = [Column("id", priority=-1)]
+    columns += [Column(column.name, column.kind, column.title, column.priority) for column in known]
+    rows: list[list[Cell]] = []
+    for row in page.rows:
+        cells = dict(zip(names, row, strict=False))
+        said = [cells[c.name] if c.say is None else c.say(cells, page.at) for c in known]
+        rows.append([row[0], *said])
+    return msgspec.structs.replace(page, columns=columns, rows=rows)
+
+
+def _split(name: str) -> Callable[[Cells, float], Cell]:
+    return lambda cells, _: traffic_split(cells[name]) or "none"
+
+
+def _age(cells: Cells, now: float) -> Cell:
+    since = cells.get("since")
+    return age(now - since) if isinstance(since, float) else None
+
+
+def _drift(cells: Cells, _: float) -> Cell:
+    value = cells.get("drift")
+    return f"{cells.get('drift_feature') or ''} {number(value)}".strip() if isinstance(value, float) else None
+
+
+def _performance(cells: Cells, _: float) -> Cell:
+    value, reference = cells.get("performance"), cells.get("reference")
+    if not isinstance(value, float):
+        return None
+    against = f" ({reference:.3f})" if isinstance(reference, float) else ""
+    return f"{cells.get('metric') or ''} {value:.3f}{against}".strip()
+
+
+def _change(cells: Cells, now: float) -> Cell:
+    changed, by = cells.get("changed"), cells.get("by")
+    if not isinstance(changed, float):
+        return None
+    return f"{age(now - changed)} {by or ''}".strip()
+
+
+def _traffic(cells: Cells, _: float) -> Cell:
+    """Half the points, summed in pairs: the line is narrow."""
+    points = cells.get("traffic")
+    if not isinstance(points, list) or len(points) <= TRAFFIC_POINTS:
+        return points
+    odd = len(points) % 2
+    pairs = zip(points[odd::2], points[odd + 1 :: 2], strict=True)
+    summed: list[float | None] = [None if a is None and b is None else (a or 0.0) + (b or 0.0) for a, b in pairs]
+    return summed[-TRAFFIC_POINTS:]
+
+
+FLEET = (
+    Shown("deployment", "text", "", 0),
+    Shown("health", "health", "", 0),
+    Shown("effective", "text", "ver", 0, _split("effective")),
+    Shown("since", "text", "age", 2, _age),
+    Shown("traffic", "spark", "", 3, _traffic),
+    Shown("drift", "text", "drift psi", 1, _drift),
+    Shown("performance", "text", "performance (ref)", 1, _performance),
+    Shown("alerts", "number", "", 0),
+    Shown("changed", "text", "changed", 2, _change),
+)
+REVISIONS = (
+    Shown("revision", "number", "rev", 0),
+    Shown("action", "text", "", 0),
+    Shown("versions", "text", "", 0, _split("versions")),
+    Shown("before", "text", "", 1, _split("before")),
+    Shown("phase", "health", "", 0),
+    Shown("by", "text", "", 1),
+    Shown("at", "time", "", 1),
+    Shown("reason", "text", "", 2),
+    Shown("message", "text", "", 3),
+    Shown("via", "text", "", 4),
+)
+DEPLOYMENTS = (
+    Shown("deployment", "text", "", 0),
+    Shown("health", "health", "", 0),
+    Shown("requested", "text", "", 0, _split("requested")),
+    Shown("observed", "text", "", 0, _split("observed")),
+    Shown("effective", "text", "", 0, _split("effective")),
+    Shown("phase", "health", "", 1),
+    Shown("revision", "number", "rev", 1),
+    Shown("since", "time", "", 2),
+    Shown("by", "text", "", 2),
+    Shown("reason", "text", "", 3),
+    Shown("message", "text", "", 3),
+)
+
+
+def as_fleet(page: Page) -> Page:
+    """What is live, since when, how it is, who put it there: in one line of a hundred cells."""
+    return _shape(page, FLEET)
+
+
+def as_deployments(page: Page) -> Page:
+    """What is asked for, what the target reports, what traffic gets."""
+    return _shape(page, DEPLOYMENTS)
+
+
+def as_revisions(page: Page) -> Page:
+    """The revisions of one deployment, which need not be named in each row."""
+    return _shape(page, REVISIONS)
