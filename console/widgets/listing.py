@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from rich.style import Style
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -17,12 +16,10 @@ from textual.worker import Worker
 
 from console import text
 from console.glyphs import glyphs
-from console.widgets.cells import Tone
 from console.widgets.rows import Row, RowCache, RowSource
+from console.widgets.scroll_bars import thumb_of
 from console.widgets.table_messages import RowHighlighted, RowVanished
-from console.widgets.table_paint import HeaderLine, Line, Painter, Palette, RowLine, TextLine
-
-_TONES: tuple[Tone, ...] = ("ok", "warning", "critical", "unknown", "busy")
+from console.widgets.table_paint import HeaderLine, Line, Painter, RowLine, TextLine, read_palette
 
 
 class Listing(ScrollView, can_focus=True, inherit_bindings=False):
@@ -204,7 +201,7 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
         if running and not restart:
             return
         self._settled.clear()
-        self._loader = self.run_worker(self._load(), group="rows", exclusive=True)
+        self._loader = self.run_worker(self._load, group="rows", exclusive=True)
 
     def _end(self, index: int) -> int:
         return index if self._total is None else max(0, min(index, self._total))
@@ -283,7 +280,8 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
                     found = await source.locate(row_id)
                 if row_id != self._cursor_id:
                     continue  # the operator moved on meanwhile
-            target, new_top = self._where(found, total, fresh)
+            following = self._follow and self._top == 0
+            target, new_top = anchored(found, self._cursor, self._top, lines, total, fresh, following)
             last = min(total, new_top + lines)
             if all(index in fetched for index in range(new_top, last)):
                 break
@@ -316,22 +314,6 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(RowHighlighted(self, None))
         elif found is not None and before is not None and self._cursor_last != before:
             self.post_message(RowHighlighted(self, self.cursor_row))
-
-    def _where(self, found: int | None, total: int, fresh: bool) -> tuple[int, int]:
-        """Where the cursor and the top line go, given where the cursor's row now is."""
-        lines = max(1, self._lines)
-        if found is None:
-            target = 0 if fresh else max(0, min(self._cursor, total - 1))
-            new_top = 0 if fresh else self._top
-        else:
-            target = found
-            new_top = 0 if self._follow and self._top == 0 else found - (self._cursor - self._top)
-            if fresh and not self._follow:
-                new_top = found - min(max(0, self._cursor - self._top), lines - 1)
-        new_top = max(0, min(new_top, total - lines))
-        if not new_top <= target < new_top + lines:
-            new_top = max(0, target - lines + 1)
-        return target, new_top
 
     def _adopt(self, source: RowSource, total: int) -> None:
         """Take over what came: columns, total, widths, the row under the cursor; then paint what changed."""
@@ -372,9 +354,7 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
         virtual = self.virtual_size.height
         if height <= 0:
             return
-        length = max(8, int(8 * height * height / max(virtual, height)))
-        start = int((8 * height - length) * self._top / max(1, virtual - height))
-        thumb = (height, start, length, virtual > height)
+        thumb = thumb_of(height, virtual, self._top)
         if thumb != self._thumb and self.show_vertical_scrollbar:
             self._thumb = thumb
             bar = self.vertical_scrollbar
@@ -401,7 +381,7 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         if self._painter.palette is None:
-            self._painter.restyle(self._read_palette())
+            self._painter.restyle(read_palette(self))
         line = self._line(y)
         self._painted[y] = line
         return self._painter.strip(line)
@@ -471,17 +451,21 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
             parts.append(f"{glyph.mark}{text.number(len(self._marked))}")
         return "  ".join(parts)
 
-    def _read_palette(self) -> Palette:
-        def style(part: str) -> Style:
-            return self.get_component_rich_style(f"row-table--{part}")
 
-        return Palette(
-            base=self.rich_style,
-            header=style("header"),
-            note=style("note"),
-            focus=style("cursor"),
-            blur=style("cursor-blur"),
-            marked=style("marked"),
-            muted=style("muted"),
-            tones={tone: style(tone) for tone in _TONES},
-        )
+def anchored(
+    found: int | None, cursor: int, top: int, lines: int, total: int, fresh: bool, following: bool
+) -> tuple[int, int]:
+    """The cursor's and the top line's new places, given where the cursor's row now is (None: nowhere).
+
+    The row keeps its screen line, unless the end of the listing, or `following` new rows at the top, is
+    stronger; the cursor is always in sight. `fresh`: another listing, which starts at its top.
+    """
+    line = min(max(0, cursor - top), lines - 1)
+    if found is None:
+        target, new_top = (0, 0) if fresh else (max(0, min(cursor, total - 1)), top)
+    else:
+        target, new_top = found, 0 if following else found - line
+    new_top = max(0, min(new_top, total - lines))
+    if not new_top <= target < new_top + lines:
+        new_top = max(0, target - lines + 1)
+    return target, new_top

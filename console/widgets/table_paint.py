@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+from textual.widget import Widget
 
 from console import text
 from console.glyphs import glyphs
@@ -273,3 +274,22 @@ class Painter:
     def _forget(self) -> None:
         self.generation += 1
         self._strips.clear()
+
+
+def read_palette(table: Widget) -> Palette:
+    """The styles a table's CSS gives its parts."""
+
+    def style(part: str) -> Style:
+        return table.get_component_rich_style(f"row-table--{part}")
+
+    tones: tuple[Tone, ...] = ("ok", "warning", "critical", "unknown", "busy")
+    return Palette(
+        base=table.rich_style,
+        header=style("header"),
+        note=style("note"),
+        focus=style("cursor"),
+        blur=style("cursor-blur"),
+        marked=style("marked"),
+        muted=style("muted"),
+        tones={tone: style(tone) for tone in tones},
+    )

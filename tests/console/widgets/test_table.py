@@ -332,3 +332,18 @@ async def test_auto_height_follows_the_number_of_rows() -> None:
         await app.table.settled()
         await pilot.pause()
         assert app.table.size.height == 5
+
+
+async def test_many_changes_make_few_fetches() -> None:
+    source = ListSource([run(index) for index in range(10)])
+    async with running(source) as (app, _):
+        app.table.REFRESH_INTERVAL = 3600.0
+        await app.table.refresh_rows()
+        source.asked.clear()
+        for _ in range(100):
+            app.table.refresh_soon()
+        assert source.asked == []
+        app.table.REFRESH_INTERVAL = 0.0
+        app.table.refresh_soon()
+        await app.table.settled()
+        assert len(source.asked) == 1
