@@ -338,7 +338,6 @@ async def test_many_changes_make_few_fetches() -> None:
     source = ListSource([run(index) for index in range(10)])
     async with running(source) as (app, _):
         app.table.REFRESH_INTERVAL = 3600.0
-        await app.table.refresh_rows()
         source.asked.clear()
         for _ in range(100):
             app.table.refresh_soon()
