@@ -71,19 +71,35 @@ def sample_data() -> Path:
     )
 
 
+#: The settings of a demo's store.
+_SETTINGS = """\
+[monitor]
+# The weather of any one day is unlike a month's; a week of flights is what it takes to call it drift.
+alert_window = "1w"
+"""
+
+
 @contextmanager
 def _store(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         store = keep.expanduser().absolute()
         store.mkdir(parents=True, exist_ok=True)
+        _write_settings(store)
         yield store
         return
     store = Path(tempfile.mkdtemp(prefix="quarterdeck-demo-"))
     try:
+        _write_settings(store)
         yield store
     finally:
         # The conductor removes it, so that it also goes when this process is killed; here for when that one was.
         shutil.rmtree(store, ignore_errors=True)
+
+
+def _write_settings(store: Path) -> None:
+    path = store / "quarterdeck.toml"
+    if not path.exists():
+        path.write_text(_SETTINGS, encoding="utf-8")
 
 
 @contextmanager

@@ -140,18 +140,28 @@ class Story:
         assert scorer.stdout is not None
         threading.Thread(target=_pass_on, args=(scorer.stdout, said), name="scorer", daemon=True).start()
         trainer: subprocess.Popen[str] | None = None
+        said_trained = False
         while line := self._next(said):
             print(line, file=self.log, flush=True)
             day = json.loads(line).get("day", "")
             if trainer is None and day >= str(self.tale.second_from) and not self._is_trained("2"):
                 trainer = self._start("training version 2", self.tale.second)
+            if trainer is not None and not said_trained and trainer.poll() is not None:
+                said_trained = self._say_trained(trainer)
         if scorer.wait() != 0:
             raise Failed(f"the scorer ended with {scorer.returncode}")
-        if trainer is not None:
+        if trainer is not None and not said_trained:
             while trainer.poll() is None:
                 self._pause()
-            self.say(f"the training of version 2 ended with {trainer.returncode}")
+            self._say_trained(trainer)
         self.say("all is told")
+
+    def _say_trained(self, trainer: subprocess.Popen[str]) -> bool:
+        if trainer.returncode == 0:
+            self.say("version 2 is trained; promoting it is the operator's")
+        else:
+            self.say(f"the training of version 2 ended with {trainer.returncode}")
+        return True
 
     def _next(self, said: queue.SimpleQueue[str]) -> str:
         """The scorer's next line, "" when it has ended."""
