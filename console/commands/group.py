@@ -128,10 +128,11 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader (`head`, a pager) has enough; the interpreter must not complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, SystemExit):
+        # The reader (`head`, a pager) has enough, which click turns into an exit with status 1. Nothing was
+        # refused; and the interpreter must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return int(ExitCode.DONE)
     except OSError as error:
         print_error(Refusal(ExitCode.USAGE, str(error)), as_json)
         return int(ExitCode.USAGE)
