@@ -49,7 +49,7 @@ class Rooms:
     def start(self) -> None:
         """Bring requested and observed together, then let files in."""
         if not self.database.read_only:
-            self.releases.reconcile()
+            self.releases.start()
             self.judging.start()
         self.intake.start()
 

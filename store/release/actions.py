@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 
@@ -22,6 +23,9 @@ from store.settings import EnvironmentSettings, Settings
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two looks at the targets.
+OBSERVED_EVERY = 30.0
+
 
 class Releases:
     """Everything that changes a deployment. One per agent; its methods may be called from any thread."""
@@ -40,6 +44,8 @@ class Releases:
         self._objects = objects
         self._targets = targets
         self._insight = insight
+        self._closing = threading.Event()
+        self._watching: threading.Thread | None = None
         self._executor = Executor(
             database.writer, lambda environment: self._targets[self._environment(environment).target]
         )
@@ -113,15 +119,22 @@ class Releases:
         """`submit` and wait: for callers on threads of their own, never on the event loop."""
         return self.submit(params, actor).result()
 
-    def reconcile(self, verify: bool = True) -> Reconciled:
-        """Take up open intents and compare every other deployment with its target; see `reconcile`.
+    def start(self, every: float = OBSERVED_EVERY) -> None:
+        """Reconcile in the background: now with the digests of what is served, then every so many seconds."""
+        self._watching = threading.Thread(target=self._watch, args=(every,), name="reconcile", daemon=True)
+        self._watching.start()
 
-        At the agent's start with `verify`, later from its scheduler without, which costs a link and a small
-        file per deployment. Blocks while it reads; resumed intents go on in the background.
+    def reconcile(self, verify: bool = True) -> Reconciled:
+        """Take up open intents and compare every other deployment with its target; see `store.release.reconcile`.
+
+        Without `verify` it costs a link and a small file per deployment, with it the hashing of the served
+        bits. Blocks while it reads; resumed intents go on in the background.
         """
         resumed = reconcile.resume(self._database, self._executor)
         strayed = []
         for deployment, environment in self._database.reader.read(_all):
+            if self._closing.is_set():
+                break
             try:
                 target = self._targets[self._environment(environment).target]
             except Refusal as refusal:
@@ -133,7 +146,21 @@ class Releases:
 
     def close(self) -> None:
         """Stop carrying out; what is open stays recorded and is taken up by `reconcile` at the next start."""
+        self._closing.set()
+        if self._watching is not None:
+            self._watching.join()
         self._executor.close()
+
+    def _watch(self, every: float) -> None:
+        verify = True
+        while not self._closing.is_set():
+            try:
+                self.reconcile(verify)
+            except Exception:
+                # A store that cannot be read or written now may be again at the next round.
+                log.exception("requested and observed were not compared")
+            verify = False
+            self._closing.wait(every)
 
     def _environment(self, name: str) -> EnvironmentSettings:
         environment = self._settings.environments.get(name)

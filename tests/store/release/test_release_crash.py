@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -127,6 +128,22 @@ def test_stopping_leaves_the_intent_open(bench: Bench) -> None:
     bench.restart()
     bench.settle()
     assert_settled(bench, "2")
+
+
+def test_started_releases_take_up_what_is_open(bench: Bench) -> None:
+    die_at(bench, "stage", "promote", "2")
+    swapped = threading.Event()
+    bench.target.hooks["collect"] = swapped.set
+    bench.releases.start(every=3600)
+    assert swapped.wait(timeout=30)
+
+
+def test_started_releases_look_again_and_again(bench: Bench) -> None:
+    looks = threading.Semaphore(0)
+    bench.act("promote", "1")
+    bench.target.hooks["observe"] = looks.release
+    bench.releases.start(every=0.01)
+    assert all(looks.acquire(timeout=30) for _ in range(3))
 
 
 # --- the target strays by itself -----------------------------------------------------------------------------
