@@ -162,7 +162,7 @@ def _act(
         dry_run=dry_run,
         wait=wait,
         request_id=str(uuid.uuid4()),
-        via="command line",
+        via="cli",
     )
     with Client.connect(store_folder()) as client:
         if dry_run:
