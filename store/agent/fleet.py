@@ -45,18 +45,19 @@ COLUMNS = [
 
 def listing(settings: MonitorSettings) -> ComputedListing:
     """The listing `deployments`, with this store's thresholds."""
+    summaries = monitor.Fleet(settings)
 
     def compute(connection: duckdb.DuckDBPyConnection, params: ListParams) -> Iterable[Sequence[Cell]]:
         at = times.from_seconds(params.at) if params.at is not None else None
-        return _lines(connection, at, params.scope.get("deployment"), settings)
+        return _lines(connection, at, params.scope.get("deployment"), summaries)
 
     return ComputedListing("deployments", COLUMNS, compute, "deployment", name_column="deployment")
 
 
 def _lines(
-    connection: duckdb.DuckDBPyConnection, at: datetime | None, wanted: str | None, settings: MonitorSettings
+    connection: duckdb.DuckDBPyConnection, at: datetime | None, wanted: str | None, kept: monitor.Fleet
 ) -> Iterator[list[Cell]]:
-    summaries = monitor.summary(connection, at, settings)
+    summaries = kept.summary(connection, at)
     alerts = monitor.open_alerts(connection, at)
     for row in deployment_rows(connection, at):
         if wanted in (None, row.deployment):

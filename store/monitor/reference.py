@@ -202,26 +202,16 @@ def _numbers_in_text(connection: duckdb.DuckDBPyConnection, opened: Source, name
 def _numeric(
     connection: duckdb.DuckDBPyConnection, opened: Source, name: str, column: str, kind: str, offset: int
 ) -> tuple[FeatureBins, Integers]:
-    value, _ = source.number_sql(column, kind)
-    held = connection.execute(
-        f"SELECT v FROM (SELECT {value} AS v FROM {opened.relation}) WHERE v IS NOT NULL"
-    ).fetchnumpy()["v"]
-    feature = FeatureBins(name, "numeric", offset, numeric_edges(np.asarray(held, np.float64)))
-    return feature, _count_numeric(connection, opened, feature, column)
-
-
-def _count_numeric(
-    connection: duckdb.DuckDBPyConnection, opened: Source, feature: FeatureBins, column: str
-) -> Integers:
-    value, invalid = source.number_sql(column, opened.columns[column])
+    value, invalid = source.number_sql(column, kind)
     found = connection.execute(
         f"SELECT {value} AS v, {invalid or 'false'} AS invalid FROM {opened.relation}"
     ).fetchnumpy()
     values = np.ma.filled(np.ma.asarray(found["v"], np.float64), np.nan)
     null = np.ma.getmaskarray(np.ma.asarray(found["v"]))
     marked = np.ma.filled(np.ma.asarray(found["invalid"]), False).astype(bool)
+    feature = FeatureBins(name, "numeric", offset, numeric_edges(values))
     slots = NumericCoder(feature.edges).slots(values, null, marked)
-    return np.bincount(slots, minlength=feature.width).astype(np.int64)
+    return feature, np.bincount(slots, minlength=feature.width).astype(np.int64)
 
 
 def _categorical(

@@ -23,6 +23,8 @@ from store.settings import MonitorSettings
 DEFAULTS = MonitorSettings()
 MAX_VERSIONS = 50
 _DAY = 86_400
+#: The columns that labels are joined with.
+_KEPT = ["prediction_id", "event_us", "prediction", "score"]
 #: Event times before 1900 or after tomorrow are mistakes; such rows are counted and left out.
 EARLIEST_US = -2_208_988_800 * 1_000_000
 
@@ -267,8 +269,8 @@ class _Pass:
             possible = self._in_time(batch) if batch.num_rows else batch
             if possible.num_rows:
                 self.nameless += possible.column("prediction_id").null_count
-                self._hashes.append(possible.column("id_hash").drop_null().to_numpy())
-                self._kept.append(possible.select(["prediction_id", "event_us", "prediction", "score"]))
+                self._hashes.append(possible.column("id_hash").drop_null().to_numpy().copy())
+                self._kept.append(self._copied(possible))
                 yield possible
 
     def repeats(self) -> bool:
@@ -280,6 +282,13 @@ class _Pass:
 
     def predictions(self) -> Any:
         return self._arrow.Table.from_batches(self._kept) if self._kept else None
+
+    def _copied(self, batch: Any) -> Any:
+        """The kept columns in memory of their own: a column of a batch holds the whole batch."""
+        columns = [batch.column(name) for name in _KEPT]
+        halves = batch.num_rows // 2
+        copies = [self._arrow.concat_arrays([column.slice(0, halves), column.slice(halves)]) for column in columns]
+        return self._arrow.RecordBatch.from_arrays(copies, _KEPT)
 
     def _in_time(self, batch: Any) -> Any:
         times = batch.column("event_us")
