@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from console.places import Place
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
+from console.screens.shaping import as_alerts
+from store.protocol import Page
 
 
-class Alerts(Listing):
+class Alerts(ListingView):
     """Enter leads to the monitor of the alert's deployment."""
+
+    def reshape(self, page: Page) -> Page:
+        return as_alerts(page)
 
     def target(self) -> Place | None:
         name = self.deployment()
         return Place("monitor", name) if name else super().target()
 
 
-class Windowed(Listing):
+class Windowed(ListingView):
     """Drift, performance or windows: rows of windows of a deployment."""
 
     def deployment(self) -> str:

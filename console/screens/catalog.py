@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 from console.places import Place
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
 
 
-class Runs(Listing):
+class Runs(ListingView):
     def target(self) -> Place | None:
         row = self.row_id()
         return Place("run", row) if row else None
 
 
-class Models(Listing):
+class Models(ListingView):
     """Enter leads to the model's versions."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"models", "versions"})
@@ -24,7 +24,7 @@ class Models(Listing):
         return Place("versions", scope=(("model", row),)) if row else None
 
 
-class Versions(Listing):
+class Versions(ListingView):
     topics: ClassVar[frozenset[str]] = frozenset({"models", "versions"})
 
     def subject(self) -> str:

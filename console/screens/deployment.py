@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 
 from console.places import Place
 from console.screens.detail_pane import DetailPane
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
 from console.screens.shaping import as_revisions
 from store.protocol import Detail, Page, ShowParams
 
@@ -16,7 +16,7 @@ from store.protocol import Detail, Page, ShowParams
 STATE_LINES = 14
 
 
-class DeploymentView(Listing):
+class DeploymentView(ListingView):
     """The state above, the revisions below."""
 
     DEFAULT_CSS = """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from console.actions import LISTS, Action, unavailable
 from console.places import Place, complete_command, parse_command
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
 from store.protocol import Refusal
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def do(deck: Deck, action: Action) -> None:
 
 def _open(deck: Deck) -> None:
     view = deck.view
-    place = view.target() if isinstance(view, Listing) else None
+    place = view.target() if isinstance(view, ListingView) else None
     if place is not None:
         deck.go(place, drill=True)
 
 
 def _back(deck: Deck) -> None:
     view = deck.view
-    if isinstance(view, Listing) and view.place.filter:
+    if isinstance(view, ListingView) and view.place.filter:
         view.set_filter("")
         deck.refresh_lines()
         return
@@ -111,7 +111,7 @@ def _agent_start(deck: Deck) -> None:
 
 def _filter(deck: Deck) -> None:
     view = deck.view
-    if not isinstance(view, Listing):
+    if not isinstance(view, ListingView):
         return
     from console.commandline import CommandLine
 
@@ -136,7 +136,7 @@ def _filter(deck: Deck) -> None:
 
 def _sort(deck: Deck) -> None:
     view = deck.view
-    if not isinstance(view, Listing):
+    if not isinstance(view, ListingView):
         return
     from console.screens.picker import Choice, Picker
     from console.widgets.rows import Column
@@ -174,12 +174,12 @@ def _sort(deck: Deck) -> None:
 
 
 def _mark(deck: Deck) -> None:
-    if isinstance(deck.view, Listing):
+    if isinstance(deck.view, ListingView):
         deck.view.table.action_mark()
 
 
 def _pause(deck: Deck) -> None:
-    if isinstance(deck.view, Listing):
+    if isinstance(deck.view, ListingView):
         deck.view.table.toggle_pause()
     else:
         deck.say("there are no rows to hold still here", "warning")
@@ -242,7 +242,7 @@ def _command(deck: Deck) -> None:
     view = deck.view
     columns: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    if isinstance(view, Listing):
+    if isinstance(view, ListingView):
         columns = tuple(column.name for column in view.sortable())
         names = tuple(str(row[0]) for row in view.table.rows_on_screen())
     line = CommandLine(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from console.places import Place
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
 from console.screens.shaping import as_deployments, as_fleet
 from store.protocol import Page
 
@@ -13,7 +13,7 @@ from store.protocol import Page
 AGEING = 60.0
 
 
-class _OfDeployments(Listing):
+class _OfDeployments(ListingView):
     def deployment(self) -> str:
         return str(self.cell("deployment") or self.row_id() or "")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
 from store.protocol import Change
 
 
-class Journal(Listing):
+class Journal(ListingView):
     """Every change is a row here, so every change concerns it."""
 
     topics: ClassVar[frozenset[str]] = frozenset()
@@ -17,7 +17,7 @@ class Journal(Listing):
         return change.sequence > 0
 
 
-class Quarantine(Listing):
+class Quarantine(ListingView):
     """What could not be read; T takes a row in again."""
 
     topics: ClassVar[frozenset[str]] = frozenset({"quarantine"})

@@ -84,10 +84,10 @@ class LinkSource:
         return located.offset
 
 
-class Listing(View):
+class ListingView(View):
     """A table of one kind of rows. Subclasses for a kind change what enter does and what the subject is."""
 
-    DEFAULT_CSS = "Listing RowTable { height: 1fr; }"
+    DEFAULT_CSS = "ListingView RowTable { height: 1fr; }"
     #: What the agent's listing is called, when not as the view.
     kind: ClassVar[str] = ""
     #: Columns of this view out of those the listing has, by priority; empty takes the listing's own.

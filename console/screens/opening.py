@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from console.places import Place
-from console.screens.listing import Listing
+from console.screens.listing import ListingView
 from console.screens.view import View
 from store.protocol import Page
 
@@ -33,7 +33,7 @@ _VIEWS = {
 
 def open_view(place: Place, first: Page | None = None) -> View:
     """The view of `place`, not yet mounted; `first` is its first page when that is here already."""
-    module, name = _VIEWS.get(place.view, ("console.screens.listing", "Listing"))
+    module, name = _VIEWS.get(place.view, ("console.screens.listing", "ListingView"))
     view_class = getattr(import_module(module), name)
-    view: View = view_class(place, first) if issubclass(view_class, Listing) else view_class(place)
+    view: View = view_class(place, first) if issubclass(view_class, ListingView) else view_class(place)
     return view

@@ -58,7 +58,7 @@ def _aloud(name: str, value: Cell) -> Cell:
 def _shape(page: Page, shown: Sequence[Shown]) -> Page:
     names = [column.name for column in page.columns]
     known = [column for column in shown if column.name in names]
-    columns = [Column("id", priority=-1)]
+    columns = [Column("id", priority=0 if page.columns[0].priority == 0 else -1)]
     columns += [Column(column.name, column.kind, column.title, column.priority) for column in known]
     rows: list[list[Cell]] = []
     for row in page.rows:
@@ -79,7 +79,8 @@ def _age(cells: Cells, now: float) -> Cell:
 
 def _drift(cells: Cells, _: float) -> Cell:
     value = cells.get("drift")
-    return f"{cells.get('drift_feature') or ''} {number(value)}".strip() if isinstance(value, float) else None
+    # The value first: where the line is narrow, rather the name is cut.
+    return f"{number(value)} {cells.get('drift_feature') or ''}".strip() if isinstance(value, float) else None
 
 
 def _performance(cells: Cells, _: float) -> Cell:
@@ -95,6 +96,18 @@ def _change(cells: Cells, now: float) -> Cell:
     if not isinstance(changed, float):
         return None
     return f"{age(now - changed)} {by or ''}".strip()
+
+
+def _crossed(cells: Cells, _: float) -> Cell:
+    value, threshold = cells.get("value"), cells.get("threshold")
+    if not isinstance(value, (int, float)):
+        return None
+    return f"{number(value)} ({number(threshold)})" if isinstance(threshold, (int, float)) else number(value)
+
+
+def _opened(cells: Cells, now: float) -> Cell:
+    opened = cells.get("opened_at")
+    return f"{age(now - opened)} ago" if isinstance(opened, float) else None
 
 
 def _traffic(cells: Cells, _: float) -> Cell:
@@ -118,6 +131,19 @@ FLEET = (
     Shown("performance", "text", "performance (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
     Shown("changed", "text", "changed", 2, _change),
+)
+ALERTS = (
+    Shown("state", "health", "", 0),
+    Shown("feature", "text", "", 0),
+    Shown("value", "text", "value (limit)", 0, _crossed),
+    Shown("deployment", "text", "", 0),
+    Shown("opened_at", "text", "opened", 1, _opened),
+    Shown("severity", "text", "", 2),
+    Shown("version", "text", "ver", 3),
+    Shown("rule", "text", "", 3),
+    Shown("message", "text", "", 4),
+    Shown("by", "text", "", 5),
+    Shown("note", "text", "", 5),
 )
 REVISIONS = (
     Shown("revision", "number", "rev", 0),
@@ -159,3 +185,8 @@ def as_deployments(page: Page) -> Page:
 def as_revisions(page: Page) -> Page:
     """The revisions of one deployment, which need not be named in each row."""
     return _shape(page, REVISIONS)
+
+
+def as_alerts(page: Page) -> Page:
+    """What is wrong where, by how much and since when."""
+    return _shape(page, ALERTS)

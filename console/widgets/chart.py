@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from functools import partial
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -94,7 +93,7 @@ class Chart(Widget):
             self._show(found)
             return
         self._drawn.clear()
-        self.run_worker(partial(self._draw, self._data, size), group="chart", exclusive=True)
+        self.run_worker(self._draw(self._data, size), group="chart", exclusive=True)
 
     async def _draw(self, data: ChartData, size: Size) -> None:
         picture = await asyncio.to_thread(draw, data, size.width, size.height)

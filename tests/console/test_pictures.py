@@ -1,0 +1,52 @@
+"""Every view as text at both sizes; UPDATE_SNAPSHOTS=1 writes the snapshots."""
+
+from __future__ import annotations
+
+import pytest
+
+from console import glyphs
+from tests.console.conftest import Console
+
+SIZES = {"120x40": (120, 40), "80x24": (80, 24)}
+#: view -> the keys that lead to it from the fleet.
+VIEWS = {
+    "fleet": "",
+    "datasets": "2",
+    "runs": "3",
+    "versions": "4",
+    "deployments": "5",
+    "monitor": "6",
+    "alerts": "7",
+    "journal": "8",
+    "quarantine": "9",
+    "run": "3 enter",
+    "describe": "3 d",
+    "deployment": "5 enter",
+    "help": "?",
+    "palette": "ctrl+p",
+    "command_log": "3 @",
+    "command_line": ":",
+    "filter": "3 /",
+    "sort": "3 s",
+    "windows": "6 w",
+    "time_travel": "t",
+    "pick_version": "P",
+    "note": "n",
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("view", VIEWS)
+async def test_a_view_looks_as_it_did(console: Console, view: str, size: str) -> None:
+    async with console(SIZES[size]) as driver:
+        await driver.press(*(("question_mark" if key == "?" else key) for key in VIEWS[view].split()))
+        driver.matches(f"{view}-{size}")
+
+
+@pytest.mark.parametrize("view", ["fleet", "monitor", "run"])
+async def test_an_ascii_locale_gets_ascii_alone(console: Console, view: str) -> None:
+    glyphs.use(glyphs.ASCII)
+    async with console((80, 24)) as driver:
+        await driver.press(*VIEWS[view].split())
+        driver.matches(f"{view}-80x24-ascii")
+        assert driver.picture.replace("▁", "").isascii()
