@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from console.actions import Registry, unavailable
@@ -25,6 +26,8 @@ from store.protocol import Change, Page, Progress, Refusal
 if TYPE_CHECKING:
     from console.app import ConsoleApp
     from console.commandline import CommandLine
+
+Answer = TypeVar("Answer")
 
 #: The data's age is told once it is older than this, seconds: until then it is live.
 AGED = 10.0
@@ -47,7 +50,9 @@ class Deck(Screen[None], inherit_bindings=False):
     def __init__(self, registry: Registry, place: Place, first: Page | None = None) -> None:
         super().__init__()
         for key, action in registry.by_key.items():
-            self._bindings.key_to_bindings[key] = [Binding(key, f"do('{action.id}')", action.title, id=action.id)]
+            # Priority, so that the next key waits until this one's line or dialog has the focus.
+            binding = Binding(key, f"do('{action.id}')", action.title, id=action.id, priority=True)
+            self._bindings.key_to_bindings[key] = [binding]
         self.trail = Trail([place])
         self.top = Line("top")
         self.title_line = Line("title")
@@ -58,6 +63,7 @@ class Deck(Screen[None], inherit_bindings=False):
         self._notice: tuple[str, Tone, float] | None = None
         self._hint: list[Part] | None = None
         self._progress: dict[str, Progress] = {}
+        self._opening: Awaitable[object] | None = None
         self._entered: Callable[[str], object] = str
         self._left: Callable[[], object] | None = None
 
@@ -117,8 +123,15 @@ class Deck(Screen[None], inherit_bindings=False):
 
     # --- actions -----------------------------------------------------------------------------------------
 
-    def action_do(self, action_id: str) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a line is being typed its keys are text, not actions."""
+        return self.command_line is None if action == "do" else super().check_action(action, parameters)
+
+    async def action_do(self, action_id: str) -> None:
         self.do(action_id)
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await opening
 
     def do(self, action_id: str) -> None:
         """Do the action, or say why it cannot be done now."""
@@ -236,13 +249,17 @@ class Deck(Screen[None], inherit_bindings=False):
     ) -> None:
         """Open a line at the foot; `entered` gets what was typed, `left` is called when escape left it."""
         self._entered, self._left = entered, left
-        self.run_worker(self._type_into(line), group="commandline", exclusive=True)
+        self.command_line = line
+        self._opening = asyncio.create_task(self._type_into(line))
+
+    def ask(self, screen: ModalScreen[Answer], answered: Callable[[Answer | None], None]) -> None:
+        """Put a dialog before the view; keys typed meanwhile go to it."""
+        self._opening = self.app.push_screen(screen, answered)
 
     async def _type_into(self, line: CommandLine) -> None:
         from console.commandline import CommandBar
 
         await self.query(CommandBar).remove()
-        self.command_line = line
         await self.mount(CommandBar(line))
         self.set_focus(line)
         self._hint_for(line)

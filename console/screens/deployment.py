@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from console.places import Place
-from console.screens.detail_pane import DetailPane
+from console.screens.detail_pane import DetailPane, lay_out_sections
 from console.screens.listing import ListingView
 from console.screens.shaping import as_revisions
 from store.protocol import Detail, Page, ShowParams
@@ -61,7 +61,7 @@ class DeploymentView(ListingView):
     async def fetch(self) -> None:
         detail: Detail = await self.ask("show", ShowParams("deployments", self.place.name))
         self.pane.put(detail.sections[:1])
-        self.pane.styles.height = min(STATE_LINES, len(self.pane.lines) or STATE_LINES)
+        self.pane.styles.height = min(STATE_LINES, len(lay_out_sections(detail.sections[:1], self.size.width or 80)))
         await super().fetch()
 
     def target(self) -> Place | None:

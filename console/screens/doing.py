@@ -160,7 +160,7 @@ def _sort(deck: Deck) -> None:
         view.set_sort(name, descending)
         deck.refresh_lines()
 
-    deck.app.push_screen(
+    deck.ask(
         Picker(
             "Sort by",
             [Column("column", priority=0), Column("now", title=" ", priority=0)],
@@ -222,7 +222,7 @@ def pick_window(deck: Deck, present: str, chosen: Callable[[str], None]) -> None
     from console.screens.picker import Choice, Picker
     from console.widgets.rows import Column
 
-    deck.app.push_screen(
+    deck.ask(
         Picker(
             "Width of the windows",
             [Column("window", priority=0), Column("is", title=" ", priority=0)],
@@ -342,7 +342,7 @@ def _list_actions(deck: Deck, title: str, actions: list[Action], search_first: b
         if action_id is not None:
             deck.do(action_id)
 
-    deck.app.push_screen(
+    deck.ask(
         Picker(
             title,
             [
