@@ -169,14 +169,20 @@ def _performance(
         traffic = counts.traffic(connection, deployment, asked.window, asked.since, asked.end, asked.at)
         sums = performance_sums(connection, deployment, asked.window, asked.since, asked.end, asked.at)
         model = split(deployment).model
+        manifests = {version: manifest_of(connection, model, version) for version in set(traffic.versions)}
+        on_reference = {
+            (version, name): reference_metric(connection, manifest, name)
+            for version, manifest in manifests.items()
+            for name in performance.METRICS[manifest.task]
+        }
         for place, version in enumerate(traffic.versions):
             if wanted and version != wanted:
                 continue
             start = int(traffic.starts[place])
-            manifest = manifest_of(connection, model, version)
+            task = manifests[version].task
             dense, totals = sums.total(version, start, start + 1)
-            for name in performance.METRICS[manifest.task]:
-                value, why = performance.metric(manifest.task, name, dense, totals)
+            for name in performance.METRICS[task]:
+                value, why = performance.metric(task, name, dense, totals)
                 yield [
                     f"{deployment}/{version}/{name}/{start}",
                     deployment,
@@ -185,7 +191,7 @@ def _performance(
                     float(asked.window.next(start)),
                     name,
                     value,
-                    reference_metric(connection, manifest, name),
+                    on_reference[version, name],
                     "realised",
                     int(traffic.rows[place]),
                     int(dense[performance.LABELLED]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from datetime import datetime
 
 import duckdb
@@ -18,9 +19,8 @@ from store.monitor.windows import Window
 
 @dataclasses.dataclass(frozen=True)
 class PerformanceSums:
-    """Sparse counts of windows × versions: entry i adds `counts[i]` to `slots[i]` of `(starts[i], versions[i])`.
-
-    `labelled` and `sums` are by (start, version).
+    """Sparse counts of windows × versions: entry i adds `counts[i]` to `slots[i]` of `(starts[i], versions[i])`,
+    with ascending starts; versions are places in `names`. `labelled` and `sums` are by (start, version).
     """
 
     labelled: dict[tuple[int, str], int]
@@ -31,20 +31,29 @@ class PerformanceSums:
     slots: Integers
     counts: Integers
 
+    @functools.cached_property
+    def _by_start(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for start, version in self.labelled:
+            found.setdefault(start, []).append(version)
+        return found
+
     def main_version(self, start: int) -> str | None:
         """The version with most labels in the window; null where none came."""
-        of = {version: rows for (at, version), rows in self.labelled.items() if at == start}
-        return max(of, key=lambda version: (of[version], version)) if of else None
+        return max(
+            self._by_start.get(start, []), key=lambda version: (self.labelled[start, version], version), default=None
+        )
 
-    def total(self, version: str | None, since: float, until: float) -> tuple[Integers, Floats]:
-        """(counts, sums) of the windows that start in [since, until), of one version or (null) of all."""
-        chosen = (self.starts >= since) & (self.starts < until)
-        if version is not None:
-            chosen &= self.versions == (self.names.index(version) if version in self.names else -1)
-        dense = np.bincount(self.slots[chosen], self.counts[chosen], performance.WIDTH).astype(np.int64)
+    def total(self, version: str, since: int, until: int) -> tuple[Integers, Floats]:
+        """(counts, sums) of one version in the windows that start in [since, until)."""
+        low, high = np.searchsorted(self.starts, [since, until])
+        place = self.names.index(version) if version in self.names else -1
+        mine = self.versions[low:high] == place
+        slots, counts = self.slots[low:high][mine], self.counts[low:high][mine]
+        dense = np.bincount(slots, counts, performance.WIDTH).astype(np.int64)
         sums = np.zeros(performance.SUMS)
         for (start, name), part in self.sums.items():
-            if since <= start < until and (version is None or name == version):
+            if name == version and since <= start < until:
                 sums = sums + part
         return dense, sums
 
@@ -71,7 +80,7 @@ def performance_sums(
     names = sorted({str(row[1]) for row in rows})
     found = connection.execute(
         "SELECT w, list_position($5::VARCHAR[], version) - 1 AS v, slot, sum(n)::BIGINT AS n FROM"
-        f" (SELECT {start} AS w, version, unnest(slots) AS slot, unnest(counts) AS n{where}) GROUP BY ALL",
+        f" (SELECT {start} AS w, version, unnest(slots) AS slot, unnest(counts) AS n{where}) GROUP BY ALL ORDER BY w",
         [*params, names],
     ).fetchnumpy()
     w, v, slot, n = (np.ma.getdata(found[name]).astype(np.int64) for name in ("w", "v", "slot", "n"))

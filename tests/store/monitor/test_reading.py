@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from store.catalog.listing import Listings
+from store.catalog.manifest import ColumnNames
 from store.monitor import Fleet, distribution, heatmap, performance_over_time, summary
 from store.monitor.listings import listings
 from store.protocol import (
@@ -223,3 +224,14 @@ def test_a_revision_is_marked_where_event_time_first_saw_it(bench: Bench) -> Non
     assert [(mark.kind, mark.label, mark.at) for mark in marks] == [
         ("revision", "v1", datetime(2024, 5, 1, 3, tzinfo=UTC).timestamp())
     ]
+
+
+def test_a_population_that_hardly_changes_raises_no_alarm(bench: Bench) -> None:
+    people = FLIGHTS.parent / "employment_ma.parquet"
+    bench.reference(
+        bench.register(columns=ColumnNames(id="person_id")), bench.file(f"SELECT * FROM '{people}' WHERE year = 2015")
+    )
+    bench.predict(bench.file(f"SELECT *, make_timestamp(year, 7, 1, 0, 0, 0.0) AS timestamp FROM '{people}'"))
+    page = read_list(bench, "drift", window="1y", limit=1000)
+    alarms = [row[3] for row in page.rows if row[12] and row[3] != "year"]
+    assert (page.total > 20, alarms) == (True, [])
