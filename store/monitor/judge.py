@@ -21,6 +21,12 @@ from store.settings import MonitorSettings
 MAX_WINDOWS = 400
 #: An alert is over when its value falls this far below the threshold: what wavers around it does not flap.
 HYSTERESIS = 0.8
+#: The metrics that open alerts.
+_WATCHED: dict[str, tuple[str, ...]] = {
+    "binary": ("auc", "log_loss"),
+    "multiclass": ("accuracy",),
+    "regression": ("mae", "rmse"),
+}
 
 
 def evaluate(tx: Transaction, deployment: str, settings: MonitorSettings = DEFAULTS) -> None:
@@ -100,11 +106,13 @@ def _drift(
     """PSI of each feature over the last `alert_span` windows, of the version that predicted most of the last one."""
     since, until = width.back(width.start(ends[0] - 1), settings.alert_span), ends[-1]
     traffic = counts.traffic(tx.connection, deployment, width, since, until, None)
+    model = split(deployment).model
+    references = {version: load_reference(tx.connection, model, version) for version in set(traffic.versions)}
     sums: dict[str, tuple[Integers, Integers]] = {}
     for end in ends:
         start = width.start(end - 1)
         version = traffic.main_version(start)
-        reference = load_reference(tx.connection, split(deployment).model, version) if version is not None else None
+        reference = references[version] if version is not None else None
         if version is None or reference is None:
             continue
         if version not in sums:
@@ -151,6 +159,12 @@ def _performance(
     since, until = width.back(width.start(ends[0] - 1), settings.alert_span), ends[-1]
     model = split(deployment).model
     sums = performance_sums(tx.connection, deployment, width, since, until, None)
+    manifests = {version: manifest_of(tx.connection, model, version) for version in sums.names}
+    on_reference = {
+        (version, name): reference_metric(tx.connection, manifest, name)
+        for version, manifest in manifests.items()
+        for name in _WATCHED[manifest.task]
+    }
     for end in ends:
         start = width.start(end - 1)
         version = sums.main_version(start)
@@ -160,11 +174,11 @@ def _performance(
         dense, totals = sums.total(version, begin, end)
         if int(dense[performance.LABELLED]) < settings.min_labelled:
             continue
-        manifest = manifest_of(tx.connection, model, version)
+        task = manifests[version].task
         findings = []
-        for name in ("auc", "log_loss") if manifest.task == "binary" else ("mae", "rmse"):
-            value, _ = performance.metric(manifest.task, name, dense, totals)
-            expected = reference_metric(tx.connection, manifest, name)
+        for name in _WATCHED[task]:
+            value, _ = performance.metric(task, name, dense, totals)
+            expected = on_reference[version, name]
             if value is None or expected is None:
                 continue
             findings.append(_compared(name, version, value, expected, dense, settings, _time(begin), _time(end)))
@@ -183,8 +197,14 @@ def _compared(
 ) -> Finding:
     """A metric against its value on the reference."""
     noise: float | None = None
-    if name == "auc":
-        worse, allowed, noise = expected - value, settings.auc_drop, auc_error(value, dense)
+    if name in ("auc", "accuracy"):
+        # The same drop is asked of both; accuracy's error is that of a share.
+        noise = (
+            auc_error(value, dense)
+            if name == "auc"
+            else math.sqrt(value * (1 - value) / int(dense[performance.LABELLED]))
+        )
+        worse, allowed = expected - value, settings.auc_drop
         threshold = expected - allowed
     else:
         worse, allowed = value - expected, settings.loss_rise * abs(expected)
