@@ -1,0 +1,1 @@
+"""What arrives: watched, recognised, waited for, read without trust, and recorded or quarantined."""

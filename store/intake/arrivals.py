@@ -96,13 +96,17 @@ def followed(connection: duckdb.DuckDBPyConnection, path_key: int) -> Followed:
     return Followed(int(row[0]), int(row[1]), str(row[2]), bool(row[3])) if row else Followed()
 
 
+#: So many paths are remembered in a dict before they are folded into the arrays.
+_SINCE = 100_000
+
+
 class Known:
     """The last identity of every path: 16 bytes each for what the database held at the start, then a dict."""
 
     def __init__(self, keys: npt.NDArray[np.int64], identities: npt.NDArray[np.int64]) -> None:
         order = np.argsort(keys, kind="stable")
-        self._keys = keys[order]
-        self._identities = identities[order]
+        # Replaced as one: the watcher's threads ask while intake's remembers.
+        self._sorted = (keys[order], identities[order])
         self._since: dict[int, int] = {}
 
     @classmethod
@@ -114,16 +118,26 @@ class Known:
 
     def remember(self, path_key: int, identity: int) -> None:
         self._since[path_key] = identity
-
-    def forget(self, path_key: int) -> None:
-        """Have the file read again though it did not change."""
-        self._since[path_key] = 0
+        if len(self._since) >= _SINCE:
+            self._fold()
 
     def identity(self, path_key: int) -> int | None:
         """The identity the file had when it was last dealt with; None for a path never seen."""
-        if path_key in self._since:
-            return self._since[path_key]
-        place = int(np.searchsorted(self._keys, path_key))
-        if place < len(self._keys) and int(self._keys[place]) == path_key:
-            return int(self._identities[place])
+        lately = self._since.get(path_key)
+        if lately is not None:
+            return lately
+        keys, identities = self._sorted
+        place = int(np.searchsorted(keys, path_key))
+        if place < len(keys) and int(keys[place]) == path_key:
+            return int(identities[place])
         return None
+
+    def _fold(self) -> None:
+        keys, identities = self._sorted
+        new = np.fromiter(self._since, np.int64, len(self._since))
+        kept = ~np.isin(keys, new)
+        keys = np.concatenate([keys[kept], new])
+        identities = np.concatenate([identities[kept], np.fromiter(self._since.values(), np.int64, len(new))])
+        order = np.argsort(keys, kind="stable")
+        self._sorted = (keys[order], identities[order])
+        self._since = {}

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from store.intake import opening, settle
 from store.intake.arrivals import Folder, Known
 from store.intake.facts import Found
-from store.intake.inotify import Hint, listed
+from store.intake.inotify import Hint, files_in
 from store.intake.recognise import Place
 from store.intake.settle import Look, Patience, Settling
 from store.intake.trouble import Trouble, Vanished
@@ -76,7 +76,9 @@ class Candidates:
         heapq.heappush(self._due, (due, next(self._count), candidate))
 
     def drop(self, candidate: Candidate) -> None:
-        self._by_key.pop(candidate.key, None)
+        # Another may have taken its place meanwhile.
+        if self._by_key.get(candidate.key) is candidate:
+            del self._by_key[candidate.key]
 
     def due(self, now: float, most: int) -> list[Candidate]:
         """Those to look at now, `most` at a time, each once."""
@@ -95,10 +97,14 @@ class Candidates:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """`look` given: read it. `wait` above 0: look again in so many seconds. Neither: nothing to do."""
+    """`look` given: read it. `wait` above 0: look again in so many seconds. Neither: nothing to do.
+
+    `mended`: nothing to read, but what was wrong here no longer is.
+    """
 
     look: Look | None = None
     wait: float = 0.0
+    mended: bool = False
 
 
 def judge(candidate: Candidate, patience: Patience, known: Known, now: float, wall: float) -> Verdict:
@@ -143,6 +149,13 @@ def _judge_unknown(candidate: Candidate, patience: Patience, known: Known, waite
         found = os.lstat(candidate.path)
     except OSError:
         return Verdict()
+    if stat.S_ISDIR(found.st_mode):
+        if os.access(candidate.path, os.R_OK | os.X_OK):
+            was_reported = known.identity(candidate.key) is not None
+            return Verdict(Look.of(found), mended=True) if was_reported or candidate.forced else Verdict()
+        if known.identity(candidate.key) == Look.of(found).identity and not candidate.forced:
+            return Verdict()
+        raise Trouble.wrong("permission", "a folder that may not be entered", "one that the agent's user may read")
     if not candidate.forced:
         if known.identity(candidate.key) is not None:
             # Reported once: what lies in a wrong place may change there as it likes.
@@ -201,20 +214,17 @@ def version_look(folder: str) -> Look:
     state = hashlib.blake2b(digest_size=8)
     waiting = [folder]
     while waiting and count < MAX_FILES:
-        for entry in sorted(listed(waiting.pop()), key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
+        for path, _ in sorted(files_in(waiting.pop(), waiting)):
+            if path.rpartition("/")[2].startswith("."):
                 continue
             try:
-                found = Look.of(entry.stat(follow_symlinks=False))
+                found = Look.of(os.lstat(path))
             except OSError:
                 continue
             count += 1
             size += found.size
             mtime, ctime = max(mtime, found.mtime_ns), max(ctime, found.ctime_ns)
-            state.update(os.fsencode(entry.path) + found.identity.to_bytes(8, "little", signed=True))
+            state.update(os.fsencode(path) + found.identity.to_bytes(8, "little", signed=True))
     if not count:
         raise Vanished(folder)
     inode = int.from_bytes(state.digest(), "little")

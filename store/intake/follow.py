@@ -17,8 +17,9 @@ from store.intake.clean import clean_name, shown
 from store.intake.trouble import Trouble
 
 LINE_LIMIT = 1 << 20
-#: Read at one go at most; the rest follows in the next transaction.
-STRETCH = 4 << 20
+#: Read at one go at most, in bytes (more than a line) and points; the rest follows in the next transaction.
+STRETCH = LINE_LIMIT + (64 << 10)
+MAX_POINTS = 5_000
 #: Metrics in one line at most.
 MAX_METRICS = 1_000
 _MARK = 4096
@@ -64,7 +65,7 @@ def read_on(descriptor: int, size: int, known: Followed, now: datetime) -> Stret
     position, lines, skipping = known.position, known.lines, known.skipping
     block = os.pread(descriptor, STRETCH, position)
     start = 0
-    while start < len(block):
+    while start < len(block) and len(points) < MAX_POINTS:
         end = block.find(b"\n", start)
         line = block[start : end if end >= 0 else len(block)]
         if skipping:

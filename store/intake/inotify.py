@@ -77,11 +77,12 @@ class Inotify:
             place = waiting.pop()
             if not self._add(place):
                 continue
-            for entry in listed(place):
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    yield Change(entry.path, Hint.SEEN)
+            yield from files_in(place, waiting)
+
+    def watches_still(self, folder: str) -> bool:
+        """Whether `folder` is watched; one that was removed and made again is not, and is watched from now on."""
+        known = set(self._paths)
+        return self._add(folder) and set(self._paths) == known
 
     def read(self, timeout: float | None) -> list[Change]:
         """What happened; waits up to `timeout` seconds (None: until something does, or `wake`)."""
@@ -139,7 +140,8 @@ class Inotify:
         path = f"{place}/{name}"
         if mask & _ISDIR:
             # An attribute change may be the permission that was missing.
-            return list(self.add_tree(path)) if mask & (_CREATE | _MOVED_TO | _ATTRIB) else []
+            reported = [Change(path, Hint.GROWING)] if mask & _ATTRIB else []
+            return [*reported, *self.add_tree(path)] if mask & (_CREATE | _MOVED_TO | _ATTRIB) else []
         if mask & _MOVED_TO:
             return [Change(path, Hint.MOVED)]
         if mask & _CLOSE_WRITE:
@@ -147,11 +149,20 @@ class Inotify:
         return [Change(path, Hint.SEEN if mask & _ATTRIB else Hint.GROWING)]
 
 
-def listed(folder: str) -> Iterator[os.DirEntry[str]]:
-    """The entries of `folder` as far as they can be read."""
+def files_in(folder: str, folders: list[str]) -> Iterator[Change]:
+    """The files in `folder`; the folders in it are appended to `folders`. Links are files.
+
+    A folder that may not be entered is reported itself: it is for quarantine to show.
+    """
     try:
         with os.scandir(folder) as entries:
-            yield from entries
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    yield Change(entry.path, Hint.SEEN)
+    except PermissionError:
+        yield Change(folder, Hint.SEEN)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             log.warning("cannot list %r: %s", folder, error.strerror)

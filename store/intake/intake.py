@@ -16,11 +16,12 @@ import msgspec
 from store.database import Actor, Database, Entry, Layout
 from store.intake import arrivals, commit, quarantine
 from store.intake.arrivals import Folder, Known
-from store.intake.candidates import Candidate, Candidates, judge
+from store.intake.candidates import Candidate, Candidates, judge, version_look
 from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
 from store.intake.inotify import Change, Hint
+from store.intake.quarantine import Keeper
 from store.intake.read import Incomplete
 from store.intake.recognise import Place, recognise
 from store.intake.settle import Look, Patience, Settling
@@ -28,6 +29,7 @@ from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import Waiting
 from store.intake.watch import Watcher
+from store.monitor import evaluate
 from store.protocol import ExitCode, Progress, Refusal
 from store.settings import Settings
 
@@ -44,6 +46,7 @@ _BURST = 100
 _SCANNERS = 2
 _LONGEST_BACKOFF = 60.0
 _FOLLOWS = 10_000
+_MONITORED = ("predictions", "labels")
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -105,6 +108,7 @@ class Intake:
         self._sandbox = Sandbox(
             [*(f.path for f in self._folders), *map(str, (self._layout.objects, self._layout.quarantine))]
         )
+        self._keeper = Keeper(self._layout.quarantine)
         self._facts = Facts(self._database, self._settings, self._layout, self._sandbox)
         self._pool = ThreadPoolExecutor(_SCANNERS, thread_name_prefix="intake-scan")
         self._watcher = Watcher(
@@ -154,31 +158,34 @@ class Intake:
 
     def _changed(self, folder: Folder, changes: Sequence[Change]) -> None:
         seen: dict[int, tuple[Place, Hint]] = {}
+        unchanged: dict[int, bool] = {}
         for change in changes:
             relative = folder.relative(change.path)
             place = recognise(relative, self._environments) if relative else None
             if place is None:
                 continue
             key = folder.key(place.subject)
-            if (
-                change.hint == Hint.SEEN
-                and place.kind not in ("model", "unknown")
-                and self._unchanged(key, change.path)
-            ):
-                continue
+            if change.hint == Hint.SEEN:
+                if key not in unchanged:
+                    unchanged[key] = key not in seen and self._unchanged(folder, place, key, change.path)
+                if unchanged[key]:
+                    continue
             seen[key] = (place, change.hint)
         if seen:
             self._messages.put(lambda: self._see(folder, seen))
         while len(self._candidates) > _BACKLOG and not self._stopping.wait(0.05):
             pass
 
-    def _unchanged(self, key: int, path: str) -> bool:
+    def _unchanged(self, folder: Folder, place: Place, key: int, path: str) -> bool:
+        """Whether the file that a walk came by is as it was; asked here, where walking is paced."""
         identity = self._known.identity(key)
         if identity is None:
             return False
         try:
+            if place.kind == "model":
+                return version_look(f"{folder.path}/{place.subject}").identity == identity
             return Look.of(os.lstat(path)).identity == identity
-        except OSError:
+        except (OSError, Vanished):
             return False
 
     # --- on intake's own thread --------------------------------------------------------------------------
@@ -241,6 +248,8 @@ class Intake:
             self._candidates.drop(candidate)
             for asked in candidate.asked:
                 asked.set_exception(Refusal(ExitCode.REFUSED, "The file is gone."))
+        elif verdict.mended:
+            self._take(candidate, verdict.look, Fact(""))
         elif candidate.place.kind in ("run", "params", "metrics"):
             self._read(candidate, verdict.look)
         else:
@@ -326,7 +335,7 @@ class Intake:
         path, within = candidate.path, candidate.found.within
         if candidate.place.kind == "model":
             path += "/model.json"
-        kept = quarantine.keep(path, within, self._layout.quarantine)
+        kept = self._keeper.keep(path, within)
         if look is None:
             with contextlib.suppress(OSError):
                 look = Look.of(os.lstat(candidate.path))
@@ -385,6 +394,9 @@ class Intake:
         for case in recorded.opened:
             self._open[case.path_key] = case
         now = time.monotonic()
+        watched = {item.candidate.place.name for item in items if item.fact and item.candidate.place.kind in _MONITORED}
+        for deployment in watched:
+            self._evaluate(deployment)
         for item in items:
             candidate, fact = item.candidate, item.fact
             if candidate.key in recorded.again:
@@ -415,18 +427,35 @@ class Intake:
             else:
                 self._candidates.drop(candidate)
 
+    def _evaluate(self, deployment: str) -> None:
+        """Open or close alerts: a change of its own, so that a judgement that fails costs no arrival."""
+
+        def done(future: Future[None]) -> None:
+            error = future.exception()
+            if error is not None and not isinstance(error, Refusal):
+                log.error("%s could not be judged", deployment, exc_info=error)
+
+        self._database.writer.submit(lambda tx: evaluate(tx, deployment, self._settings.monitor)).add_done_callback(
+            done
+        )
+
     def _again(self, candidate: Candidate, wait: float) -> None:
         candidate.busy = False
         self._follows.pop(candidate.key, None)
         self._candidates.look_at(candidate, time.monotonic() + wait)
 
     def _retry(self, quarantine_id: str, actor: Actor, reason: str, asked: Future[str]) -> None:
-        case = next((case for case in self._open.values() if case.id == quarantine_id), None)
-        folder = next((f for f in self._folders if case is not None and f.label == case.folder), None)
-        place = recognise(case.relative, self._environments) if case else None
-        if case is None or folder is None or place is None:
+        try:
+            case = self._database.reader.read(lambda c: quarantine.find(c, quarantine_id))
+        except Refusal as refusal:
+            asked.set_exception(refusal)
+            return
+        self._open[case.path_key] = case
+        folder = next((folder for folder in self._folders if folder.label == case.folder), None)
+        place = recognise(case.relative, self._environments)
+        if folder is None or place is None:
             asked.set_exception(
-                Refusal(ExitCode.USAGE, f"There is no open quarantine {quarantine_id[:40]!r}.", "See `ls quarantine`.")
+                Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")
             )
             return
         candidate = Candidate(case.path_key, place, folder, Settling(self._patience), time.monotonic(), forced=True)

@@ -64,15 +64,31 @@ class Open(msgspec.Struct, frozen=True):
         return self.kind == "metrics" and self.reason.startswith("line ")
 
 
-def keep(path: str, folder: str, root: Path) -> tuple[int | None, str, str]:
-    """Copy the bytes of the file at `path` under `root`; returns size, digest and the copy's place below it.
+class Keeper:
+    """Keeps copies of bad files under `root`, bounded in all."""
 
-    What may not be opened, is too large, or finds the disk full is left where it is ("" for its place).
-    """
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._held: int | None = None
+
+    def keep(self, path: str, folder: str) -> tuple[int | None, str, str]:
+        """Copy the bytes of the file at `path`; returns size, digest and the copy's place below the root.
+
+        What may not be opened, is too large, or finds the disk full is left where it is ("" for its place).
+        """
+        if self._held is None:
+            self._held = _held(self._root)
+        size, digest, place = _keep(path, folder, self._root, KEEP_ALL - self._held)
+        if place and size:
+            self._held += size
+        return size, digest, place
+
+
+def _keep(path: str, folder: str, root: Path, room: int) -> tuple[int | None, str, str]:
     try:
         with opening.opened(path, folder) as (descriptor, look):
             digest = opening.digest_of(descriptor) if look.size <= KEEP_FILE else ""
-            if not digest or look.size == 0 or _held(root) + look.size > KEEP_ALL:
+            if not digest or look.size == 0 or look.size > room:
                 return look.size, digest, ""
             name = clean_line(path.rpartition("/")[2], 100).replace("/", "_")
             place = f"{digest[7:23]}/{name}"
@@ -131,6 +147,9 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
     opened: list[Open] = []
     for case in cases:
         old = still_open.get(case.path_key)
+        if old is not None and not _is_open(tx, old):
+            # Somebody resolved it meanwhile; it is wrong again.
+            old = None
         if old is not None:
             same = (old.reason, old.digest) == (case.trouble.reason, case.digest)
             _event(tx, old.number, "retried" if same else "replaced", actor, case.trouble.reason)
@@ -184,6 +203,10 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
         )
     tx.insert("quarantine", _TYPES, rows)
     return opened
+
+
+def _is_open(tx: Transaction, case: Open) -> bool:
+    return tx.execute("SELECT 1 FROM quarantine_open WHERE number = ?", [case.number]).fetchone() is not None
 
 
 def clear(tx: Transaction, cases: Sequence[Open], actor: Actor) -> None:

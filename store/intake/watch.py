@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from store.intake.arrivals import Folder
-from store.intake.inotify import Change, Hint, Inotify, LimitReached, listed
+from store.intake.inotify import Change, Hint, Inotify, LimitReached, files_in
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,9 @@ class Watcher:
                 return
             began = time.thread_time()
             for folder in self._folders:
+                told = self._inotify
+                if told is not None and not self.polling and not told.watches_still(folder.path):
+                    self._report(folder, told.add_tree(folder.path))
                 self._report(folder, self._walk(folder.path))
             self.walks += 1
             spent = time.thread_time() - began
@@ -150,8 +153,4 @@ class Watcher:
     def _walk(self, folder: str) -> Iterator[Change]:
         waiting = [folder]
         while waiting and not self._stop.is_set():
-            for entry in listed(waiting.pop()):
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    yield Change(entry.path, Hint.SEEN)
+            yield from files_in(waiting.pop(), waiting)

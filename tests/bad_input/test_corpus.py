@@ -362,3 +362,28 @@ def test_a_zip_of_nothing_is_flagged_as_no_skops_file(store: Running) -> None:
     store.put("models/m/1/model.skops", io.BytesIO(b"not a zip").getvalue())
     store.put("models/m/1/model.json", {"artifact": "model.skops", "flavour": "skops"})
     assert "no skops file" in eventually(lambda: store.rows("SELECT flagged FROM model_version"))[0][0]
+
+
+def test_a_folder_that_may_not_be_entered_is_shown_until_it_may(
+    store: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = str(store.inbox / "runs/closed")
+    real_scan, real_access = os.scandir, os.access
+    shut = [True]
+
+    def scan(path: Any = ".") -> Any:
+        if shut and path == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return real_scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "access", lambda path, mode: not (shut and path == closed) and real_access(path, mode))
+    stage = store.layout.root / "closed"
+    stage.mkdir()
+    (stage / "run.json").write_text("{}")
+    stage.rename(closed)
+    assert "a folder that may not be entered" in only_case(store)["reason"]
+    shut.clear()
+    Path(closed).chmod(0o700)
+    eventually(lambda: store.rows("SELECT name FROM run"))
+    eventually(lambda: not store.quarantined())
