@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: A view that changes all the time is fetched again at most this often, seconds.
 QUIET_SECONDS = 0.2
+#: Seconds that what is shown may lag behind a store that keeps changing and still be acted on: where files arrive
+#: all the time something newer is always being fetched, and what is sent names the revision that was seen.
+LAG_SECONDS = 3.0
 
 
 class View(Widget):
@@ -92,7 +95,7 @@ class View(Widget):
             row=self.row_id(),
             subject=self.subject(),
             connected=app.link.state.connected,
-            stale=self.stale or self.data_at is None,
+            stale=self.lags(),
             at=app.at,
             may_act=hello is None or hello.may_act,
             read_only=hello.read_only if hello else "",
@@ -102,6 +105,11 @@ class View(Widget):
 
     def data_age(self) -> float | None:
         return None if self.data_at is None else max(0.0, time.time() - self.data_at)
+
+    def lags(self) -> bool:
+        """Whether what is shown is too old to act on: the store is known to hold newer facts, and not just now."""
+        age = self.data_age()
+        return age is None or (self.stale and age > LAG_SECONDS)
 
     def concerns(self, change: Change) -> bool:
         """Whether the change may alter what is shown."""
