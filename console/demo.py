@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -129,6 +130,24 @@ def _conductor(
         except subprocess.TimeoutExpired:
             conductor.kill()
             conductor.wait()
+        if conductor.returncode < 0:
+            # It was killed before it could tidy up; its children went with it, the agent did not.
+            _stop_agent(store)
+
+
+def _stop_agent(store: Path) -> None:
+    from console.link import Client, open_socket
+    from store.protocol import Empty
+
+    deadline = time.monotonic() + TIDY_SECONDS
+    try:
+        with Client.connect(store, start_agent=False) as client:
+            client.call("stop", Empty())
+        while time.monotonic() < deadline:
+            open_socket(store).close()
+            time.sleep(0.05)
+    except Refusal:
+        return  # none answers (any more)
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from agent_end import agents_of
 
 from console.demo import run_demo, sample_data
 from store.protocol import ExitCode, Refusal
@@ -32,7 +33,8 @@ class Headless:
         said = self.process.stdout.readline()
         assert "training version 1" in said
         (self.conductor,) = psutil.Process(self.process.pid).children()
-        (self.trainer,) = self.conductor.children()
+        self.trainer = next(child for child in self.conductor.children() if "train.py" in " ".join(child.cmdline()))
+        (self.store,) = scratch.glob("quarterdeck-demo-*")
 
 
 @pytest.fixture
@@ -53,19 +55,20 @@ def gone(*processes: psutil.Process) -> bool:
     return not psutil.wait_procs(processes, PATIENCE)[1]
 
 
-def test_a_killed_console_takes_the_conductor_the_trainer_and_the_store_with_it(
-    headless: Headless, tmp_path: Path
-) -> None:
+def test_a_killed_console_takes_everything_with_it(headless: Headless) -> None:
+    agents = [psutil.Process(process) for process in agents_of(headless.store)]
+    assert agents
     headless.process.kill()
-    assert gone(headless.conductor, headless.trainer)
-    assert list(tmp_path.glob("quarterdeck-demo-*")) == []
+    assert gone(headless.conductor, headless.trainer, *agents)
+    assert not headless.store.exists()
 
 
-def test_a_killed_conductor_takes_the_trainer_and_the_store_with_it(headless: Headless, tmp_path: Path) -> None:
+def test_a_killed_conductor_takes_the_trainer_and_the_store_with_it(headless: Headless) -> None:
+    agents = [psutil.Process(process) for process in agents_of(headless.store)]
     headless.conductor.kill()
-    assert gone(headless.trainer)
+    assert gone(headless.trainer, *agents)
     headless.process.wait(PATIENCE)
-    assert list(tmp_path.glob("quarterdeck-demo-*")) == []
+    assert not headless.store.exists()
 
 
 def test_a_conductor_that_is_asked_to_end_ends_its_trainer(headless: Headless) -> None:
