@@ -18,6 +18,7 @@ from console.live import Link, LinkListener, LinkState
 from console.places import Place
 from console.screens.deck import Deck
 from console.terminal import TerminalDriver
+from console.widgets.scroll_bars import fit_scroll_bars
 from store.protocol import Change, Progress
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._disable_notifications = True
         self._disable_tooltips = True
         self.animation_level = "none"
+        fit_scroll_bars()
         self.registry = registry or Registry.load()
         self.link = Link(opening.client.store, opening.client)
         self.link.listener = _Listener(self)

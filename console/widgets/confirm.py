@@ -81,8 +81,12 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
         Binding("escape", "cancel", "No", id="confirm.cancel"),
         Binding("y", "yes", "Yes", show=False, id="confirm.yes"),
         Binding("n", "cancel", "No", show=False, id="confirm.no"),
-        Binding("left,up", "app.focus_previous", "Previous", show=False, id="confirm.previous"),
-        Binding("right,down", "app.focus_next", "Next", show=False, id="confirm.next"),
+        Binding("left", "app.focus_previous", "Previous", show=False, id="confirm.left"),
+        Binding("right", "app.focus_next", "Next", show=False, id="confirm.right"),
+        # Priority: what is typed right behind these must find the focus where they put it.
+        Binding("up,shift+tab", "app.focus_previous", "Previous", show=False, priority=True, id="confirm.previous"),
+        Binding("down,tab", "app.focus_next", "Next", show=False, priority=True, id="confirm.next"),
+        Binding("enter", "enter", "Take", show=False, priority=True, id="confirm.enter"),
     ]
 
     def __init__(self, confirmation: Confirmation) -> None:
@@ -148,10 +152,13 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
         event.stop()
         self._say_missing()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter in a field goes on to the next; it never confirms."""
-        event.stop()
-        self.focus_next()
+    def action_enter(self) -> None:
+        """Enter in a field goes on to the next and never confirms; on a button it presses."""
+        focused = self.focused
+        if isinstance(focused, Button):
+            focused.press()
+        else:
+            self.focus_next()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
