@@ -58,7 +58,9 @@ def fill(agent: RunningAgent) -> None:
     """Forty runs, two versions of a model, the first of them in production."""
     for number in range(RUNS):
         write_run(agent.store, f"train-{number:02d}", auc=0.5 + number / 100)
+    # One after the other, so that the second is the newer one.
     write_model(agent.store, "1")
+    wait_for_rows(agent, "versions", 1)
     write_model(agent.store, "2")
     wait_for_rows(agent, "runs", RUNS)
     wait_for_rows(agent, "versions", 2)

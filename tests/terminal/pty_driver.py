@@ -70,6 +70,13 @@ class Session:
     def send(self, keys: str) -> None:
         self.child.send(keys)
 
+    def press(self, keys: str) -> None:
+        """Sends keys and waits until the terminal has received something for it: one thing after the other, as
+        an operator who looks does it."""
+        before = len(self.received)
+        self.child.send(keys)
+        self.wait_until(lambda _: len(self.received) > before, f"anything after {keys!r}")
+
     def resize(self, columns: int, lines: int) -> None:
         """As a terminal window does it: the size changes and the program gets SIGWINCH."""
         self.screen.resize(lines, columns)
