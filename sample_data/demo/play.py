@@ -95,6 +95,9 @@ class Story:
         if not os.path.lexists(self.store / "targets" / "production" / self.tale.model / "current"):
             self._promote("1", "the first version of the demo")
         self._score()
+        if self.options.exit_at_end:
+            self._await_taken_in()
+        self.say("all is told")
 
     def _start(self, what: str, script: tuple[str, ...], *more: object, listen: bool = False) -> subprocess.Popen[str]:
         data = self.options.sample_data / self.tale.data
@@ -118,6 +121,21 @@ class Story:
                 return
             self._pause()
         raise Failed(f"{named} was trained but the store did not take it in")
+
+    def _await_taken_in(self) -> None:
+        """Wait until the agent has nothing left to take in."""
+        before = -1
+        deadline = time.monotonic() + TAKEN_IN_SECONDS
+        while time.monotonic() < deadline:
+            done = self.children.command("agent", "status", "--store", self.store, "--json")
+            if done.returncode == 0:
+                status = json.loads(done.stdout)
+                # Twice the same: what has just arrived may not be counted as waiting yet.
+                if status["queue"] == 0 and status["taken"] == before:
+                    return
+                before = status["taken"]
+            self._pause()
+        raise Failed("the agent did not take in everything")
 
     def _promote(self, version: str, reason: str) -> None:
         named = f"{self.tale.model}@{version}"
@@ -154,7 +172,6 @@ class Story:
             while trainer.poll() is None:
                 self._pause()
             self._say_trained(trainer)
-        self.say("all is told")
 
     def _say_trained(self, trainer: subprocess.Popen[str]) -> bool:
         if trainer.returncode == 0:
