@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from console.actions import Registry
 from console.live import Link, LinkListener, LinkState
@@ -166,5 +165,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self.exit(0)
             return
         self._interrupted = now
-        self.screen.post_message(events.Key("escape", None))
-        self.deck.say("q quits; ^C again quits too", "warning")
+        if isinstance(self.screen, ModalScreen):
+            self.screen.dismiss(None)
+        elif self.deck.command_line is not None:
+            self.deck.command_line.action_leave()
+        else:
+            self.deck.say("q quits; ^C again quits too", "warning")

@@ -63,6 +63,8 @@ class Deck(Screen[None], inherit_bindings=False):
         self._notice: tuple[str, Tone, float] | None = None
         self._hint: list[Part] | None = None
         self._progress: dict[str, Progress] = {}
+        #: Views that were drilled out of, by their place in the trail: they stand behind the present one.
+        self._kept: dict[int, View] = {}
         self._opening: Awaitable[object] | None = None
         self._entered: Callable[[str], object] = str
         self._left: Callable[[], object] | None = None
@@ -87,29 +89,51 @@ class Deck(Screen[None], inherit_bindings=False):
     # --- going places ------------------------------------------------------------------------------------
 
     def go(self, place: Place, drill: bool = False) -> None:
-        """Show another view; with `drill` escape leads back to the present one."""
+        """Show another view; with `drill` escape leads back to the present one, which is kept as it stands."""
         self.trail.note(self.view.present())
         if place.same_view(self.trail.here) and not drill:
             place = replace(place, cursor=self.trail.here.cursor)
+        index = self.trail.index
         self.trail.go(place, drill)
-        self.show(place)
+        self.show(place, keep_as=index if drill and self.trail.index == index + 1 else None)
 
-    def show(self, place: Place) -> None:
-        """Put the view of `place` on the stage."""
+    def show(self, place: Place, keep_as: int | None = None, kept: View | None = None) -> None:
+        """Put the view of `place` on the stage: `kept` when it still stands there, else a new one."""
         self._notice = None
         self.deck_app.log_visit(place)
-        self.run_worker(self._show(place), group="stage", exclusive=True)
+        self.run_worker(self._show(place, keep_as, kept), group="stage", exclusive=True)
 
-    async def _show(self, place: Place) -> None:
-        view = open_view(place)
+    async def _show(self, place: Place, keep_as: int | None, kept: View | None) -> None:
+        view = kept or open_view(place)
+        # Remembered before the old view goes: what it knew of deployments helps the new one.
+        self.deck_app.last_deployment = self.view.deployment() or self.deck_app.last_deployment
+        if keep_as is not None:
+            self._kept[keep_as] = self.view
+        elif kept is None:
+            self._kept.clear()
         with self.app.batch_update():
-            # Remembered before the old view goes: what it knew of deployments helps the new one.
-            self.deck_app.last_deployment = self.view.deployment() or self.deck_app.last_deployment
             self.view = view
-            await self.stage.remove_children()
-            await self.stage.mount(view)
+            staying = {view, *self._kept.values()}
+            for old in list(self.stage.query_children(View)):
+                if old not in staying:
+                    await old.remove()
+                else:
+                    old.display = old is view
+            if kept is None:
+                await self.stage.mount(view)
+            else:
+                # Once it is laid out: a table without lines would lose its place.
+                view.call_after_refresh(view.store_changed)
             self.focus_view()
         self.refresh_lines()
+
+    def rise(self) -> bool:
+        """Back to where this view was drilled into from; false when it was not."""
+        self.trail.note(self.view.present())
+        if not self.trail.rise():
+            return False
+        self.show(self.trail.here, kept=self._kept.pop(self.trail.index, None))
+        return True
 
     def focus_view(self) -> None:
         """Give the keys to the view."""

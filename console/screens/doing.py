@@ -59,10 +59,7 @@ def _back(deck: Deck) -> None:
 
 def leave(deck: Deck) -> None:
     """Out of what was drilled into; from any other view to the fleet."""
-    deck.trail.note(deck.view.present())
-    if deck.trail.rise():
-        deck.show(deck.trail.here)
-    elif deck.view.place.view != "fleet":
+    if not deck.rise() and deck.view.place.view != "fleet":
         # Not a dead end: escape always comes to the fleet in the end.
         deck.go(Place("fleet"))
 

@@ -108,7 +108,8 @@ class ListingView(View):
     def on_mount(self) -> None:
         self._show(first=self._first)
         if self.place.cursor is not None:
-            self.run_worker(self._return_to(self.place.cursor), group="cursor")
+            # Once it is laid out: before that it has no lines to put the row on.
+            self.call_after_refresh(self._return_to, self.place.cursor)
 
     def params(self) -> ListParams:
         place = self.place

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from console.app import ConsoleApp
 from console.widgets.chart import Chart
@@ -31,7 +32,7 @@ class Driver:
         """Wait until every fetch, view and picture is done."""
         async with asyncio.timeout(15):
             await self.until(lambda: self.app.link._ready.is_set() or not self.app.link.state.connected)
-            for _ in range(3):
+            for _ in range(2):
                 await self.pilot.pause()
                 busy = [worker for worker in self.app.workers if worker.group not in ("link", "acting")]
                 if busy:
@@ -49,9 +50,12 @@ class Driver:
                 await self.pilot.pause(0.005)
 
     async def press(self, *keys: str) -> None:
-        for key in keys:
+        """Press keys, each when what the one before it did is over; what is typed into a line only at its end."""
+        for number, key in enumerate(keys, 1):
+            typing = isinstance(self.app.focused, Input)
             await self.pilot.press(key)
-            await self.settle()
+            if not (typing and isinstance(self.app.focused, Input)) or number == len(keys):
+                await self.settle()
 
     async def type(self, text: str) -> None:
         await self.pilot.press(*text)
