@@ -36,7 +36,7 @@ def train(
     categorical: Sequence[str],
     numeric: Sequence[str],
     report: Report,
-    every: int = 2,
+    every: int = 4,
     **params: Any,
 ) -> Pipeline:
     """Fit on `rows` (n × features, labels 0/1) and call `report(step, metrics)` each `every` iterations while it goes.
