@@ -234,7 +234,7 @@ class ShowParams(msgspec.Struct, frozen=True):
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     label: str
-    value: None | bool | int | float | str | dict[str, Any] | list[Any]
+    value: bool | int | float | str | dict[str, Any] | list[Any] | None
     kind: Kind = "text"
 
 
