@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
@@ -54,6 +57,156 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Decisions in a row well below the threshold that close an alert."""
 
 
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def duration(text: str) -> float:
+    """Seconds of `90s`, `15m`, `4h`, `28d`, `2w`. Raises ValueError that says what was expected."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise ValueError(f"{text[:40]!r} is no duration: write 90s, 15m, 4h, 28d or 2w")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+class LearnSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which windows a learnt threshold is taken from: from `since` to `until`, or the `last` before each decision."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    last: str = ""
+    """28d where neither `since` nor `until` is given."""
+    quantile: float = 0.99
+    """The share of healthy windows that must lie within the threshold."""
+    least: int = 8
+    """Windows that an hour or a day of the week must have for a threshold of its own."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.quantile < 1:
+            raise ValueError(f"quantile is {self.quantile:g}; expected 0.5 or more and less than 1")
+        if self.least < 3:
+            raise ValueError(f"least is {self.least}; expected 3 or more")
+        if self.last:
+            if self.since or self.until:
+                raise ValueError("last does not go together with since and until")
+            duration(self.last)
+        elif bool(self.since) != bool(self.until):
+            raise ValueError("since and until go together")
+
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[alerts.rule]]`: either a `statistic` of drift or a `metric`; what is left out comes from [monitor]."""
+
+    name: str
+    statistic: str = ""
+    """psi, js, ks … of features, scores and predictions."""
+    metric: str = ""
+    """auc, log_loss … · main: the main metrics of the task · volume: rows of a window · staleness: no file came."""
+    feature: str = "*"
+    """Name or pattern (`temp*`) of the features that a statistic is watched on."""
+    deployment: str = "*"
+    """Name or pattern of deployments: `*@production`."""
+    window: str = ""
+    """The rule is decided at the end of each window of this width."""
+    span: int | None = None
+    """How many of these windows together a decision looks at."""
+    threshold: float | str | None = None
+    """A number, "learnt", or for staleness a duration such as "2h"."""
+    change: float | None = None
+    """How much worse than on the reference: absolute for shares such as auc, relative for losses; for volume the
+    fall below what is usual. Instead of a threshold."""
+    for_windows: int | None = msgspec.field(name="for", default=None)
+    of_windows: int | None = msgspec.field(name="of", default=None)
+    """An alert opens after `for` decisions above the threshold out of the last `of`."""
+    close_after: int | None = None
+    min_rows: int | None = None
+    guarantee: Literal["window", "sequential"] = "window"
+    """What an alarm of drift must pass: the test of its window, or that of the whole watch too."""
+    severity: Severity = "warning"
+    route: str | list[str] = ""
+    """Which [alerts.route.NAME] hear of it; "" takes [alerts] route."""
+    learn: LearnSettings | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.name):
+            raise ValueError(f"name is {self.name[:40]!r}; expected letters, digits, . _ -, at most 64")
+        if bool(self.statistic) == bool(self.metric):
+            raise ValueError(f"rule {self.name} needs either a statistic or a metric")
+        if isinstance(self.threshold, str):
+            if self.metric == "staleness":
+                duration(self.threshold)
+            elif self.threshold != "learnt":
+                raise ValueError(f'threshold is {self.threshold[:40]!r}; expected a number or "learnt"')
+        elif self.metric == "staleness":
+            raise ValueError(f'rule {self.name} needs a threshold such as "2h"')
+        if self.threshold is not None and self.change is not None:
+            raise ValueError(f"rule {self.name} has both a threshold and a change; one of them decides")
+        if self.learn is not None and self.threshold != "learnt" and self.metric != "volume":
+            raise ValueError(f'rule {self.name} has learn but its threshold is not "learnt"')
+        for name in ("span", "for_windows", "of_windows", "close_after", "min_rows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name.removesuffix('_windows')} is {value}; expected 1 or more")
+        if (self.for_windows or 1) > (self.of_windows or self.for_windows or 1):
+            raise ValueError(f"for is {self.for_windows}, more than of, which is {self.of_windows}")
+
+
+class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where messages go, as apprise writes it (`slack://…`, `mailto://…`, `json://host/…`). Holds secrets."""
+
+    urls: list[str] = []
+    """`$NAME` stands for the agent's environment variable of that name."""
+    severity: frozenset[Severity] = frozenset({"info", "warning", "critical"})
+    """Of which severities the route is told."""
+    closed: bool = True
+    """Whether the end of an alert is told too."""
+
+    def __repr__(self) -> str:
+        return f"RouteSettings({len(self.urls)} urls)"
+
+
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    defaults: bool = True
+    """Whether the rules that need no configuration (drift, performance, volume) hold beside those given here; a
+    rule of the same name takes the place of one."""
+    rule: list[RuleSettings] = []
+    route: dict[str, RouteSettings] = {}
+    default_route: str = ""
+    """The route of rules that name none; "" is the one called `default`, if there is one."""
+    attempts: int = 12
+    """How often a message is tried before it is given up."""
+
+    def __post_init__(self) -> None:
+        names = [rule.name for rule in self.rule]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules are called {name!r}")
+        for rule in self.rule:
+            for route in routes_of(self, rule.route):
+                if route not in self.route:
+                    raise ValueError(f"rule {rule.name} names route {route!r}; there is no [alerts.route.{route}]")
+        if self.default_route and self.default_route not in self.route:
+            raise ValueError(
+                f"default_route is {self.default_route!r}; there is no [alerts.route.{self.default_route}]"
+            )
+        if self.attempts < 1:
+            raise ValueError(f"attempts is {self.attempts}; expected 1 or more")
+
+
+def routes_of(settings: AlertSettings, named: str | list[str]) -> list[str]:
+    """The routes that a rule's `route` means."""
+    routes = [named] if isinstance(named, str) else list(named)
+    routes = [route for route in routes if route]
+    if routes:
+        return routes
+    if settings.default_route:
+        return [settings.default_route]
+    return ["default"] if "default" in settings.route else []
+
+
 class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: str = ""
     """Members of this group may open the socket; "" leaves it to its owner."""
@@ -76,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     watch: WatchSettings = WatchSettings()
     monitor: MonitorSettings = MonitorSettings()
+    alerts: AlertSettings = AlertSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
 
@@ -93,9 +247,37 @@ def load(store: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(ExitCode.USAGE, f"{path}: {error}", "Mend the file or remove it.") from error
     try:
-        return msgspec.convert(tomllib.loads(text), Settings)
+        return msgspec.convert(_moments(tomllib.loads(text)), Settings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise Refusal(ExitCode.USAGE, f"{path}: {error}", "`quarterdeck init` writes a commented example.") from error
+
+
+def _moments(value: Any) -> Any:
+    """TOML's dates and times without a zone as UTC, so that `since = 2013-04-01` may be written."""
+    if isinstance(value, dict):
+        return {key: _moments(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_moments(part) for part in value]
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC)
+    return value
+
+
+def rule_from_text(text: str) -> RuleSettings:
+    """A rule written as a TOML inline table, for instance `{statistic = "js", threshold = 0.2}`; its name may be
+    left out. Raises `Refusal` (usage) that names the key."""
+    try:
+        table = tomllib.loads(f"rule = {text}")
+        found = _moments(table["rule"])
+        if len(table) != 1 or not isinstance(found, dict):
+            raise ValueError("expected one table, { … }")
+        return msgspec.convert({"name": "tried", **found}, RuleSettings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+        raise Refusal(
+            ExitCode.USAGE, f"The rule cannot be read: {error}", 'For instance: {statistic = "js", threshold = 0.2}'
+        ) from error
 
 
 #: What `quarterdeck init` writes: every default, commented out.
@@ -129,6 +311,33 @@ TEMPLATE = """\
 # auc_drop = 0.05
 # loss_rise = 0.10
 # close_after = 7          # decisions in a row well below the threshold that close it
+
+# [alerts]
+# defaults = true           # the rules drift, performance and volume, which need no configuration
+# default_route = ""        # for rules that name none; the route called default, if there is one
+# attempts = 12             # how often a message is tried
+
+# [[alerts.rule]]           # one's own; a rule of the same name takes the place of a default one
+# name = "weather"
+# statistic = "js"          # or metric = "auc" · "main" · "volume" · "staleness"
+# feature = "temp*"         # name or pattern
+# deployment = "*@production"
+# window = "1d"             # decided at the end of each …
+# span = 7                  # … on so many of them together
+# threshold = 0.2           # a number, or "learnt"; "2h" for staleness
+# for = 2                   # so many decisions above it …
+# of = 3                    # … out of the last so many open an alert
+# close_after = 7           # decisions in a row well below it that close it
+# min_rows = 200
+# guarantee = "window"      # "sequential" asks for the test of the whole watch too
+# severity = "warning"      # info · warning · critical
+# route = "oncall"
+# learn = {last = "28d", quantile = 0.99}     # or {since = 2013-03-01, until = 2013-04-01}; for "learnt"
+
+# [alerts.route.oncall]     # needs quarterdeck[alerts]
+# urls = ["$SLACK_URL"]     # as apprise writes them; $NAME is the agent's environment variable
+# severity = ["warning", "critical"]
+# closed = true             # tell the end of an alert too
 
 # [access]
 # group = ""                # members may open the socket
