@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from dataclasses import dataclass
@@ -95,8 +96,14 @@ class ConsoleApp(App[int], inherit_bindings=False):
         return self.deck  # type: ignore[return-value]
 
     def on_mount(self) -> None:
+        self.call_after_refresh(self._collect_again)
         self.run_worker(self.link.run(), group="link", exit_on_error=True)
         self.set_interval(HEARTBEAT, self.deck.heartbeat)
+
+    def _collect_again(self) -> None:
+        """What stands at the first frame stays for good: later collections, between two keys, skip it."""
+        gc.freeze()
+        gc.enable()
 
     # --- the link ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def launch(store: Path, view: str = "fleet") -> int:
 
     `view` is where it opens. Starts an agent in the background when none runs.
     """
+    # Nothing becomes garbage before the first frame; the app turns the collector on again behind it.
+    gc.disable()
     try:
         client = Client(store, open_socket(store))
     except Refusal as refusal:
