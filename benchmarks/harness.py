@@ -17,7 +17,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,13 +51,9 @@ class Recording:
         """Bytes received."""
         return sum(len(chunk.data) for chunk in self.chunks)
 
-    def replay(self) -> Iterable[tuple[float, pyte.Screen]]:
+    def replay(self) -> GrowingReplay:
         """The screen after each chunk; the same object each time."""
-        screen = pyte.Screen(self.columns, self.lines)
-        stream = pyte.ByteStream(screen)
-        for chunk in self.chunks:
-            stream.feed(plain_sequences(chunk.data))
-            yield chunk.at, screen
+        return GrowingReplay(self)
 
     def first(self, seen: Seen) -> float | None:
         """When the screen first held what `seen` looks for, null if it never did."""
@@ -70,6 +66,23 @@ class Recording:
         """The screen as it is now."""
         screens = [screen for _, screen in self.replay()]
         return screens[-1] if screens else pyte.Screen(self.columns, self.lines)
+
+
+class GrowingReplay:
+    """Iterates over (time, screen) of a recording's chunks; iterated again it goes on with what came since."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.taken = 0
+        self.screen = pyte.Screen(recording.columns, recording.lines)
+        self.stream = pyte.ByteStream(self.screen)
+
+    def __iter__(self) -> Iterator[tuple[float, pyte.Screen]]:
+        while self.taken < len(self.recording.chunks):
+            chunk = self.recording.chunks[self.taken]
+            self.taken += 1
+            self.stream.feed(plain_sequences(chunk.data))
+            yield chunk.at, self.screen
 
 
 def plain_sequences(data: bytes) -> bytes:

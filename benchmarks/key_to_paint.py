@@ -5,43 +5,44 @@ from __future__ import annotations
 import argparse
 import statistics
 import threading
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
 from benchmarks.agents import QUARTERDECK, seeded_agent, write_run
 from benchmarks.first_frame import plain_is_full
-from benchmarks.harness import PLAIN_APP, Terminal, cursor_text, percentile, report, shows, summary
+from benchmarks.harness import PLAIN_APP, GrowingReplay, Terminal, cursor_text, percentile, report, shows, summary
 from benchmarks.seed import RUNS
 
 DOWN = b"\x1b[B"
 
 
 def key_times(terminal: Terminal, key: bytes, count: int, interval: float, top: int = 2) -> list[float]:
-    """Presses `key` every `interval` seconds; seconds until another row stood highlighted, a press each.
+    """Presses `key`, at least `interval` seconds apart; seconds until another row stood highlighted, a press each.
 
-    A paint that comes after the next press still counts for its own press. Raises RuntimeError when presses
-    went unpainted.
+    A press waits for the paint of the one before. Raises RuntimeError when one moved nothing for ten seconds.
     """
-    pressed = []
-    for _ in range(count):
-        pressed.append(terminal.send(key))
-        terminal.listen(interval)
-    return paint_delays(terminal, pressed, top)
-
-
-def paint_delays(terminal: Terminal, pressed: Sequence[float], top: int) -> list[float]:
-    waiting = list(pressed)
+    screens = terminal.recording.replay()
+    before = _last_cursor(screens, top)
     delays: list[float] = []
-    before = ""
-    for at, screen in terminal.recording.replay():
-        text = cursor_text(screen, top=top)
-        if waiting and at > waiting[0] and text and text != before:
-            delays.append(at - waiting.pop(0))
-        if text:
-            before = text
-    if waiting:
-        raise RuntimeError(f"{len(waiting)} of {len(pressed)} presses moved nothing; cursor on {before!r}")
+    for number in range(count):
+        pressed = terminal.send(key)
+        while len(delays) == number:
+            terminal.listen(interval)
+            for at, screen in screens:
+                text = cursor_text(screen, top=top)
+                if text and text != before:
+                    before = text
+                    delays.append(at - pressed)
+            if time.perf_counter() - pressed > 10:
+                raise RuntimeError(f"press {number} moved nothing; the cursor is on {before!r}")
     return delays
+
+
+def _last_cursor(screens: GrowingReplay, top: int) -> str:
+    text = ""
+    for _, screen in screens:
+        text = cursor_text(screen, top=top)
+    return text
 
 
 def plain_key_times(count: int, interval: float) -> list[float]:
