@@ -56,13 +56,18 @@ def record_predictions(tx: Transaction, scan: PredictionScan) -> Taken:
                 f" make_timestamp(first_us), make_timestamp(last_us), slots, counts, ?, ? FROM {INCOMING}",
                 [scan.deployment, part.version, scan.base_seconds, part.reference, scan.arrival, tx.now_db],
             )
+        also = [name for name in ("slices", "quantiles") if name in part.predictions.column_names]
         with Incoming(tx, part.predictions):
             tx.execute(
-                "INSERT INTO monitor_prediction SELECT ?, ?, prediction_id, make_timestamp(event_us), prediction,"
-                f" score, ? FROM {INCOMING} WHERE prediction_id IS NOT NULL",
+                "INSERT INTO monitor_prediction (deployment, version, prediction_id, event_at, prediction, score,"
+                f" recorded_at{''.join(f', {name}' for name in also)}) SELECT ?, ?, prediction_id,"
+                f" make_timestamp(event_us), prediction, score, ?{''.join(f', {name}' for name in also)}"
+                f" FROM {INCOMING} WHERE prediction_id IS NOT NULL",
                 [scan.deployment, part.version, tx.now_db],
             )
-            labelled += join_predictions(tx, scan.deployment, part.version, INCOMING, scan.base_seconds, scan.arrival)
+            labelled += join_predictions(
+                tx, scan.deployment, part.version, INCOMING, also, scan.base_seconds, scan.arrival
+            )
         _mark(tx, scan.deployment, part)
     for topic in ("windows", "drift", "performance", "deployments"):
         tx.touch(topic, scan.deployment)

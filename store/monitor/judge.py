@@ -218,9 +218,7 @@ def _compared(
 
 def auc_error(value: float, dense: Integers) -> float:
     """Standard error of an AUC (Hanley & McNeil 1982) from the score histograms in `dense`."""
-    split_at = performance.HISTOGRAM + performance.SCORE_SLOTS
-    negatives = max(1, int(dense[performance.HISTOGRAM : split_at].sum()))
-    positives = max(1, int(dense[split_at:].sum()))
+    negatives, positives = (max(1, int(part.sum())) for part in performance.histograms(dense))
     first, second = value / (2 - value), 2 * value**2 / (1 + value)
     variance = value * (1 - value) + (positives - 1) * (first - value**2) + (negatives - 1) * (second - value**2)
     return math.sqrt(max(0.0, variance) / (negatives * positives))

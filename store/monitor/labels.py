@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from store.monitor import deployments, source
 from store.monitor.counts import arrival_ordinal, record_arrival
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_labels
-from store.monitor.scan import DEFAULTS
+from store.monitor.scan import DEFAULTS, EARLIEST_US
 from store.monitor.source import Format
+from store.monitor.windows import DAY
 from store.settings import MonitorSettings
 
 
@@ -29,6 +31,8 @@ class LabelScan:
     labels: Any
     rows: int
     notes: tuple[str, ...]
+    latest_us: int | None = None
+    """The latest label time in the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +61,8 @@ def scan_labels(
 ) -> LabelScan:
     """Read the file; nothing is written. Of several labels for one id the latest by time counts, then the greatest.
 
-    Rows without a label or an id are left out and counted in `notes`. Raises `Refusal` (usage): unreadable, or
+    Rows without a label or an id are left out and counted in `notes`; a label time before 1900 or later than a day
+    from now is taken as unknown. Raises `Refusal` (usage): unreadable, or
     without an id or label column.
     """
     opened = dataclasses.replace(source.open_source(connection, path, format), path=Path(name or path.name))
@@ -71,16 +76,22 @@ def scan_labels(
         f"SELECT {source.text_sql(identity, columns[identity])} AS prediction_id,"
         f" {source.canonical_sql(label, columns[label])} AS label,"
         f" {source.number_sql(label, columns[label])[0]} AS value,"
-        f" {source.time_sql(moment, columns[moment]) if moment else 'NULL::BIGINT'} AS label_us FROM {opened.relation}"
+        f" {source.time_sql(moment, columns[moment]) if moment else 'NULL::BIGINT'} AS said_us FROM {opened.relation}"
+    )
+    latest = int((time.time() + DAY) * 1_000_000)
+    query = (
+        "SELECT prediction_id, label, value, said_us,"
+        f" CASE WHEN said_us BETWEEN {EARLIEST_US} AND {latest} THEN said_us END AS label_us FROM ({query})"
     )
     table: Any
     try:
-        rows, nameless, empty = connection.execute(
+        rows, nameless, empty, absurd, newest = connection.execute(
             "SELECT count(*), count(*) FILTER (prediction_id IS NULL),"
-            f" count(*) FILTER (prediction_id IS NOT NULL AND label IS NULL) FROM ({query})"
+            " count(*) FILTER (prediction_id IS NOT NULL AND label IS NULL),"
+            f" count(*) FILTER (said_us IS NOT NULL AND label_us IS NULL), max(label_us) FROM ({query})"
         ).fetchall()[0]
         table = connection.sql(
-            f"SELECT * FROM ({query}) WHERE prediction_id IS NOT NULL AND label IS NOT NULL"
+            f"SELECT * EXCLUDE (said_us) FROM ({query}) WHERE prediction_id IS NOT NULL AND label IS NOT NULL"
             " QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY label_us DESC NULLS LAST, label DESC) = 1"
         ).to_arrow_table()
     except duckdb.Error as error:
@@ -89,9 +100,10 @@ def scan_labels(
         "rows without a prediction_id are left out": nameless,
         "rows have no label yet": empty,
         "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
+        "label times before 1900 or in the future are taken as unknown": absurd,
     }
     notes = tuple(f"{count:,} {text}" for text, count in said.items() if count)
-    return LabelScan(deployment, arrival_digest, settings.base_window_seconds, table, int(rows), notes)
+    return LabelScan(deployment, arrival_digest, settings.base_window_seconds, table, int(rows), notes, newest)
 
 
 def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
@@ -104,11 +116,17 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
     if ordinal is None:
         return Labelled(repeated=True)
     record_arrival(tx, ordinal, scan.deployment, "labels", scan.arrival, scan.rows, scan.notes)
+    if scan.latest_us is not None:
+        tx.execute(
+            "INSERT INTO monitor_label_clock VALUES (?, ?, make_timestamp(?), ?)",
+            [scan.deployment, scan.arrival, scan.latest_us, tx.now_db],
+        )
     with Incoming(tx, scan.labels):
         changed: Any = tx.connection.sql(
-            "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value"
-            f" FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
-            " arg_max(value, ordinal) AS value FROM monitor_label WHERE deployment = ? AND prediction_id IN"
+            "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value,"
+            f" k.first_us FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
+            " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS first_us"
+            " FROM monitor_label WHERE deployment = ? AND prediction_id IN"
             f" (SELECT prediction_id FROM {INCOMING}) GROUP BY prediction_id) AS k USING (prediction_id)"
             " WHERE k.label IS NULL OR k.label <> i.label",
             params=[scan.deployment],
@@ -122,9 +140,11 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
                 [scan.deployment, ordinal, tx.now_db],
             )
             corrected = int(tx.execute(f"SELECT count(*) FROM {INCOMING} WHERE old_label IS NOT NULL").fetchall()[0][0])
+            # The delay is that of the first label: a correction is not a label that came late.
             signed = (
-                f"(SELECT prediction_id, 1 AS sign, label, value FROM {INCOMING} UNION ALL"
-                f" SELECT prediction_id, -1, old_label, old_value FROM {INCOMING} WHERE old_label IS NOT NULL)"
+                "(SELECT prediction_id, 1 AS sign, label, value, coalesce(first_us, label_us) AS label_us"
+                f" FROM {INCOMING} UNION ALL SELECT prediction_id, -1, old_label, old_value, first_us"
+                f" FROM {INCOMING} WHERE old_label IS NOT NULL)"
             )
             joined = join_labels(tx, scan.deployment, signed, scan.base_seconds, scan.arrival)
     for topic in ("performance", "deployments"):

@@ -57,6 +57,16 @@ class PerformanceSums:
                 sums = sums + part
         return dense, sums
 
+    def delays(self) -> dict[int, Integers]:
+        """Window start → how many labels came with which delay, of all versions (`performance.DELAYS` slots)."""
+        found: dict[int, Integers] = {}
+        late = self.slots >= performance.DELAYS
+        starts, slots, counts = self.starts[late], self.slots[late] - performance.DELAYS, self.counts[late]
+        for start in np.unique(starts):
+            low, high = np.searchsorted(starts, [start, start + 1])
+            found[int(start)] = np.bincount(slots[low:high], counts[low:high], performance.DELAY_SLOTS).astype(np.int64)
+        return found
+
 
 def performance_sums(
     connection: duckdb.DuckDBPyConnection,
@@ -67,20 +77,55 @@ def performance_sums(
     at: datetime | None,
 ) -> PerformanceSums:
     """Performance of the windows that start in [since, until), as known `at` (null: now)."""
+    return _sums(connection, "monitor_performance", "version", [], deployment, window, since, until, at)
+
+
+#: Parts version and value in the names of `slice_sums`.
+SEPARATOR = "\x1f"
+
+
+def slice_sums(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    slice: str,
+    window: Window,
+    since: float,
+    until: float,
+    at: datetime | None,
+) -> PerformanceSums:
+    """As `performance_sums` by the values of one slice column: `names` are version, `SEPARATOR`, value."""
+    name = "(version || chr(31) || value)"
+    return _sums(connection, "monitor_performance_slice", name, [slice], deployment, window, since, until, at)
+
+
+def _sums(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    name: str,
+    slice: list[str],
+    deployment: str,
+    window: Window,
+    since: float,
+    until: float,
+    at: datetime | None,
+) -> PerformanceSums:
     where = (
-        " FROM monitor_performance WHERE deployment = $1 AND window_start >= make_timestamp($2)"
+        f" FROM {table} WHERE deployment = $1 AND window_start >= make_timestamp($2)"
         " AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4)"
+        + (" AND slice = $5" if slice else "")
     )
-    params = [deployment, round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None]
+    params = [deployment, round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None, *slice]
     start = window.sql("window_start")
-    entries = ", ".join(f"sum(sums[{place + 1}])" for place in range(performance.SUMS))
+    # Rows of before a sum was kept have shorter lists.
+    entries = ", ".join(f"coalesce(sum(sums[{place + 1}]), 0)" for place in range(performance.SUMS))
     rows = connection.execute(
-        f"SELECT {start} AS w, version, sum(labelled)::BIGINT, {entries}{where} GROUP BY ALL", params
+        f"SELECT {start} AS w, {name} AS v, sum(labelled)::BIGINT, {entries}{where} GROUP BY ALL", params
     ).fetchall()
     names = sorted({str(row[1]) for row in rows})
     found = connection.execute(
-        "SELECT w, list_position($5::VARCHAR[], version) - 1 AS v, slot, sum(n)::BIGINT AS n FROM"
-        f" (SELECT {start} AS w, version, unnest(slots) AS slot, unnest(counts) AS n{where}) GROUP BY ALL ORDER BY w",
+        f"SELECT w, list_position(${len(params) + 1}::VARCHAR[], v) - 1 AS v, slot, sum(n)::BIGINT AS n FROM"
+        f" (SELECT {start} AS w, {name} AS v, unnest(slots) AS slot, unnest(counts) AS n{where})"
+        " GROUP BY ALL ORDER BY w",
         [*params, names],
     ).fetchnumpy()
     w, v, slot, n = (np.ma.getdata(found[name]).astype(np.int64) for name in ("w", "v", "slot", "n"))
@@ -93,6 +138,18 @@ def performance_sums(
         slot,
         n,
     )
+
+
+def slice_names(
+    connection: duckdb.DuckDBPyConnection, deployment: str, since: float, until: float, at: datetime | None
+) -> list[str]:
+    """The slice columns that labels of [since, until) were counted by."""
+    rows = connection.execute(
+        "SELECT DISTINCT slice FROM monitor_performance_slice WHERE deployment = $1 AND window_start >="
+        " make_timestamp($2) AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4) ORDER BY 1",
+        [deployment, round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None],
+    ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def reference_metric(connection: duckdb.DuckDBPyConnection, manifest: ModelManifest, name: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from store.database import Transaction
 from store.monitor import performance, source, statistics
 from store.monitor.bins import (
     CATEGORIES,
+    CATEGORY_LENGTH,
     COARSE_SCORE_EDGES,
     PREDICTION,
     SCORE,
@@ -27,7 +29,10 @@ from store.monitor.bins import (
     canonical,
     numeric_edges,
 )
+from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.performance import Outcomes, PerformanceCounts
+from store.monitor.quantiles import quantile_columns, quantiles_sql
+from store.monitor.slices import add_classes
 from store.monitor.source import Format, Source
 from store.protocol import ExitCode, Refusal
 
@@ -47,6 +52,8 @@ class Reference:
     counts: Integers
     performance: PerformanceCounts
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    """Multiclass: the classes by number, as `performance` counts them (only of a reference just scanned)."""
 
     @property
     def width(self) -> int:
@@ -139,10 +146,11 @@ def _scan(
         add(*_categorical(connection, opened, PREDICTION, answer, opened.columns[answer], offset))
     rows = connection.execute(f"SELECT count(*) FROM {opened.relation}").fetchall()[0][0]
     counts = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-    outcome = _performance(connection, opened, manifest)
+    outcome, classes = _performance(connection, opened, manifest)
     return Reference(
-        manifest.model, manifest.version, source_digest, int(rows), tuple(features), counts, outcome, tuple(notes)
-    )
+        manifest.model, manifest.version, source_digest, int(rows), tuple(features), counts, outcome, tuple(notes),
+        tuple(classes),
+    )  # fmt: skip
 
 
 def _scores_only(manifest: ModelManifest) -> tuple[tuple[FeatureBins, ...], Integers]:
@@ -229,43 +237,75 @@ def _categorical(
     return feature, np.array([*(n for _, n in kept), other, null], np.int64)
 
 
-def _performance(connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest) -> PerformanceCounts:
-    """Performance on the reference, when it holds labels and predictions."""
+def _performance(
+    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest
+) -> tuple[PerformanceCounts, list[str]]:
+    """Performance on the reference, when it holds labels and predictions, and the classes that it numbers."""
     roles = source.role_columns([manifest])
     label, score, answer = (opened.find(*roles[role]) for role in ("label", "score", "prediction"))
     if label is None or (score is None and answer is None):
-        return performance.EMPTY
+        return performance.EMPTY, []
     number, _ = source.number_sql(label, opened.columns[label])
     value = answer or score if manifest.task == "regression" else score
-    outcomes = fetch_outcomes(
-        connection,
+    levels = quantile_columns(manifest, list(opened.columns))
+    pairs = (
         "SELECT 1 AS sign, "
         + (source.number_sql(value, opened.columns[value])[0] if value else "NULL::DOUBLE")
         + " AS score, "
         + source.canonical_sql(label, opened.columns[label])
         + " AS label, "
         + (source.canonical_sql(answer, opened.columns[answer]) if answer else "NULL::VARCHAR")
-        + f" AS prediction, {number} AS value FROM {opened.relation}",
-        [],
-        manifest,
-    )[0]
-    return performance.count(manifest.task, manifest.threshold, outcomes)
+        + f" AS prediction, {number} AS value"
+        + (f", {quantiles_sql(opened, levels)} AS quantiles" if levels else "")
+        + f" FROM {opened.relation}"
+    )
+    classes = distinct_classes(connection, pairs, []) if manifest.task == "multiclass" else []
+    classes = classes[:MAX_CLASSES]
+    outcomes = fetch_outcomes(connection, pairs, [], manifest, classes=classes, levels=list(levels))[0]
+    return performance.count(manifest.task, manifest.threshold, outcomes), classes
+
+
+def distinct_classes(connection: duckdb.DuckDBPyConnection, pairs: str, params: list[Any]) -> list[str]:
+    """Labels and answers among `pairs`, most frequent first."""
+    rows = connection.execute(
+        f"SELECT c FROM (SELECT unnest([label, prediction]) AS c FROM ({pairs})) WHERE c IS NOT NULL"
+        f" AND length(c) <= {CATEGORY_LENGTH} GROUP BY c ORDER BY count(*) DESC, c LIMIT 10000",
+        params,
+    ).fetchall()
+    return [str(row[0]) for row in rows]
 
 
 def fetch_outcomes(
-    connection: duckdb.DuckDBPyConnection, pairs: str, params: list[Any], manifest: ModelManifest, also: str = ""
+    connection: duckdb.DuckDBPyConnection,
+    pairs: str,
+    params: list[Any],
+    manifest: ModelManifest,
+    also: str = "",
+    *,
+    classes: Sequence[str] = (),
+    levels: Sequence[int] = (),
 ) -> tuple[Outcomes, dict[str, Any]]:
-    """Outcomes of a query that gives sign, score, label, prediction and value (and the columns named in `also`)."""
+    """Outcomes of a query that gives sign, score, label, prediction and value (and the columns named in `also`;
+    and `quantiles`, where `levels` are asked for). `classes` gives labels and answers their numbers."""
+    numbered: list[Any] = []
+    if classes:
+        for name in ("label", "prediction"):
+            also += f", coalesce(list_position(?::VARCHAR[], {name}) - 1, {MAX_CLASSES})::BIGINT AS {name}_class"
+            numbered.append(list(classes))
+    also += "".join(f", coalesce(quantiles[{level}], 'nan'::DOUBLE) AS q{level}" for level in levels)
     found = connection.execute(
         "SELECT sign::BIGINT AS sign, coalesce(score, 'nan'::DOUBLE) AS score, label = ? AS positive,"
         " coalesce(prediction = ?, false) AS predicted, prediction IS NOT NULL AS decided,"
         f" coalesce(prediction = label, false) AS right_, coalesce(value, 'nan'::DOUBLE) AS value{also}"
         f" FROM ({pairs}) WHERE label IS NOT NULL",
-        [canonical(manifest.positive), canonical(manifest.positive), *params],
+        [canonical(manifest.positive), canonical(manifest.positive), *numbered, *params],
     ).fetchnumpy()
     plain = {name: np.ma.getdata(column) for name, column in found.items()}
     outcomes = Outcomes(
-        *(plain[name] for name in ("sign", "score", "positive", "predicted", "decided", "right_", "value"))
+        *(plain[name] for name in ("sign", "score", "positive", "predicted", "decided", "right_", "value")),
+        label_class=plain.get("label_class"),
+        predicted_class=plain.get("prediction_class"),
+        quantiles={level: plain[f"q{level}"] for level in levels},
     )
     return outcomes, plain
 
@@ -310,6 +350,7 @@ def record_reference(tx: Transaction, model: str, version: str, reference: Refer
         "recorded_at": tx.now,
     }
     tx.insert("monitor_reference", _REFERENCE_TYPES, [row])
+    add_classes(tx, model, version, list(reference.classes))
     tx.touch("drift")
     return True
 
@@ -342,7 +383,9 @@ def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
     features = msgspec.json.decode(row[4], type=tuple[FeatureBins, ...])
     counts = np.zeros(sum(feature.width for feature in features), np.int64)
     counts[np.array(row[6], np.int64)] = row[7]
-    outcome = PerformanceCounts(np.array(row[8], np.int64), np.array(row[9], np.int64), np.array(row[10], np.float64))
+    sums = np.array(row[10], np.float64)
+    sums = np.pad(sums, (0, performance.SUMS - len(sums)))
+    outcome = PerformanceCounts(np.array(row[8], np.int64), np.array(row[9], np.int64), sums)
     notes = msgspec.json.decode(row[5], type=tuple[str, ...])
     return Reference(row[0], row[1], row[2], int(row[3]), features, counts, outcome, notes)
 

@@ -15,7 +15,9 @@ from store.catalog.manifest import ModelManifest
 from store.monitor import deployments, source
 from store.monitor.bins import PREDICTION
 from store.monitor.kernel import BATCH_ROWS, Watched, WindowCounts, count_batches
+from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.slices import slice_columns, slice_sql
 from store.monitor.source import Format, Source
 from store.protocol import ExitCode, Refusal
 from store.settings import MonitorSettings
@@ -31,7 +33,8 @@ EARLIEST_US = -2_208_988_800 * 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class VersionPart:
-    """What one version predicted: counts, and an Arrow table (prediction_id, event_us, prediction, score)."""
+    """What one version predicted: counts, and an Arrow table (prediction_id, event_us, prediction, score; where the
+    version has slices or the file quantiles, `slices` and `quantiles`)."""
 
     version: str
     reference: str
@@ -101,6 +104,8 @@ class _Scan:
         self._exclude_known = exclude_known
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
         self._notes: dict[str, int] = {}
+        #: Columns that are no features, but kept for the join with labels.
+        self._joined: set[str] = set()
 
     def run(self) -> PredictionScan:
         parts, rows, counted, duplicates = [], 0, 0, 0
@@ -149,15 +154,17 @@ class _Scan:
         manifest = manifest_of(self._connection, self._model, version)
         reference = load_reference(self._connection, self._model, version)
         select, watched = self._select(manifest, reference, version)
+        joined, kept = self._kept(manifest, reference)
+        select += joined
         query = f"SELECT {select} FROM {self._source.relation} WHERE {condition}"
         distinct = self._exclude_known
-        once = _Pass(self._latest_us)
+        once = _Pass(self._latest_us, kept)
         if not distinct:
             counts = count_batches(once.batches(self._connection, query), reference, watched, self._base)
             distinct = once.repeats()
         seen = once.rows
         if distinct:
-            once = _Pass(self._latest_us)
+            once = _Pass(self._latest_us, kept)
             batches = once.batches(self._connection, self._distinct(query, version))
             counts = count_batches(batches, reference, watched, self._base)
             every = f"SELECT count(*) FROM {self._source.relation} WHERE {condition}"
@@ -167,6 +174,21 @@ class _Scan:
         self._note("rows without a prediction_id can never be labelled", once.nameless)
         part = VersionPart(version, reference.identity if reference else "", counts, once.predictions())
         return part, seen, seen - once.rows
+
+    def _kept(self, manifest: ModelManifest, reference: Reference | None) -> tuple[str, list[str]]:
+        """SQL and names of what is kept for the labels beside the answer: slice values, predicted quantiles."""
+        joined, names = "", list(_KEPT)
+        slices = slice_columns(manifest)
+        if any(name in self._source.columns for name in slices):
+            bins = reference.by_name if reference else {}
+            parts = ", ".join(slice_sql(self._source, name, bins.get(name)) for name in slices)
+            joined += f", [{parts}] AS slices"
+            names.append("slices")
+        quantiles = quantile_columns(manifest, list(self._source.columns))
+        if quantiles:
+            joined += f", {quantiles_sql(self._source, quantiles)} AS quantiles"
+            names.append("quantiles")
+        return joined, names
 
     def _note(self, text: str, count: int) -> None:
         if count:
@@ -225,6 +247,7 @@ class _Scan:
                 if not found.untyped:
                     self._notes[f"column {column!r} is {kind}, the reference has numbers"] = 0
             watched.append(Watched(feature, f"f{place}", f"i{place}" if invalid else None))
+        self._joined = {*slice_columns(manifest), *quantile_columns(manifest, list(columns)).values()}
         self._say_columns(reference, roles, absent, version)
         return ", ".join(parts), watched
 
@@ -237,7 +260,7 @@ class _Scan:
         if absent:
             self._notes[f"version {version}: no column for {', '.join(absent[:10])}{_more(absent)}"] = 0
         known = {name for names in roles.values() for name in names} | {source.VERSION_COLUMN}
-        known |= {feature.name for feature in reference.features}
+        known |= {feature.name for feature in reference.features} | set(self._joined)
         extra = [name for name in self._source.columns if name not in known]
         if extra:
             self._notes[f"version {version}: columns not watched: {', '.join(extra[:10])}{_more(extra)}"] = 0
@@ -250,7 +273,7 @@ def _more(names: list[str]) -> str:
 class _Pass:
     """One reading of a version's rows: what was left out, and what is kept for the join with labels."""
 
-    def __init__(self, latest_us: int) -> None:
+    def __init__(self, latest_us: int, names: list[str]) -> None:
         # 50 MB of memory and 0.2 s: only where prediction files arrive.
         import pyarrow
         import pyarrow.compute
@@ -258,6 +281,7 @@ class _Pass:
         self._arrow = pyarrow
         self._compute = pyarrow.compute
         self._latest_us = latest_us
+        self._names = names
         self._kept: list[Any] = []
         self._hashes: list[Any] = []
         self.rows = self.timeless = self.absurd = self.nameless = 0
@@ -285,10 +309,10 @@ class _Pass:
 
     def _copied(self, batch: Any) -> Any:
         """The kept columns in memory of their own: a column of a batch holds the whole batch."""
-        columns = [batch.column(name) for name in _KEPT]
+        columns = [batch.column(name) for name in self._names]
         halves = batch.num_rows // 2
         copies = [self._arrow.concat_arrays([column.slice(0, halves), column.slice(halves)]) for column in columns]
-        return self._arrow.RecordBatch.from_arrays(copies, _KEPT)
+        return self._arrow.RecordBatch.from_arrays(copies, self._names)
 
     def _in_time(self, batch: Any) -> Any:
         times = batch.column("event_us")

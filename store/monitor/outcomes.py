@@ -1,0 +1,282 @@
+"""Predictions with their labels as sums that add: score histograms, confusion counts, losses, delays of labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from store.monitor.bins import Floats, Integers, NumericCoder
+
+Task = Literal["binary", "multiclass", "regression"]
+Flags = npt.NDArray[np.bool_]
+
+
+def _score_edges() -> Floats:
+    """[0, 1] in steps of 1/8192 and, toward both ends, of 1/64 logit to e^-16; beyond, for margins, 16 steps a
+    doubling out to 2^20. Scores that spread over some hundred of these bins have an AUC within 1e-3 of exact;
+    that is any that do not all lie within a hundredth of each other."""
+    logits = np.arange(-16 * 64, 16 * 64 + 1) / 64
+    inside = np.concatenate([np.linspace(0.0, 1.0, 8193), 1.0 / (1.0 + np.exp(-logits))])
+    outside = np.concatenate([1.0 + np.arange(1, 17) / 16, 2.0 ** (np.arange(17, 20 * 16 + 1) / 16)])
+    below = np.concatenate([-np.arange(1, 16) / 16, -1.0 - np.arange(0, 17) / 16, -outside[16:]])
+    edges: Floats = np.unique(np.concatenate([below, inside, outside]))
+    return edges
+
+
+SCORE_EDGES = _score_edges()
+#: Delays of labels, seconds: four bins a doubling from one second to 2^27 (4.3 years).
+DELAY_EDGES: Floats = 2.0 ** (np.arange(0, 27 * 4 + 1) / 4)
+#: Classes told apart in confusion counts; further ones are counted together as the last.
+MAX_CLASSES = 100
+CLASSES = MAX_CLASSES + 1
+#: Bins of equal width of the expected calibration error (Guo et al. 2017 take 15).
+CALIBRATION_BINS = 15
+
+#: Slots of the counts. `LABELLED` is common to all tasks, the rest is for classifiers.
+LABELLED, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_POSITIVE, PROBABILITIES, RIGHT, DECIDED = range(8)
+#: Binary: scores of negatives, then of positives. Multiclass: of wrong answers, then of right ones.
+HISTOGRAM = 8
+#: Score slots a class: below, the bins of SCORE_EDGES, above.
+SCORE_SLOTS = len(SCORE_EDGES) + 1
+#: Multiclass: label × predicted class, CLASSES² slots.
+CONFUSION = HISTOGRAM + 2 * SCORE_SLOTS
+#: Regression: predictions with a pair of quantiles around them, and those whose label lies between; then for
+#: each level in thousandths how many had that quantile, and for each how many labels lie at or below it.
+INTERVALS, COVERED, QUANTILES = CONFUSION, CONFUSION + 1, CONFUSION + 2
+LEVELS = 1000
+#: From prediction to label: before it, the bins of DELAY_EDGES (the first from 0), longer, unknown.
+DELAYS = CONFUSION + CLASSES * CLASSES
+DELAY_SLOTS = len(DELAY_EDGES) + 2
+WIDTH = DELAYS + DELAY_SLOTS
+#: Entries of the sums: log loss and Brier of binary classifiers; errors of regressions; then, for each
+#: calibration bin, the sum of score minus label.
+LOG_LOSS, BRIER, ERROR, ABSOLUTE, SQUARED, TARGET, TARGET_SQUARED, GAPS = range(8)
+SUMS = GAPS + CALIBRATION_BINS
+
+_CODER = NumericCoder(SCORE_EDGES.tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcomes:
+    """Predictions with their labels, one entry a pair; NaN in `score` where there is none.
+
+    `sign` is +1 where a label arrives and -1 where a corrected one is taken back. Classifiers use
+    `positive` (the label), `predicted` and `decided` (the predicted class is positive; whether one is known) and
+    `right` (predicted class equals label); regressions use `score` as the predicted and `target` as the true value.
+    Multiclass also `label_class` and `predicted_class` (0 to MAX_CLASSES); regressions `quantiles`, level in
+    thousandths → predicted quantile (NaN for none). `delay` is seconds from prediction to label (NaN: unknown).
+    """
+
+    sign: Integers
+    score: Floats
+    positive: Flags
+    predicted: Flags
+    decided: Flags
+    right: Flags
+    target: Floats
+    label_class: Integers | None = None
+    predicted_class: Integers | None = None
+    delay: Floats | None = None
+    quantiles: dict[int, Floats] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.sign)
+
+    def where(self, mask: Flags) -> Outcomes:
+        def part(value: object) -> object:
+            if isinstance(value, dict):
+                return {level: values[mask] for level, values in value.items()}
+            return value[mask] if isinstance(value, np.ndarray) else None
+
+        return Outcomes(*(part(getattr(self, field.name)) for field in dataclasses.fields(self)))  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True)
+class PerformanceCounts:
+    """Sparse counts and sums of outcomes; `merge` adds two, whatever windows or hosts they come from."""
+
+    slots: Integers
+    counts: Integers
+    sums: Floats
+
+    def merge(self, other: PerformanceCounts) -> PerformanceCounts:
+        dense = self.dense() + other.dense()
+        slots = np.flatnonzero(dense)
+        return PerformanceCounts(slots, dense[slots], self.sums + other.sums)
+
+    def dense(self) -> Integers:
+        dense = np.zeros(WIDTH, np.int64)
+        np.add.at(dense, self.slots, self.counts)
+        return dense
+
+
+EMPTY = PerformanceCounts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(SUMS))
+
+
+def count(task: Task, threshold: float, outcomes: Outcomes) -> PerformanceCounts:
+    """The counts of all `outcomes` together."""
+    return count_groups(task, threshold, outcomes, np.zeros(len(outcomes), np.int64), 1)[0]
+
+
+def count_groups(
+    task: Task, threshold: float, outcomes: Outcomes, groups: Integers, size: int
+) -> list[PerformanceCounts]:
+    """The counts of each group 0 … size - 1 of `outcomes`.
+
+    Where a score is known the predicted class of a binary classifier is `score >= threshold`, else the predicted
+    one. Outcomes of a regression without a number on both sides are left out.
+    """
+    tally = _Tally(size)
+    if task == "regression":
+        paired = np.isfinite(outcomes.score) & np.isfinite(outcomes.target)
+        outcomes, groups = outcomes.where(paired), groups[paired]
+    tally.add(LABELLED, groups, outcomes.sign)
+    if outcomes.delay is not None:
+        tally.add(DELAYS + delay_slots(outcomes.delay), groups, outcomes.sign)
+    if task == "regression":
+        _count_regression(outcomes, groups, tally)
+        return tally.counts()
+    if task == "binary":
+        _count_binary(threshold, outcomes, groups, tally)
+    else:
+        _count_multiclass(outcomes, groups, tally)
+    decided = outcomes.decided
+    tally.add(DECIDED, groups[decided], outcomes.sign[decided])
+    right = decided & outcomes.right
+    tally.add(RIGHT, groups[right], outcomes.sign[right])
+    return tally.counts()
+
+
+def delay_slots(delay: Floats) -> Integers:
+    """Places within the DELAYS slots of delays in seconds (NaN: unknown)."""
+    slots = np.searchsorted(DELAY_EDGES[1:], delay, side="right") + 1
+    slots[delay < 0] = 0
+    slots[np.isnan(delay)] = DELAY_SLOTS - 1
+    return slots
+
+
+class _Tally:
+    """Signed contributions to slots of groups, added up at the end."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._keys: list[Integers] = []
+        self._signs: list[Integers] = []
+        self._sums = np.zeros((size, SUMS))
+
+    def add(self, slots: int | Integers, groups: Integers, signs: Integers) -> None:
+        self._keys.append(groups * WIDTH + slots)
+        self._signs.append(signs)
+
+    def sum(self, entry: int, groups: Integers, values: Floats) -> None:
+        self._sums[:, entry] += np.bincount(groups, values, self._size)
+
+    def sum_entries(self, entries: Integers, groups: Integers, values: Floats) -> None:
+        np.add.at(self._sums, (groups, entries), values)
+
+    def counts(self) -> list[PerformanceCounts]:
+        keys, inverse = np.unique(np.concatenate(self._keys), return_inverse=True)
+        totals = np.zeros(len(keys), np.int64)
+        np.add.at(totals, inverse, np.concatenate(self._signs))
+        keys, totals = keys[totals != 0], totals[totals != 0]
+        ends = np.searchsorted(keys, np.arange(self._size + 1) * WIDTH)
+        return [
+            PerformanceCounts(keys[low:high] % WIDTH, totals[low:high], sums)
+            for low, high, sums in zip(ends[:-1], ends[1:], self._sums, strict=True)
+        ]
+
+
+def _count_binary(threshold: float, outcomes: Outcomes, groups: Integers, tally: _Tally) -> None:
+    scored = ~np.isnan(outcomes.score)
+    predicted = np.where(scored, outcomes.score >= threshold, outcomes.predicted)
+    known = scored | outcomes.decided
+    cell = np.where(
+        outcomes.positive,
+        np.where(predicted, TRUE_POSITIVE, FALSE_NEGATIVE),
+        np.where(predicted, FALSE_POSITIVE, TRUE_NEGATIVE),
+    )
+    tally.add(cell[known], groups[known], outcomes.sign[known])
+    _count_scores(outcomes, outcomes.positive, groups, tally)
+    likely = scored & (outcomes.score >= 0) & (outcomes.score <= 1)
+    probable, where = outcomes.where(likely), groups[likely]
+    tally.add(PROBABILITIES, where, probable.sign)
+    # The clipping of scikit-learn's log_loss, so that the two agree on 0 and 1.
+    epsilon = np.finfo(np.float64).eps
+    chance = np.clip(probable.score, epsilon, 1 - epsilon)
+    loss: Floats = -np.where(probable.positive, np.log(chance), np.log1p(-chance))
+    tally.sum(LOG_LOSS, where, loss * probable.sign)
+    gap = probable.score - probable.positive
+    tally.sum(BRIER, where, gap**2 * probable.sign)
+    bins = np.minimum((probable.score * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    tally.sum_entries(GAPS + bins, where, gap * probable.sign)
+
+
+def _count_multiclass(outcomes: Outcomes, groups: Integers, tally: _Tally) -> None:
+    if outcomes.label_class is not None and outcomes.predicted_class is not None:
+        known = outcomes.decided
+        cell = CONFUSION + outcomes.label_class[known] * CLASSES + outcomes.predicted_class[known]
+        tally.add(cell, groups[known], outcomes.sign[known])
+    decided = outcomes.where(outcomes.decided)
+    _count_scores(decided, decided.right, groups[outcomes.decided], tally)
+
+
+def _count_scores(outcomes: Outcomes, upper: Flags, groups: Integers, tally: _Tally) -> None:
+    """The two score histograms; `upper` says which of them an outcome belongs to."""
+    scored = ~np.isnan(outcomes.score)
+    part = outcomes.where(scored)
+    bounded = np.clip(part.score, -1.7e308, 1.7e308)
+    tally.add(HISTOGRAM + upper[scored] * SCORE_SLOTS + _CODER.finite(bounded), groups[scored], part.sign)
+
+
+def _count_regression(outcomes: Outcomes, groups: Integers, tally: _Tally) -> None:
+    error, target = outcomes.score - outcomes.target, outcomes.target
+    for entry, values in (
+        (ERROR, error),
+        (ABSOLUTE, np.abs(error)),
+        (SQUARED, error**2),
+        (TARGET, target),
+        (TARGET_SQUARED, target**2),
+    ):
+        tally.sum(entry, groups, outcomes.sign * values)
+    levels = sorted(outcomes.quantiles)
+    for level in levels:
+        values = outcomes.quantiles[level]
+        known = ~np.isnan(values)
+        tally.add(QUANTILES + level, groups[known], outcomes.sign[known])
+        below = known & (target <= values)
+        tally.add(QUANTILES + LEVELS + level, groups[below], outcomes.sign[below])
+    pair = interval(levels)
+    if pair is not None:
+        low, high = (outcomes.quantiles[level] for level in pair)
+        known = ~(np.isnan(low) | np.isnan(high))
+        tally.add(INTERVALS, groups[known], outcomes.sign[known])
+        inside = known & (low <= target) & (target <= high)
+        tally.add(COVERED, groups[inside], outcomes.sign[inside])
+
+
+def interval(levels: list[int]) -> tuple[int, int] | None:
+    """The outermost pair of quantile levels around the median; null without one on each side."""
+    return (levels[0], levels[-1]) if levels and levels[0] < LEVELS // 2 < levels[-1] else None
+
+
+def delay_quantile(counts: Integers, share: float) -> float | None:
+    """Seconds within which `share` of the labels with a known delay came (`counts`: the DELAYS slots);
+    interpolated in its bin (a bin is 19 % wide), null without any."""
+    known = counts[:-1].clip(min=0)
+    total = int(known.sum())
+    if not total:
+        return None
+    reached = np.cumsum(known)
+    slot = int(np.searchsorted(reached, share * total, side="left"))
+    if slot == 0:
+        return 0.0
+    if slot >= len(DELAY_EDGES):
+        return float(DELAY_EDGES[-1])
+    low = 0.0 if slot == 1 else float(DELAY_EDGES[slot - 1])
+    high = float(DELAY_EDGES[slot])
+    inside = (share * total - int(reached[slot - 1])) / int(known[slot])
+    return low + (high - low) * min(1.0, max(0.0, inside)) if math.isfinite(inside) else high
