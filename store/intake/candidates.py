@@ -41,7 +41,8 @@ class Candidate:
     again: bool = False
     exclude_known: bool = False
     failures: int = 0
-    due: float = 0.0
+    ticket: int = -1
+    """Which of its entries in the queue counts."""
     asked: list[Future[str]] = dataclasses.field(default_factory=list)
 
     @property
@@ -72,8 +73,8 @@ class Candidates:
         self.look_at(candidate, due)
 
     def look_at(self, candidate: Candidate, due: float) -> None:
-        candidate.due = due
-        heapq.heappush(self._due, (due, next(self._count), candidate))
+        candidate.ticket = next(self._count)
+        heapq.heappush(self._due, (due, candidate.ticket, candidate))
 
     def drop(self, candidate: Candidate) -> None:
         # Another may have taken its place meanwhile.
@@ -84,9 +85,9 @@ class Candidates:
         """Those to look at now, `most` at a time, each once."""
         found: list[Candidate] = []
         while self._due and self._due[0][0] <= now and len(found) < most:
-            due, _, candidate = heapq.heappop(self._due)
+            _, ticket, candidate = heapq.heappop(self._due)
             # An entry that a later `look_at` overtook is void.
-            if candidate.due == due and not candidate.busy and self._by_key.get(candidate.key) is candidate:
+            if candidate.ticket == ticket and not candidate.busy and self._by_key.get(candidate.key) is candidate:
                 found.append(candidate)
         return found
 
@@ -155,7 +156,7 @@ def _judge_unknown(candidate: Candidate, patience: Patience, known: Known, waite
             return Verdict(Look.of(found), mended=True) if was_reported or candidate.forced else Verdict()
         if known.identity(candidate.key) == Look.of(found).identity and not candidate.forced:
             return Verdict()
-        raise Trouble.wrong("permission", "a folder that may not be entered", "one that the agent's user may read")
+        raise Trouble.wrong(candidate.place.key, candidate.place.found, candidate.place.expected)
     if not candidate.forced:
         if known.identity(candidate.key) is not None:
             # Reported once: what lies in a wrong place may change there as it likes.

@@ -140,7 +140,7 @@ class Inotify:
         path = f"{place}/{name}"
         if mask & _ISDIR:
             # An attribute change may be the permission that was missing.
-            reported = [Change(path, Hint.GROWING)] if mask & _ATTRIB else []
+            reported = [Change(f"{path}/", Hint.GROWING)] if mask & _ATTRIB else []
             return [*reported, *self.add_tree(path)] if mask & (_CREATE | _MOVED_TO | _ATTRIB) else []
         if mask & _MOVED_TO:
             return [Change(path, Hint.MOVED)]
@@ -162,7 +162,7 @@ def files_in(folder: str, folders: list[str]) -> Iterator[Change]:
                 else:
                     yield Change(entry.path, Hint.SEEN)
     except PermissionError:
-        yield Change(folder, Hint.SEEN)
+        yield Change(f"{folder}/", Hint.SEEN)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             log.warning("cannot list %r: %s", folder, error.strerror)

@@ -16,18 +16,20 @@ import msgspec
 from store.database import Actor, Database, Entry, Layout
 from store.intake import arrivals, commit, quarantine
 from store.intake.arrivals import Folder, Known
-from store.intake.candidates import Candidate, Candidates, judge, version_look
+from store.intake.burst import Burst
+from store.intake.candidates import Candidate, Candidates, judge
 from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
-from store.intake.inotify import Change, Hint
+from store.intake.inotify import Change
 from store.intake.quarantine import Keeper
 from store.intake.read import Incomplete
-from store.intake.recognise import Place, recognise
+from store.intake.recognise import recognise
 from store.intake.settle import Look, Patience, Settling
+from store.intake.sighting import Sighting, sightings
 from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble, Vanished
-from store.intake.versions import Waiting
+from store.intake.versions import MANIFEST, Waiting
 from store.intake.watch import Watcher
 from store.monitor import evaluate
 from store.protocol import ExitCode, Progress, Refusal
@@ -41,8 +43,6 @@ BATCH = 200
 _IN_FLIGHT = 2
 #: Past this many files waiting, the watcher is held back.
 _BACKLOG = 20_000
-#: Fewer waiting files than this are no burst, and report no progress.
-_BURST = 100
 _SCANNERS = 2
 _LONGEST_BACKOFF = 60.0
 _FOLLOWS = 10_000
@@ -78,7 +78,6 @@ class Intake:
         self._database = database
         self._settings = settings
         self._layout = layout
-        self._on_progress = on_progress
         self._patience = patience or Patience(settle=settings.watch.settle_seconds)
         self._environments = frozenset(settings.environments)
         self._folders = arrivals.folders(layout.watched(settings), layout.inbox)
@@ -88,8 +87,7 @@ class Intake:
         self._in_flight = 0
         self._follows: dict[int, Followed] = {}
         self._taken = self._quarantined = 0
-        self._burst_done = 0
-        self._told = 0.0
+        self._burst = Burst(on_progress)
         self._trouble = ""
         self._backoff = 0.0
         self._stopping = threading.Event()
@@ -154,39 +152,13 @@ class Intake:
             self._messages.put(lambda: self._retry(quarantine_id, actor, reason, asked))
         return asked
 
-    # --- from the watcher's threads ----------------------------------------------------------------------
-
     def _changed(self, folder: Folder, changes: Sequence[Change]) -> None:
-        seen: dict[int, tuple[Place, Hint]] = {}
-        unchanged: dict[int, bool] = {}
-        for change in changes:
-            relative = folder.relative(change.path)
-            place = recognise(relative, self._environments) if relative else None
-            if place is None:
-                continue
-            key = folder.key(place.subject)
-            if change.hint == Hint.SEEN:
-                if key not in unchanged:
-                    unchanged[key] = key not in seen and self._unchanged(folder, place, key, change.path)
-                if unchanged[key]:
-                    continue
-            seen[key] = (place, change.hint)
+        """On the watcher's threads."""
+        seen = sightings(folder, changes, self._environments, self._known)
         if seen:
             self._messages.put(lambda: self._see(folder, seen))
         while len(self._candidates) > _BACKLOG and not self._stopping.wait(0.05):
             pass
-
-    def _unchanged(self, folder: Folder, place: Place, key: int, path: str) -> bool:
-        """Whether the file that a walk came by is as it was; asked here, where walking is paced."""
-        identity = self._known.identity(key)
-        if identity is None:
-            return False
-        try:
-            if place.kind == "model":
-                return version_look(f"{folder.path}/{place.subject}").identity == identity
-            return Look.of(os.lstat(path)).identity == identity
-        except (OSError, Vanished):
-            return False
 
     # --- on intake's own thread --------------------------------------------------------------------------
 
@@ -218,10 +190,10 @@ class Intake:
             for candidate in self._candidates.due(time.monotonic(), BATCH - len(self._ready)):
                 self._look_at(candidate)
             self._flush()
-        self._tell()
+        self._burst.tell(len(self._candidates))
         return True
 
-    def _see(self, folder: Folder, seen: dict[int, tuple[Place, Hint]]) -> None:
+    def _see(self, folder: Folder, seen: dict[int, Sighting]) -> None:
         now = time.monotonic()
         for key, (place, hint) in seen.items():
             candidate = self._candidates.get(key)
@@ -334,7 +306,7 @@ class Intake:
     def _quarantine(self, candidate: Candidate, look: Look | None, trouble: Trouble) -> None:
         path, within = candidate.path, candidate.found.within
         if candidate.place.kind == "model":
-            path += "/model.json"
+            path += f"/{MANIFEST}"
         kept = self._keeper.keep(path, within)
         if look is None:
             with contextlib.suppress(OSError):
@@ -412,7 +384,7 @@ class Intake:
             else:
                 self._quarantined += 1
                 log.info("quarantined %r: %s", candidate.place.subject, trouble.reason)
-            self._burst_done += 1
+            self._burst.done += 1
             candidate.busy, candidate.forced, candidate.failures = False, False, 0
             for asked in candidate.asked:
                 if trouble is None:
@@ -452,7 +424,9 @@ class Intake:
             return
         self._open[case.path_key] = case
         folder = next((folder for folder in self._folders if folder.label == case.folder), None)
-        place = recognise(case.relative, self._environments)
+        # A model version's subject is its folder.
+        relative = f"{case.relative}/{MANIFEST}" if case.kind == "model" else case.relative
+        place = recognise(relative, self._environments)
         if folder is None or place is None:
             asked.set_exception(
                 Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")
@@ -471,15 +445,3 @@ class Intake:
         entry = Entry(actor, "retry", "quarantine", case.id, reason=reason)
         self._database.writer.submit(lambda tx: tx.record(entry))
         self._candidates.add(candidate, time.monotonic())
-
-    def _tell(self) -> None:
-        """Progress of a burst, four times a second at most."""
-        waiting, now = len(self._candidates), time.monotonic()
-        if waiting < _BURST and not self._told:
-            self._burst_done = 0
-            return
-        finished = waiting == 0
-        if finished or now - self._told > 0.25:
-            self._told = 0.0 if finished else now
-            done = self._burst_done
-            self._on_progress(Progress("intake", "taking in files", done, done + waiting, finished))

@@ -43,10 +43,14 @@ def ignored(relative: str) -> bool:
 def recognise(relative: str, environments: frozenset[str] = frozenset()) -> Place | None:
     """The place of the file at `relative` (with `/`, under the watched folder); None where it is to be ignored.
 
+    A `relative` that ends in `/` is a folder that could not be looked into, or whose mode changed.
+
     `environments` are those that deployments may name; empty allows any.
     """
     if ignored(relative):
         return None
+    if relative.endswith("/"):
+        return _unknown(relative, "permission", "a folder that may not be entered", "one the agent's user may read")
     parts = relative.split("/")
     kind = parts[0]
     if kind not in KINDS_OF_FOLDER or len(parts) == 1:

@@ -27,7 +27,9 @@ def parquet(sql: str, tmp_path: Path) -> bytes:
 
 
 def only_case(store: Running) -> dict[str, Any]:
-    return eventually(lambda: len(store.quarantined()) == 1 and store.quarantined()[0])
+    cases = eventually(store.quarantined)
+    assert len(cases) == 1, cases
+    return dict(cases[0])
 
 
 def lives(store: Running) -> None:

@@ -142,8 +142,15 @@ def test_a_retry_of_what_is_still_wrong_says_so_and_opens_no_second_case(store: 
     eventually(store.quarantined)
     with pytest.raises(Refusal, match="Still wrong: no JSON"):
         store.intake.retry("q1", ADA, "again").result(20)
-    assert [case["number"] for case in store.quarantined()] == [1]
+    assert [case["number"] for case in store.quarantined()] == [1], store.quarantined()
     assert store.rows("SELECT actor FROM journal WHERE action = 'retry'") == [("ada",)]
+
+
+def test_a_retry_of_a_version_reads_its_folder_again(store: Running) -> None:
+    store.put("models/m/1/model.json", {"task": "guessing"})
+    eventually(store.quarantined)
+    with pytest.raises(Refusal, match=r"Still wrong: model\.json: Invalid enum value"):
+        store.intake.retry("q1", ADA).result(20)
 
 
 def test_a_retry_reads_the_kept_copy_of_a_file_that_is_gone(store: Running) -> None:

@@ -92,7 +92,7 @@ def test_used_up_watches_turn_to_polling(
 
 def test_an_overflow_of_the_kernel_s_queue_makes_it_walk(heard: Callable[..., Heard], tmp_path: Path) -> None:
     made = heard()
-    eventually(lambda: made.watcher._inotify)
+    eventually(lambda: made.watcher._inotify and made.watcher._inotify.watches)
     walks = made.watcher.walks
     made.watcher._inotify._event(-1, 0x4000, "")  # IN_Q_OVERFLOW, as the kernel would say it
     (tmp_path / "inbox/f").write_text("x")
