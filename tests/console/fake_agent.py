@@ -94,7 +94,7 @@ class FakeAgent:
 
     def stop(self) -> None:
         """Break every connection and answer no more; `start` begins again."""
-        self._server.close()
+        self._do(self._stop())
         self.drop()
         protocol.socket_path(self.store).unlink(missing_ok=True)
 
@@ -105,6 +105,10 @@ class FakeAgent:
 
     def drop(self) -> None:
         self._do(self._drop())
+
+    async def _stop(self) -> None:
+        # On its own loop: a server closed from another thread races with its last connection.
+        self._server.close()
 
     async def _drop(self) -> None:
         for writer in list(self._writers):
