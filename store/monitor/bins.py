@@ -10,8 +10,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from store.monitor.moments import Grid, Moments, moments_of
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 FeatureKind = Literal["numeric", "categorical", "score"]
 
 INTERIOR_BINS = 128
@@ -94,57 +97,112 @@ def numeric_edges(values: Floats, bins: int = INTERIOR_BINS) -> list[float]:
 class NumericCoder:
     """Value → slot for numeric bins, by a lookup table that is exact: about ten times a binary search.
 
-    A cell of the table holds at most one edge, so a cell's first slot plus one comparison is the answer;
-    edges that lie too close for that fall back to `numpy.searchsorted`.
+    The table divides the span of the inner edges into cells, evenly or (long tails) by the leading bits of positive
+    numbers; what lies outside falls into its first and last. A cell that holds one edge at most gives its first
+    slot plus one comparison. Values in cells that hold more (edges that lie extremely close) are searched for.
     """
 
     def __init__(self, edges: Sequence[float]) -> None:
         full = np.asarray(edges, dtype=np.float64)
+        self.low, self.high = float(full[0]), float(full[-1])
         with np.errstate(over="ignore"):
             self.full = np.append(full[:-1], np.nextafter(full[-1], math.inf))
         self.bins = len(full) - 1
-        self._low = float(self.full[0])
-        with np.errstate(all="ignore"):
-            span = float(self.full[-1]) - self._low
-            self._scale = _LOOKUP_CELLS / span if span > 0 else math.inf
-            fits = math.isfinite(span) and math.isfinite(self._scale)
-            keys = self._keys(self.full) if fits else np.zeros(2, np.int32)
-        self._lookup = fits and len(np.unique(keys)) == len(self.full)
-        if self._lookup:
-            held = np.zeros(_LOOKUP_CELLS, np.uint16)
-            held[keys] = 1
-            self._first = (np.cumsum(held, dtype=np.uint16) - held).astype(np.uint16)
-            self._edge = np.full(_LOOKUP_CELLS, math.inf)
-            self._edge[keys] = self.full
+        self._inner = self.full[1:-1] if len(self.full) > 3 else self.full
+        self._cells = self._shift = self._base = 0
+        self._origin, self._scale = self.low, 1.0
+        with np.errstate(over="ignore"):
+            held = self._best_table()
+            wide = not math.isfinite(self.high - self.low)
+        self.grid = Grid.over(
+            self.low,
+            self.high,
+            0.0 if wide else self._origin,
+            2.0**-1000 if wide else self._scale,
+        )
+        if self._cells:
+            self._first = (np.cumsum(held) - held).astype(np.uint16)
+            self._edge = np.full(self._cells, math.inf)
+            with np.errstate(over="ignore"):
+                self._edge[self._keys(self.full)] = self.full
+            self._crowded = held > 1 if held.max() > 1 else None
 
-    def _keys(self, values: Floats) -> npt.NDArray[np.int32]:
-        scaled = values - self._low
+    def _best_table(self) -> Integers:
+        """Choose the way from value to cell; how many edges each cell holds (no cells: search)."""
+        nothing = np.zeros(0, np.int64)
+        if self.bins == 1:
+            return nothing
+        with np.errstate(all="ignore"):
+            span = float(self._inner[-1] - self._inner[0])
+            step = (_LOOKUP_CELLS - 4) / span if span > 0 else math.inf
+        if not (math.isfinite(span) and 0 < step < math.inf):
+            return nothing
+        start = float(self._inner[0]) - 2 / step
+        self._origin, self._scale, self._cells = start, step, _LOOKUP_CELLS
+        held = np.bincount(self._keys(self.full), minlength=self._cells)
+        if held.max() == 1 or self.low < 0 or self._inner[0] <= 0:
+            return held
+        leading = self._inner.view(np.int64) >> 40
+        shift = 40 + max(0, int(leading[-1] - leading[0]).bit_length() - 13)
+        base = int(self._inner[0].view(np.int64) >> shift) - 1
+        cells = int(self._inner[-1].view(np.int64) >> shift) - base + 2
+        self._shift, self._base, self._cells = shift, base, cells
+        by_bits = np.bincount(self._keys(self.full), minlength=cells)
+        if by_bits.max() < held.max():
+            return by_bits
+        self._shift, self._cells = 0, _LOOKUP_CELLS
+        return held
+
+    def _scaled(self, values: Floats) -> Floats:
+        scaled = values - self._origin
         scaled *= self._scale
-        np.clip(scaled, 0, _LOOKUP_CELLS - 1, out=scaled)
-        return scaled.astype(np.int32)
+        return scaled
+
+    def _keys(self, values: Floats, scaled: Floats | None = None) -> npt.NDArray[np.int32]:
+        """The cell of each value: monotone in the value, so an edge in another cell needs no comparison."""
+        if self._shift:
+            # The bits of positive floats order as the floats do; negative ones are negative integers.
+            leading = values.view(np.int64) >> self._shift
+            leading -= self._base
+            return np.clip(leading, 0, self._cells - 1, out=leading).astype(np.int32)
+        return np.clip(self._scaled(values) if scaled is None else scaled, 0, self._cells - 1).astype(np.int32)
 
     def finite(self, values: Floats) -> Integers:
         """Slots 0 (below) to bins + 1 (above) of finite `values`."""
-        if not self._lookup:
-            return np.searchsorted(self.full, values, side="right").astype(np.int64)
         slots = np.empty(len(values), np.int64)
+        self._fill(values, slots, None)
+        return slots
+
+    def _fill(self, values: Floats, slots: Integers, moments: list[Moments] | None) -> None:
+        values = np.ascontiguousarray(values)
         with np.errstate(over="ignore"):
             for start in range(0, len(values), _LOOKUP_CHUNK):
                 part = values[start : start + _LOOKUP_CHUNK]
-                keys = self._keys(part)
-                found = self._first.take(keys)
-                found += part >= self._edge.take(keys)
-                slots[start : start + len(part)] = found
-        return slots
+                scaled = None if self._shift or not self._cells else self._scaled(part)
+                slots[start : start + len(part)] = self._slots(part, scaled)
+                if moments is not None:
+                    if scaled is None or self.grid.scale != self._scale:
+                        scaled = (part - self.grid.origin) * self.grid.scale
+                    moments.append(moments_of(part, scaled, self.grid, self.low, self.high))
 
-    def slots(
-        self, values: Floats, null: npt.NDArray[np.bool_] | None, invalid: npt.NDArray[np.bool_] | None
-    ) -> Integers:
+    def _slots(self, part: Floats, scaled: Floats | None) -> npt.NDArray[np.integer[Any]]:
+        if not self._cells:
+            return np.searchsorted(self.full, part, side="right")
+        keys = self._keys(part, scaled)
+        found = self._first.take(keys)
+        found += part >= self._edge.take(keys)
+        if self._crowded is not None:
+            hard = self._crowded.take(keys)
+            if hard.any():
+                found[hard] = np.searchsorted(self.full, part[hard], side="right")
+        return found
+
+    def slots(self, values: Floats, null: Marks | None, invalid: Marks | None) -> Integers:
         """Slots of `values`, whose nulls (marked in `null`, NaN in `values`) may be what `invalid` marks."""
         odd = ~np.isfinite(values)
         if not odd.any():
             return self.finite(values)
-        slots = self.finite(np.where(odd, self._low, values))
+        slots = self.finite(np.where(odd, self.low, values))
         after = self.bins + 2
         slots[odd] = np.where(np.isnan(values[odd]), after + 1, after + 2)
         if null is not None:
@@ -152,6 +210,28 @@ class NumericCoder:
         if invalid is not None:
             slots[invalid] = after + 3
         return slots
+
+    def tally(self, values: Floats, null: Marks | None, invalid: Marks | None) -> tuple[Integers, Moments]:
+        """Counts by slot of `values` (as for `slots`), and the moments of the finite ones."""
+        finite = np.isfinite(values)
+        plain = values if finite.all() else values[finite]
+        slots = np.empty(len(plain), np.int64)
+        moments: list[Moments] = []
+        self._fill(plain, slots, moments)
+        counts = np.bincount(slots, minlength=self.bins + 6)
+        if len(plain) < len(values):
+            absent = int(null.sum()) if null is not None else 0
+            wrong = int(invalid.sum()) if invalid is not None else 0
+            no_number = int(np.isnan(values).sum())
+            # What is invalid is null or NaN in `values`; which of the two is the source's choice.
+            both = int((null & invalid).sum()) if null is not None and invalid is not None else 0
+            counts[self.bins + 2 :] = [
+                absent - both,
+                no_number - absent - (wrong - both),
+                len(values) - len(plain) - no_number,
+                wrong,
+            ]
+        return counts, sum(moments, Moments())
 
 
 def display_labels(feature: FeatureBins) -> list[str]:
