@@ -212,7 +212,8 @@ def _result(outcome: Outcome) -> str:
         parts.append(f"{weights(outcome.before)} {glyphs().arrow} {weights(outcome.after)}")
     if outcome.revision:
         parts.append(f"revision {outcome.revision} is {outcome.phase}")
-    if outcome.message:
+    # Of what went well the phase says everything.
+    if outcome.message and outcome.phase != "effective":
         parts.append(clean(outcome.message, 160))
     if outcome.repeated:
         parts.append("(it had been done before)")

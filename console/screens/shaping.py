@@ -68,6 +68,10 @@ def _shape(page: Page, shown: Sequence[Shown]) -> Page:
     return msgspec.structs.replace(page, columns=columns, rows=rows)
 
 
+def _spoken(name: str) -> Callable[[Cells, float], Cell]:
+    return lambda cells, _: _aloud(name, cells[name]) or None
+
+
 def _split(name: str) -> Callable[[Cells, float], Cell]:
     return lambda cells, _: traffic_split(cells[name]) or "none"
 
@@ -87,7 +91,7 @@ def _performance(cells: Cells, _: float) -> Cell:
     value, reference = cells.get("performance"), cells.get("reference")
     if not isinstance(value, float):
         return None
-    against = f" ({reference:.3f})" if isinstance(reference, float) else ""
+    against = f" ({reference:.2f})" if isinstance(reference, float) else ""
     return f"{cells.get('metric') or ''} {value:.3f}{against}".strip()
 
 
@@ -128,7 +132,7 @@ FLEET = (
     Shown("since", "text", "age", 2, _age),
     Shown("traffic", "spark", "", 3, _traffic),
     Shown("drift", "text", "drift psi", 1, _drift),
-    Shown("performance", "text", "performance (ref)", 1, _performance),
+    Shown("performance", "text", "perf (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
     Shown("changed", "text", "changed", 2, _change),
 )
@@ -144,6 +148,19 @@ ALERTS = (
     Shown("message", "text", "", 4),
     Shown("by", "text", "", 5),
     Shown("note", "text", "", 5),
+)
+JOURNAL = (
+    Shown("sequence", "number", "seq", 0),
+    Shown("time", "time", "", 0),
+    Shown("actor", "text", "", 0),
+    Shown("action", "text", "", 0),
+    Shown("subject", "text", "", 0),
+    Shown("reason", "text", "", 1),
+    Shown("after", "text", "", 2, _spoken("after")),
+    Shown("before", "text", "", 3, _spoken("before")),
+    Shown("via", "text", "", 3),
+    Shown("kind", "text", "", 4),
+    Shown("data_age", "duration", "data age", 5),
 )
 REVISIONS = (
     Shown("revision", "number", "rev", 0),
@@ -190,3 +207,8 @@ def as_revisions(page: Page) -> Page:
 def as_alerts(page: Page) -> Page:
     """What is wrong where, by how much and since when."""
     return _shape(page, ALERTS)
+
+
+def as_journal(page: Page) -> Page:
+    """When, who, what, on what, and why; then what it was and what it became."""
+    return _shape(page, JOURNAL)

@@ -167,16 +167,36 @@ def _plain(kind: str) -> Listing:
     return columns, [[f"{kind}-{number}", f"{kind} {number}", NOW - number * DAY] for number in range(3)]
 
 
+def _journal() -> Listing:
+    columns = [
+        Column("id", priority=9),
+        Column("sequence", "number", priority=0),
+        Column("time", "time", priority=0),
+        Column("actor", priority=0),
+        Column("via", priority=2),
+        Column("action", priority=0),
+        Column("kind", priority=1),
+        Column("subject", priority=0),
+        Column("before", "json", priority=3),
+        Column("after", "json", priority=2),
+        Column("reason", priority=1),
+    ]
+    rows: list[list[Any]] = [
+        ["9", 9, NOW - DAY, "ada", "console", "rollback", "deployments", "flight-delay@production", '{"2":1.0}',
+         '{"1":1.0}', "log loss went up"],
+        ["8", 8, NOW - 2 * DAY, "agent", "agent", "open", "alerts", "a1", None, '{"value":8.48}', ""],
+    ]  # fmt: skip
+    return columns, rows
+
+
 LISTINGS: dict[str, Listing] = {
     "deployments": _deployments(),
     "runs": _runs(),
     "alerts": _alerts(),
     "revisions": _revisions(),
     "versions": _versions(),
-    **{
-        kind: _plain(kind)
-        for kind in ("datasets", "models", "journal", "quarantine", "drift", "windows", "performance")
-    },
+    "journal": _journal(),
+    **{kind: _plain(kind) for kind in ("datasets", "models", "quarantine", "drift", "windows", "performance")},
 }
 
 SHOWN: dict[tuple[str, str], list[Section]] = {
