@@ -14,6 +14,8 @@ from store.protocol import Column, ExitCode, Field, Kind, Refusal, Section
 #: Unescaped by JSON encoders, yet acted upon by terminals: DEL, C1, marks that reorder or hide text.
 _UNPRINTED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _RIGHT_ALIGNED = frozenset({"number", "duration", "share", "bytes"})
+#: Columns that hold versions with their share of the traffic.
+_SHARES = frozenset({"version", "requested", "observed", "effective", "versions"})
 #: Widest cell of a table, in characters.
 CELL_WIDTH = 60
 
@@ -66,9 +68,18 @@ def cell_text(value: object, kind: Kind, limit: int = CELL_WIDTH) -> str:
         return _NUMBERS.get(kind, _number)(value)
     if kind == "spark" and isinstance(value, list):
         return _spark(value)
+    if kind == "json":
+        value = _plainly(json_cell(value, kind))
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
     return text.clean(value, limit)
+
+
+def _plainly(value: object) -> object:
+    """An object of plain values as `auc 0.7, log_loss 0.45`."""
+    if isinstance(value, dict) and value and not any(isinstance(item, dict | list) for item in value.values()):
+        return ", ".join(f"{key} {cell_text(item, 'number')}" for key, item in value.items())
+    return value
 
 
 def _number(value: float) -> str:
@@ -124,9 +135,9 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]], wid
     from console import text
 
     titles = [text.clean(column.title or column.name.replace("_", " ")).upper() for column in columns]
-    cells = [[cell_text(value, column.kind) for value, column in zip(row, columns, strict=True)] for row in rows]
+    cells = [[_cell(value, column) for value, column in zip(row, columns, strict=True)] for row in rows]
     widths = [max([cell_len(title), *(cell_len(row[index]) for row in cells)]) for index, title in enumerate(titles)]
-    shown = _columns_that_fit(columns, widths, width)
+    shown = _columns_that_fit(columns, widths, width, 1 if _repeated(cells) else 0)
     lines = []
     for row in [titles, *cells]:
         parts = [text.fit(row[index], widths[index], right=columns[index].kind in _RIGHT_ALIGNED) for index in shown]
@@ -134,8 +145,21 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]], wid
     return lines
 
 
-def _columns_that_fit(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    shown = list(range(len(columns)))
+def _cell(value: object, column: Column) -> str:
+    if column.kind == "json" and column.name in _SHARES:
+        shares = json_cell(value, column.kind)
+        if isinstance(shares, dict):
+            return weights(shares)
+    return cell_text(value, column.kind)
+
+
+def _repeated(cells: Sequence[Sequence[str]]) -> bool:
+    """Whether the first column, the row's id, says what another one says."""
+    return bool(cells) and any(all(row[place] == row[0] for row in cells) for place in range(1, len(cells[0])))
+
+
+def _columns_that_fit(columns: Sequence[Column], widths: Sequence[int], width: int, first: int) -> list[int]:
+    shown = list(range(first, len(columns)))
     while width and sum(widths[index] + 2 for index in shown) - 2 > width:
         least = max(shown, key=lambda index: (columns[index].priority, index))
         if columns[least].priority == 0:

@@ -78,6 +78,17 @@ def test_markup_is_text() -> None:
     assert output.table_lines([Column("name")], [["[red]x[/red]"]])[1] == "[red]x[/red]"
 
 
+def test_an_id_that_another_column_repeats_is_left_out() -> None:
+    columns = [Column("id"), Column("name"), Column("status")]
+    assert output.table_lines(columns, [["a", "a", "ok"]]) == ["NAME  STATUS", "a     ok"]
+
+
+def test_shares_of_traffic_and_objects_are_written_plainly() -> None:
+    columns = [Column("id"), Column("effective", "json"), Column("metrics", "json")]
+    row = ["x", '{"3":0.9,"4":0.1}', '{"auc":0.7}']
+    assert output.table_lines(columns, [row])[1] == "x   3 90%, 4 10%  auc 0.7"
+
+
 def test_a_spark_cell_is_drawn() -> None:
     assert output.cell_text([0.0, 1.0, None], "spark") == "▁█ "
 
