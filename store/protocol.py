@@ -370,10 +370,15 @@ class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):
     until: float | None = None
     at: float | None = None
     count: int = 120
+    slice: str = ""
+    """A slice column: realised lines of each of its values beside the whole."""
 
 
 class PerformanceLine(msgspec.Struct, frozen=True):
-    """One metric over the windows of a `Performance`; `reference` is its value on the reference data."""
+    """One metric over the windows of a `Performance`; `reference` is its value on the reference data.
+
+    An estimated line has the 95 % band of what labels would show in `lower` and `upper` (by window, as `values`).
+    """
 
     metric: str
     version: str
@@ -381,9 +386,46 @@ class PerformanceLine(msgspec.Struct, frozen=True):
     kind: Literal["realised", "estimated"]
     values: list[float | None]
     reference: float | None
+    lower: list[float | None] = []
+    """Empty where the line has no band."""
+    upper: list[float | None] = []
+    slice: str = ""
+    """The value of the slice column that was asked for; "" for the whole."""
+    why: str = ""
+    """Why the line has no value at all."""
+
+
+#: empty: no predictions · realised: (nearly) all labels that will come have come, realised values hold · partial:
+#: some have, realised values are of the early ones · estimated: none has, an estimate stands in · unknown: none
+#: has and nothing can be estimated, the performance cannot be known yet.
+Maturity = Literal["empty", "realised", "partial", "estimated", "unknown"]
+
+
+class LabelDelays(msgspec.Struct, frozen=True):
+    """How late labels come: label time minus event time, of the labels in the span and the 90 days before it.
+
+    `seconds[i]` is the delay within which the share `shares[i]` of the labels come (corrected for labels of recent
+    predictions that are still to come). `counts[i]` labels had a delay between `edges[i]` and `edges[i + 1]` seconds.
+    """
+
+    labels: int
+    unknown: int
+    """Labels without a time."""
+    early: int
+    """Labels dated before their prediction."""
+    final_share: float | None
+    """The share of predictions that ever get a label."""
+    shares: list[float]
+    seconds: list[float]
+    edges: list[float]
+    counts: list[int]
+    why: str = ""
+    """Why there is no distribution."""
 
 
 class Performance(msgspec.Struct, frozen=True):
+    """Metrics over windows of event time; every list below is by window but `lines`, `marks` and `slices`."""
+
     deployment: str
     window_seconds: int
     starts: list[float]
@@ -392,6 +434,15 @@ class Performance(msgspec.Struct, frozen=True):
     lines: list[PerformanceLine]
     marks: list[Mark]
     why: str = ""
+    maturity: list[Maturity] = []
+    expected: list[float | None] = []
+    """The share of the window's rows whose label should have come by now: beside `labelled / rows` it tells labels
+    that are still to come from labels that are overdue. Null where labels carry no times."""
+    frontier: float | None = None
+    """Event time before which labels are as good as complete (95 % of those that ever come)."""
+    delays: LabelDelays | None = None
+    slices: list[str] = []
+    """Slice columns that can be asked for."""
 
 
 # --- actions ---------------------------------------------------------------------------------------------

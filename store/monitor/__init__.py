@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from store.monitor.fleet import Fleet, Summary, summary
     from store.monitor.judge import evaluate
     from store.monitor.labels import Labelled, LabelScan, record_labels, scan_labels
-    from store.monitor.reading import distribution, drift, heatmap, performance_over_time
+    from store.monitor.performance_reading import performance_over_time
+    from store.monitor.reading import distribution, drift, heatmap
     from store.monitor.reference import Reference, record_reference, scan_reference
     from store.monitor.scan import PredictionScan, scan_predictions
 
@@ -50,7 +51,8 @@ _MODULES = {
     "fleet": ("Fleet", "Summary", "summary"),
     "judge": ("evaluate",),
     "labels": ("LabelScan", "Labelled", "record_labels", "scan_labels"),
-    "reading": ("distribution", "drift", "heatmap", "performance_over_time"),
+    "performance_reading": ("performance_over_time",),
+    "reading": ("distribution", "drift", "heatmap"),
     "reference": ("Reference", "record_reference", "scan_reference"),
     "scan": ("PredictionScan", "scan_predictions"),
 }

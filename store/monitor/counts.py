@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from store.database import Transaction, times
-from store.monitor.bins import Integers
+from store.monitor.bins import FeatureBins, Integers
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_predictions
 from store.monitor.kernel import WindowCounts
@@ -235,4 +235,41 @@ def slot_sums(
     starts, place = np.unique(np.ma.getdata(found["w"]).astype(np.int64), return_inverse=True)
     dense = np.zeros((len(starts), reference.width), np.int64)
     dense[place, np.ma.getdata(found["slot"])] = np.ma.getdata(found["n"])
+    return starts, dense
+
+
+def feature_sums(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    version: str,
+    reference: Reference,
+    feature: FeatureBins,
+    window: Window,
+    since: float,
+    until: float,
+    at: datetime | None,
+) -> tuple[Integers, Integers]:
+    """As `slot_sums`, of one feature alone: counts[window][slot of the feature]."""
+    # Slots ascend: what is asked for lies among the last ones, and only those are unpacked.
+    behind = reference.width - feature.offset
+    found = connection.execute(
+        f"SELECT w, slot, sum(n)::BIGINT AS n FROM (SELECT {window.sql('window_start')} AS w,"
+        f" unnest(slots[-{behind}:]) AS slot, unnest(counts[-{behind}:]) AS n FROM monitor_window"
+        " WHERE deployment = $1 AND version = $2 AND reference = $3 AND window_start >= make_timestamp($4)"
+        " AND window_start < make_timestamp($5) AND ($6 IS NULL OR recorded_at <= $6))"
+        " WHERE slot BETWEEN $7 AND $8 GROUP BY ALL",
+        [
+            deployment,
+            version,
+            reference.identity,
+            round(since * 1e6),
+            round(until * 1e6),
+            times.to_db(at) if at else None,
+            feature.offset,
+            feature.offset + feature.width - 1,
+        ],
+    ).fetchnumpy()
+    starts, place = np.unique(np.ma.getdata(found["w"]).astype(np.int64), return_inverse=True)
+    dense = np.zeros((len(starts), feature.width), np.int64)
+    dense[place, np.ma.getdata(found["slot"]).astype(np.int64) - feature.offset] = np.ma.getdata(found["n"])
     return starts, dense

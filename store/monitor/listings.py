@@ -10,12 +10,13 @@ import duckdb
 
 from store.catalog.listing import ComputedListing, Listing, Source, SqlListing
 from store.database import times
-from store.monitor import counts, performance, reading
+from store.monitor import reading
 from store.monitor.deployments import split
-from store.monitor.realised import performance_sums, reference_metric
-from store.monitor.reference import manifest_of
+from store.monitor.performance_reading import PerformanceView
+from store.monitor.performance_rows import performance_rows
+from store.monitor.realised import performance_sums, slice_names
 from store.monitor.scan import DEFAULTS
-from store.monitor.spans import span
+from store.monitor.spans import Span, span
 from store.protocol import Cell, Column, ListParams, SpanParams
 from store.settings import MonitorSettings
 
@@ -62,6 +63,10 @@ PERFORMANCE_COLUMNS = (
     Column("rows", "number"),
     Column("labelled", "number"),
     Column("why", priority=2),
+    Column("lower", "number", priority=2),
+    Column("upper", "number", priority=2),
+    Column("slice", priority=2),
+    Column("maturity", priority=2),
 )
 
 
@@ -163,40 +168,24 @@ def _drift(
 def _performance(
     settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams
 ) -> Iterator[list[Cell]]:
+    """Rows of each window, version and metric: realised, estimated where that is possible and, with a scope or filter
+    that names `slice`, realised by the values of slice columns."""
     wanted = params.scope.get("version", "")
     for deployment in _deployments(connection, params):
         asked = span(connection, _asked(params, deployment, settings), settings)
-        traffic = counts.traffic(connection, deployment, asked.window, asked.since, asked.end, asked.at)
-        sums = performance_sums(connection, deployment, asked.window, asked.since, asked.end, asked.at)
-        model = split(deployment).model
-        manifests = {version: manifest_of(connection, model, version) for version in set(traffic.versions)}
-        on_reference = {
-            (version, name): reference_metric(connection, manifest, name)
-            for version, manifest in manifests.items()
-            for name in performance.METRICS[manifest.task]
-        }
-        for place, version in enumerate(traffic.versions):
-            if wanted and version != wanted:
-                continue
-            start = int(traffic.starts[place])
-            task = manifests[version].task
-            dense, totals = sums.total(version, start, start + 1)
-            for name in performance.METRICS[task]:
-                value, why = performance.metric(task, name, dense, totals)
-                yield [
-                    f"{deployment}/{version}/{name}/{start}",
-                    deployment,
-                    version,
-                    float(start),
-                    float(asked.window.next(start)),
-                    name,
-                    value,
-                    on_reference[version, name],
-                    "realised",
-                    int(traffic.rows[place]),
-                    int(dense[performance.LABELLED]),
-                    why,
-                ]
+        view = PerformanceView(connection, deployment, asked)
+        yield from performance_rows(
+            connection, deployment, view, wanted, _slices(connection, deployment, asked, params)
+        )
+
+
+def _slices(connection: duckdb.DuckDBPyConnection, deployment: str, asked: Span, params: ListParams) -> list[str]:
+    """The slice columns that are listed: they multiply the rows, so only when asked for."""
+    scope = params.scope.get("slice", "")
+    if not scope and "slice" not in params.filter:
+        return []
+    known = slice_names(connection, deployment, asked.since, asked.end, asked.at)
+    return [name for name in known if scope in ("", "*", name)]
 
 
 def _alert_columns(_connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, str]]:

@@ -1,4 +1,4 @@
-"""What the screens show of a deployment: drift heat map, distribution of a feature, performance over time."""
+"""What the screens show of a deployment's drift: the heat map, and the distribution of a feature."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 
-from store.monitor import counts, performance, statistics
+from store.monitor import counts, statistics
 from store.monitor.bins import FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
-from store.monitor.realised import performance_sums, reference_metric
-from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.reference import Reference, load_reference
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
 from store.monitor.windows import window
@@ -21,9 +20,6 @@ from store.protocol import (
     DistributionParams,
     ExitCode,
     Heatmap,
-    Performance,
-    PerformanceLine,
-    PerformanceParams,
     Refusal,
     SpanParams,
     Statistic,
@@ -85,7 +81,7 @@ def drift(
         for feature in reference.features:
             before = reference.of(feature)
             current = dense[:, feature.offset : feature.offset + feature.width]
-            found = statistics.statistics_of(params.statistic, reference.groups[feature.name], before, current)
+            found = statistics.statistics_of(params.statistic, feature, reference.groups[feature.name], before, current)
             for place, start in enumerate(starts.tolist()):
                 value, rows = found.at(place), int(current[place].sum())
                 over = value.value is not None and value.value > alarm + (value.noise_floor or 0.0)
@@ -191,7 +187,7 @@ def _statistics(
 ) -> list[Statistic]:
     found = []
     for name in statistics.STATISTICS:
-        value = statistics.statistic(name, reference.groups[feature.name], reference.of(feature), current)
+        value = statistics.statistic(name, feature, reference.groups[feature.name], reference.of(feature), current)
         threshold = settings.psi_alarm if name == "psi" else None
         found.append(Statistic(name, value.value, value.noise_floor, threshold, value.why))
     rows, before = max(1, int(current.sum())), max(1, int(reference.of(feature).sum()))
@@ -234,57 +230,3 @@ def _shares(groups: Integers, counted: Integers, bars: int) -> list[float]:
     total = max(1, int(counted.sum()))
     # Slots without a bar of their own hold nothing; they fall to the last one.
     return (np.bincount(np.minimum(groups, bars - 1), counted, bars) / total).tolist()  # type: ignore[no-any-return]
-
-
-def performance_over_time(
-    connection: duckdb.DuckDBPyConnection, params: PerformanceParams, settings: MonitorSettings = DEFAULTS
-) -> Performance:
-    """Realised metrics per window: of each version, and ("" as version) of whichever had most labels in the window."""
-    asked = span(connection, params, settings)
-    traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
-    sums = performance_sums(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
-    model = split(params.deployment).model
-    manifests = {name: manifest_of(connection, model, name) for name in sums.names}
-    task = next(iter(manifests.values())).task if manifests else "binary"
-    wanted = params.metrics or list(performance.METRICS[task])[:2]
-    known = {name for names in performance.METRICS.values() for name in names}
-    for name in wanted:
-        if name not in known:
-            raise Refusal(ExitCode.USAGE, f"No metric {name!r}.", "One of: " + ", ".join(sorted(known)))
-    cells: dict[tuple[int, str], tuple[Integers, np.ndarray[tuple[int], np.dtype[np.float64]]]] = {
-        (start, version): sums.total(version, start, start + 1) for start, version in sums.labelled
-    }
-    lines = []
-    for name in wanted:
-        by_version: dict[str, list[float | None]] = {}
-        for version, manifest in manifests.items():
-            if name in performance.METRICS[manifest.task]:
-                by_version[version] = [
-                    performance.metric(manifest.task, name, *cells[start, version])[0]
-                    if (start, version) in cells
-                    else None
-                    for start in asked.starts
-                ]
-        main = [sums.main_version(start) for start in asked.starts]
-        served = [by_version[version][place] if version in by_version else None for place, version in enumerate(main)]
-        newest = next((version for version in reversed(main) if version), None)
-        reference = reference_metric(connection, manifests[newest], name) if newest else None
-        lines.append(PerformanceLine(name, "", "realised", served, reference))
-        if len(by_version) > 1:
-            lines += [
-                PerformanceLine(
-                    name, version, "realised", values, reference_metric(connection, manifests[version], name)
-                )
-                for version, values in by_version.items()
-            ]
-    labelled = [sum(sums.labelled.get((start, name), 0) for name in sums.names) for start in asked.starts]
-    return Performance(
-        deployment=params.deployment,
-        window_seconds=asked.window.seconds,
-        starts=[float(start) for start in asked.starts],
-        rows=[traffic.total(start) for start in asked.starts],
-        labelled=labelled,
-        lines=lines,
-        marks=marks(connection, params.deployment, asked.since, asked.end, asked.at),
-        why=asked.why or ("" if any(labelled) else "No labels have arrived for these predictions."),
-    )
