@@ -16,7 +16,7 @@ import numpy as np
 from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
-from store.monitor import performance, source, statistics
+from store.monitor import columns, performance, source, statistics
 from store.monitor.bins import (
     CATEGORIES,
     CATEGORY_LENGTH,
@@ -229,7 +229,7 @@ def _categorical(
         f"SELECT c, count(*) AS n FROM (SELECT {source.category_sql(column, kind)} AS c FROM {opened.relation})"
         " GROUP BY c ORDER BY n DESC, c"
     ).fetchall()
-    usable = [(str(row[0]), int(row[1])) for row in rows if row[0] is not None and source.usable_category(row[0])]
+    usable = [(str(row[0]), int(row[1])) for row in rows if row[0] is not None and columns.usable_category(row[0])]
     kept = usable[:CATEGORIES]
     null = sum(int(row[1]) for row in rows if row[0] is None)
     other = sum(int(row[1]) for row in rows) - null - sum(n for _, n in kept)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 
 from store.catalog.manifest import PLAIN, ModelManifest
-from store.monitor.bins import CATEGORY_LENGTH
+from store.monitor import parts
+from store.monitor.parts import Format as Format
 from store.protocol import ExitCode, Refusal
 
-Format = Literal["parquet", "csv", "jsonl"]
 VERSION_COLUMN = "model_version"
 #: How text says that there is no value.
 NULL_WORDS = ("", "NA", "N/A", "NULL", "null", "None")
@@ -78,9 +77,20 @@ class Source:
         return found
 
 
-def open_source(connection: duckdb.DuckDBPyConnection, path: Path, format: Format) -> Source:
-    """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`."""
-    name = literal(_unglobbed(path))
+def open_at(connection: duckdb.DuckDBPyConnection, location: str, format: Format) -> Source:
+    """`open_source` for a path as text, which may have a scheme (`store.monitor.parts`)."""
+    if parts.is_remote(location):
+        system, _ = parts.filesystem(location)
+        connection.register_filesystem(system)
+    return open_source(connection, Path(parts.name_of(location)), format, location)
+
+
+def open_source(connection: duckdb.DuckDBPyConnection, path: Path, format: Format, location: str = "") -> Source:
+    """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`.
+
+    `location` is where it lies, if `path` is only its name.
+    """
+    name = literal(_unglobbed(location or str(path)))
     try:
         if format == "parquet":
             relation = f"read_parquet({name}, hive_partitioning = false)"
@@ -124,14 +134,13 @@ def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def _unglobbed(path: Path) -> str:
+def _unglobbed(path: str) -> str:
     """The path with DuckDB's wildcards taken literally: a file named `*` is not every file."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
 def unreadable(path: Path, error: Exception) -> Refusal:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return Refusal(ExitCode.USAGE, f"{path.name} cannot be read: {lines[0][:300]}", "Write it again whole and retry.")
+    return parts.unreadable(str(path), error)
 
 
 # --- SQL over a column of any type -----------------------------------------------------------------------
@@ -170,10 +179,6 @@ def category_slot_sql(column: str, kind: str, categories: Sequence[str]) -> str:
     # Casting to an ENUM is DuckDB's fastest dictionary lookup (1,000,000 rows in 6 ms).
     code = f"enum_code(TRY_CAST({text} AS ENUM({names})))::USMALLINT"
     return f"CASE WHEN {quoted(column)} IS NULL THEN {other + 1} ELSE coalesce({code}, {other}) END::USMALLINT"
-
-
-def usable_category(name: str) -> bool:
-    return len(name) <= CATEGORY_LENGTH and "\0" not in name
 
 
 def time_sql(column: str, kind: str) -> str:
