@@ -1,0 +1,268 @@
+"""A reference from its files: what its columns are, bins from an even sample of the rows, exact counts of all."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from store.monitor import columns, counting, parts
+from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, FeatureBins, FeatureKind, Floats, Integers, numeric_edges
+from store.monitor.columns import Treatment
+from store.monitor.names import Names
+from store.monitor.parts import Part
+from store.monitor.profile import Binned, Tally, total
+
+THREADS = 2
+#: Row groups that the sample is taken from, evenly spaced where there are more.
+SAMPLED_PARTS = 32
+#: Decoded columns of the sample are kept for the counting up to this many cells: they need not be read twice.
+CELLS_KEPT = 32_000_000
+#: Categories counted by name before the top ones are chosen; beyond that the sample's top ones are counted.
+REFERENCE_NAMES = 20_000
+#: A text column with more names than this in its sample, most of them once, names its rows: it is no category.
+_IDENTIFIER_NAMES = 1_000
+
+_Task = TypeVar("_Task")
+_Done = TypeVar("_Done")
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """What the files say of a column: its type in words, and how that type is treated."""
+
+    name: str
+    type: str
+    treatment: Treatment
+    typed: bool = True
+    """False: the file gives every value as text (CSV, JSON lines)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile(Binned):
+    """A reference: its bins and its own counts in them."""
+
+    rows: int
+    features: tuple[FeatureBins, ...]
+    counts: Integers
+    tally: Tally
+    left_out: dict[str, str]
+    """Column → why it has no bins."""
+
+
+def in_threads(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> Iterator[_Done]:
+    """The results in the order of the tasks; two are worked on at a time (decoding and numpy let go of the GIL)."""
+    if len(tasks) < 2:
+        yield from map(work, tasks)
+        return
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="count") as pool:
+        yield from pool.map(work, tasks)
+
+
+def columns_of(paths: Sequence[str]) -> dict[str, Column]:
+    """The columns of all the files, each as the first file that has it says. Raises `Refusal` (usage)."""
+    found: dict[str, Column] = {}
+    for path in paths:
+        format = parts.format_of(path)
+        if format == "parquet":
+            for name, kind in parts.open_parquet(path).types.items():
+                if name not in found:
+                    found[name] = Column(name, str(kind), columns.treatment(kind))
+        else:
+            for name in counting.text_columns(path, format):
+                found.setdefault(name, Column(name, "text", "categorical", typed=False))
+    return found
+
+
+def profile(
+    paths: Sequence[str], wanted: Mapping[str, FeatureKind] | None = None, keep: Callable[[str], bool] | None = None
+) -> Profile:
+    """Bins and counts of the files' columns: those `wanted` (name → kind), or all that `keep` accepts.
+
+    Raises `Refusal` (usage) when a file cannot be read.
+    """
+    held = columns_of(paths)
+    left_out: dict[str, str] = {}
+    kinds: dict[str, FeatureKind] = dict(wanted or {})
+    if wanted is None:
+        for name, column in held.items():
+            if keep is not None and not keep(name):
+                continue
+            if column.treatment in ("time", "nested"):
+                what = "a time" if column.treatment == "time" else "nested or binary"
+                left_out[name] = f"{column.type}: {what}, not compared"
+            else:
+                kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
+    all_parts = parts.parts_of(paths)
+    sample = _Sample(all_parts, [name for name in kinds if name in held])
+    features: list[FeatureBins] = []
+    for name, kind in kinds.items():
+        if name not in held:
+            continue
+        untyped = wanted is None and not held[name].typed
+        made, why = sample.bins(name, kind, untyped)
+        if made is None:
+            left_out[name] = why
+        else:
+            features.append(made)
+    return _counted(all_parts, sample, tuple(features), left_out)
+
+
+def _counted(
+    all_parts: list[Part], sample: _Sample, features: tuple[FeatureBins, ...], left_out: dict[str, str]
+) -> Profile:
+    bins = Bins.of(features)
+
+    def count(part: Part) -> Tally:
+        kept = sample.kept.pop(part, None)
+        if kept is None:
+            return counting.count_part(part, bins, new_names=REFERENCE_NAMES)
+        arrays = {feature.name: kept[feature.name] for feature in bins.features if feature.name in kept}
+        return counting.count_columns(arrays, part.rows or 0, bins, REFERENCE_NAMES)
+
+    tally = total(in_threads(count, all_parts), bins.width)
+    final: list[FeatureBins] = []
+    vectors: list[Integers] = []
+    offset = 0
+    for feature in bins.features:
+        settled, counts = _settled(feature, tally, tally.counts[feature.offset : feature.offset + feature.width])
+        settled = msgspec.structs.replace(settled, offset=offset)
+        offset += settled.width
+        final.append(settled)
+        vectors.append(counts)
+    whole = np.concatenate(vectors) if vectors else np.zeros(0, np.int64)
+    return Profile(tally.rows, tuple(final), whole, tally, left_out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bins(Binned):
+    """Bins with nothing counted yet."""
+
+    features: tuple[FeatureBins, ...]
+    counts: Integers
+
+    @classmethod
+    def of(cls, features: Sequence[FeatureBins]) -> Bins:
+        """Give each feature its place in the vector."""
+        placed: list[FeatureBins] = []
+        offset = 0
+        for feature in features:
+            placed.append(msgspec.structs.replace(feature, offset=offset))
+            offset += feature.width
+        return cls(tuple(placed), np.zeros(offset, np.int64))
+
+
+def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[FeatureBins, Integers]:
+    """The feature as all rows say: the sample knew neither the extremes nor every category."""
+    if feature.kind == "categorical":
+        return _settled_categories(feature, tally.names.get(feature.name, Names()), counts)
+    moments = tally.moments.get(feature.name)
+    if moments is None or not moments.values:
+        return feature, counts
+    low, high = moments.low, moments.high
+    edges = list(feature.edges)
+    below, above = int(counts[0]), int(counts[feature.bins + 1])
+    inside = counts[1 : feature.bins + 1].tolist()
+    if feature.bins == 1 and edges[0] == edges[1] and (below or above):
+        # A constant but for rare values that the sample missed: it keeps a bin of its own.
+        at = edges[0]
+        edges = [*([low] if below else []), at, *([math.nextafter(at, math.inf), high] if above else [])]
+        inside = [*([below] if below else []), *inside, *([above] if above else [])]
+        if not above:
+            edges.append(at)
+    else:
+        inside[0] += below
+        inside[-1] += above
+        edges[0], edges[-1] = low, high
+    return (
+        msgspec.structs.replace(feature, edges=edges),
+        np.array([0, *inside, 0, *counts[feature.bins + 2 :].tolist()], np.int64),
+    )
+
+
+def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> tuple[FeatureBins, Integers]:
+    pairs = [(name, int(count)) for name, count in zip(feature.categories, counts, strict=False) if count]
+    top = Names(len(pairs) + len(names.counts), dict([*names.counts.items(), *pairs])).top(CATEGORIES)
+    null = int(counts[feature.null_slot])
+    other = int(counts.sum()) - null - sum(count for _, count in top)
+    return (
+        msgspec.structs.replace(feature, categories=[name for name, _ in top]),
+        np.array([*(count for _, count in top), other, null], np.int64),
+    )
+
+
+class _Sample:
+    """Evenly spaced rows of some columns, and what was decoded on the way."""
+
+    def __init__(self, all_parts: list[Part], names: list[str]) -> None:
+        self.kept: dict[Part, dict[str, Any]] = {}
+        groups = [part for part in all_parts if part.group is not None]
+        chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
+        rows = sum(part.rows or 0 for part in chosen)
+        self._step = max(1, rows // QUANTILE_SAMPLE)
+        keep = rows * len(names) <= CELLS_KEPT
+        pieces: dict[str, list[Any]] = {name: [] for name in names}
+
+        def read(part: Part) -> dict[str, Any]:
+            held = parts.open_parquet(part.path).types
+            sampled: dict[str, Any] = {}
+            kept: dict[str, Any] = {}
+            for arrays in parts.read_columns(part, [name for name in names if name in held]):
+                if keep:
+                    kept.update(arrays)
+                sampled.update({name: self._thinned(array, part.first_row) for name, array in arrays.items()})
+            if keep:
+                self.kept[part] = kept
+            return sampled
+
+        for sampled in in_threads(read, chosen):
+            for name, piece in sampled.items():
+                pieces[name].append(piece)
+        for part in all_parts:
+            if part.group is None:
+                for name, piece in counting.sample_text(part, names, QUANTILE_SAMPLE).items():
+                    pieces[name].append(piece)
+        self._pieces = pieces
+
+    def _thinned(self, array: Any, first_row: int) -> Any:
+        if self._step == 1:
+            return array
+        return array.take(np.arange(-first_row % self._step, len(array), self._step))
+
+    def bins(self, name: str, kind: FeatureKind, guess: bool) -> tuple[FeatureBins | None, str]:
+        """The column's bins (with `guess`, numbers if all its text is), or None and why it has none."""
+        pieces = self._pieces[name]
+        if guess and pieces and all(_all_numbers(piece) for piece in pieces) and any(map(_holds, pieces)):
+            kind = "numeric"
+        if kind != "categorical":
+            values = [columns.numbers(piece).values for piece in pieces]
+            return FeatureBins(name, kind, 0, numeric_edges(_joined(values))), ""
+        names = Names(QUANTILE_SAMPLE)
+        rows = 0
+        for piece in pieces:
+            found = columns.categories(piece)
+            counted = np.bincount(found.codes, minlength=len(found.names) + 1)[: len(found.names)]
+            rows += int(counted.sum())
+            pairs = zip(found.names, counted.tolist(), strict=True)
+            names += Names.of((pair for pair in pairs if pair[1] and columns.usable_category(pair[0])), QUANTILE_SAMPLE)
+        if len(names.counts) > max(_IDENTIFIER_NAMES, rows / 2):
+            return None, "text that names its rows, not compared"
+        return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
+
+
+def _joined(values: list[Floats]) -> Floats:
+    return np.concatenate(values) if values else np.zeros(0)
+
+
+def _all_numbers(piece: Any) -> bool:
+    found = columns.numbers(piece)
+    return found.invalid is None or not found.invalid.any()
+
+
+def _holds(piece: Any) -> bool:
+    return bool(piece.null_count < len(piece))

@@ -1,0 +1,214 @@
+"""A column as it was decoded, of whatever type, as the numbers or the categories that are counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Literal
+
+import numpy as np
+
+from store.monitor.bins import CATEGORY_LENGTH, Floats, Integers, Marks
+
+#: How a column of an Arrow type is treated where nothing else is declared.
+Treatment = Literal["numeric", "categorical", "time", "nested"]
+
+_WHOLE = 2.0**53
+_ZEROS = re.compile(r"[.]0+$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """Values as floats, NaN where there is none; `null` marks absent ones, `invalid` what is there but no number."""
+
+    values: Floats
+    null: Marks | None = None
+    invalid: Marks | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Categories:
+    """`codes` number the rows' categories in `names`; a null is coded len(names)."""
+
+    codes: Integers
+    names: list[str]
+
+
+def treatment(arrow_type: Any) -> Treatment:
+    """Numbers are binned; text, truth values and UUIDs are categories; times and nested values are not compared."""
+    from pyarrow import types
+
+    if types.is_dictionary(arrow_type):
+        return treatment(arrow_type.value_type)
+    if types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type):
+        return "numeric"
+    if types.is_temporal(arrow_type):
+        return "time"
+    if types.is_nested(arrow_type) or _is_binary(arrow_type):
+        return "nested"
+    return "categorical"
+
+
+def is_text(arrow_type: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(arrow_type):
+        return is_text(arrow_type.value_type)
+    return bool(types.is_string(arrow_type) or types.is_large_string(arrow_type) or types.is_string_view(arrow_type))
+
+
+def _is_binary(arrow_type: Any) -> bool:
+    from pyarrow import types
+
+    return bool(
+        types.is_binary(arrow_type)
+        or types.is_large_binary(arrow_type)
+        or types.is_fixed_size_binary(arrow_type)
+        or types.is_binary_view(arrow_type)
+    )
+
+
+def numbers(column: Any) -> Numbers:
+    """An Arrow array of any type as numbers: truth values are 0 and 1, text is parsed, all else is no number."""
+    import pyarrow as pa
+
+    kind = column.type
+    null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    if pa.types.is_dictionary(kind):
+        inner = numbers(column.dictionary)
+        places = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        if not len(column.dictionary):
+            return Numbers(np.full(len(column), np.nan), null)
+        values = inner.values[places]
+        hollow = inner.null[places] if inner.null is not None else np.zeros(len(column), bool)
+        invalid = inner.invalid[places] if inner.invalid is not None else None
+        if null is not None:
+            values[null] = np.nan
+            hollow = hollow | null
+            invalid = invalid & ~null if invalid is not None else None
+        return Numbers(values, hollow, invalid)
+    if pa.types.is_float64(kind):
+        return Numbers(column.to_numpy(zero_copy_only=False), null)
+    if pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+        column = column.cast(pa.uint8()) if pa.types.is_boolean(kind) else column.cast(pa.float64())
+    if treatment(column.type) == "numeric":
+        return Numbers(column.to_numpy(zero_copy_only=False).astype(np.float64), null)
+    if pa.types.is_null(kind):
+        return Numbers(np.full(len(column), np.nan), np.ones(len(column), bool))
+    if is_text(kind):
+        return _parsed(column)
+    given = np.ones(len(column), bool) if null is None else ~null
+    return Numbers(np.full(len(column), np.nan), null, given)
+
+
+def _parsed(column: Any) -> Numbers:
+    """Text as DuckDB reads numbers; blank text is null."""
+    from store.monitor import source
+
+    value, invalid = source.number_sql("c", "VARCHAR")
+    table = _sql(column, f"SELECT {value} AS v, {invalid} AS i FROM texts")
+    values, wrong = table.column("v").combine_chunks(), table.column("i").combine_chunks()
+    marks = wrong.fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
+    absent = values.is_null().to_numpy(zero_copy_only=False)
+    return Numbers(values.to_numpy(zero_copy_only=False).astype(np.float64), absent, marks)
+
+
+def categories(column: Any) -> Categories:
+    """An Arrow array of any type as categories, named as DuckDB writes the value; 1 and 1.0 are one category."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        if treatment(column.type) == "nested" and not _is_binary(column.type):
+            column = _sql(column, "SELECT CAST(c AS VARCHAR) AS c FROM texts").column("c").combine_chunks()
+        column = column.dictionary_encode()
+    names = _names(column.dictionary)
+    indices = column.indices
+    if indices.null_count:
+        indices = indices.fill_null(len(names)) if _fits(indices.type, len(names)) else _wide(indices, len(names))
+    codes = indices.to_numpy(zero_copy_only=False)
+    if None in names or len(set(names)) < len(names):
+        # A dictionary may hold null, or names that become one (1 and 1.0).
+        merged: dict[str, int] = {}
+        places = [merged.setdefault(name, len(merged)) if name is not None else -1 for name in names]
+        lookup = np.array([len(merged) if place < 0 else place for place in places] + [len(merged)], np.int64)
+        return Categories(lookup[codes], list(merged))
+    return Categories(codes, [name for name in names if name is not None])
+
+
+def _fits(arrow_type: Any, value: int) -> bool:
+    return bool(value < 2 ** (arrow_type.bit_width - 1))
+
+
+def _wide(indices: Any, value: int) -> Any:
+    import pyarrow as pa
+
+    return indices.cast(pa.int64()).fill_null(value)
+
+
+def _names(distinct: Any) -> list[str | None]:
+    from pyarrow import types
+
+    kind = distinct.type
+    if is_text(kind):
+        return list(distinct.to_pylist())
+    if types.is_boolean(kind):
+        return [None if value is None else "true" if value else "false" for value in distinct.to_pylist()]
+    if types.is_integer(kind):
+        return [None if value is None else str(value) for value in distinct.to_pylist()]
+    if types.is_floating(kind):
+        return [None if not known else _number_name(value) for value, known in _floats(distinct)]
+    if types.is_null(kind):
+        return [None] * len(distinct)
+    from store.monitor import source
+
+    duckdb_kind = "DECIMAL" if types.is_decimal(kind) else "VARCHAR"
+    text = source.category_sql("c", duckdb_kind)
+    return list(_sql(distinct, f"SELECT {text} AS c FROM texts").column("c").to_pylist())
+
+
+def _floats(distinct: Any) -> list[tuple[Any, bool]]:
+    values = distinct.to_numpy(zero_copy_only=False)
+    known = distinct.is_valid().to_numpy(zero_copy_only=False)
+    return list(zip(values, known, strict=True))
+
+
+def _number_name(value: Any) -> str:
+    if np.isfinite(value) and abs(float(value)) < _WHOLE and float(value) == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def _sql(column: Any, query: str) -> Any:
+    """The result of a query over the column `c` of `texts`, in the rows' order."""
+    import duckdb
+    import pyarrow as pa
+
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1")
+        connection.register("texts", pa.table({"c": column}))
+        return connection.execute(query).to_arrow_table()
+
+
+class CategoryTable:
+    """Category → slot of a feature: its place in `names`, else other; nulls have the slot after that."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self._places = {name: place for place, name in enumerate(names)}
+        # Codes that a CSV or JSON writer turned into 1.0.
+        self._codes = bool(names) and all(name.lstrip("-").isdigit() for name in names)
+
+    @property
+    def other(self) -> int:
+        return len(self.names)
+
+    def slots_of(self, found: list[str]) -> Integers:
+        """The slot of each name, and after them that of null."""
+        places, other = self._places, self.other
+        if self._codes:
+            found = [_ZEROS.sub("", name) for name in found]
+        return np.array([places.get(name, other) for name in found] + [other + 1], np.int64)
+
+
+def usable_category(name: str) -> bool:
+    return len(name) <= CATEGORY_LENGTH and "\0" not in name
