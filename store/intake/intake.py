@@ -22,6 +22,7 @@ from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
 from store.intake.inotify import Change
+from store.intake.judging import Judging
 from store.intake.quarantine import Keeper
 from store.intake.read import Incomplete
 from store.intake.recognise import recognise
@@ -31,7 +32,6 @@ from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import MANIFEST, Waiting
 from store.intake.watch import Watcher
-from store.monitor import evaluate
 from store.protocol import ExitCode, Progress, Refusal
 from store.settings import Settings
 
@@ -88,6 +88,7 @@ class Intake:
         self._follows: dict[int, Followed] = {}
         self._taken = self._quarantined = 0
         self._burst = Burst(on_progress)
+        self._judging = Judging(database, settings.monitor)
         self._trouble = ""
         self._backoff = 0.0
         self._stopping = threading.Event()
@@ -368,7 +369,7 @@ class Intake:
         now = time.monotonic()
         watched = {item.candidate.place.name for item in items if item.fact and item.candidate.place.kind in _MONITORED}
         for deployment in watched:
-            self._evaluate(deployment)
+            self._judging.ask(deployment)
         for item in items:
             candidate, fact = item.candidate, item.fact
             if candidate.key in recorded.again:
@@ -398,18 +399,6 @@ class Intake:
                 self._candidates.look_at(candidate, now)
             else:
                 self._candidates.drop(candidate)
-
-    def _evaluate(self, deployment: str) -> None:
-        """Open or close alerts: a change of its own, so that a judgement that fails costs no arrival."""
-
-        def done(future: Future[None]) -> None:
-            error = future.exception()
-            if error is not None and not isinstance(error, Refusal):
-                log.error("%s could not be judged", deployment, exc_info=error)
-
-        self._database.writer.submit(lambda tx: evaluate(tx, deployment, self._settings.monitor)).add_done_callback(
-            done
-        )
 
     def _again(self, candidate: Candidate, wait: float) -> None:
         candidate.busy = False

@@ -265,7 +265,7 @@ def _source(at: datetime | None) -> Source:
     )
 
 
-#: The open cases first, the newest on top: `state` is open, cleared, replaced or resolved.
+#: The newest on top: `state` is open, cleared, replaced or resolved.
 QUARANTINE = SqlListing(
     "quarantine",
     fixed(

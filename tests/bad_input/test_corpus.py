@@ -379,7 +379,9 @@ def test_a_folder_that_may_not_be_entered_is_shown_until_it_may(
         return real_scan(path)
 
     monkeypatch.setattr(os, "scandir", scan)
-    monkeypatch.setattr(os, "access", lambda path, mode: not (shut and path == closed) and real_access(path, mode))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not (shut and path == closed + "/") and real_access(path, mode)
+    )
     stage = store.layout.root / "closed"
     stage.mkdir()
     (stage / "run.json").write_text("{}")
