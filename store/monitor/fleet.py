@@ -126,7 +126,7 @@ def _drift(
     drifted = 0
     for feature in reference.features:
         current = dense[0][feature.offset : feature.offset + feature.width]
-        found = statistics.statistic("psi", reference.groups[feature.name], reference.of(feature), current)
+        found = statistics.statistic("psi", feature, reference.groups[feature.name], reference.of(feature), current)
         if found.value is None:
             continue
         if found.value > settings.psi_alarm + (found.noise_floor or 0.0):

@@ -125,7 +125,7 @@ def _drift(
             current = total[feature.offset : feature.offset + feature.width]
             if int(current.sum()) < settings.min_rows:
                 continue
-            found = statistics.statistic("psi", reference.groups[feature.name], reference.of(feature), current)
+            found = statistics.statistic("psi", feature, reference.groups[feature.name], reference.of(feature), current)
             if found.value is None or found.noise_floor is None:
                 continue
             limit = settings.psi_alarm

@@ -1,0 +1,203 @@
+"""Calibrated alarms: for each feature of each window, is the effect large, and is it more than chance."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, Protocol
+
+import numpy as np
+
+from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.statistics import catalogue, sequential
+from store.monitor.statistics.groups import grouped, sequential_groups
+from store.monitor.statistics.significance import benjamini_hochberg, p_values
+from store.monitor.statistics.values import Values
+from store.settings import MonitorSettings
+
+Guarantee = Literal["", "window", "watch"]
+
+#: Benjamini-Hochberg's level over the features of one window.
+WINDOW_LEVEL = 0.005
+#: e-BH's level over the features of a whole watch.
+WATCH_LEVEL = 0.01
+#: What stands behind an alarm, for people.
+GUARANTEES: dict[Guarantee, str] = {
+    "": "",
+    "window": f"of windows in which nothing changed, at most {WINDOW_LEVEL:.1%} raise any such alarm"
+    " (Benjamini-Hochberg over the features)",
+    "watch": f"of watches in which nothing changes, at most {WATCH_LEVEL:.0%} ever raise any such alarm, however long"
+    " and often one looks (e-process, Ville)",
+}
+
+
+class Reference(Protocol):
+    """Bins and counts that windows are compared with (`store.monitor.reference.Reference` is one)."""
+
+    @property
+    def features(self) -> tuple[FeatureBins, ...]: ...
+
+    @property
+    def groups(self) -> dict[str, Integers]:
+        """Feature → slot → bin of PSI."""
+
+    def of(self, feature: FeatureBins) -> Integers: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureVerdict:
+    """What is to be said of one feature in one window.
+
+    `alarm` needs an effect, |value| > threshold + noise_floor on `min_rows` rows, and significance: `q_value` (of the
+    window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence that has
+    gathered since window `since` (its place among those given): `e_value` is a discovery at `WATCH_LEVEL`, and
+    the effect over these windows together, `watch_value`, passes the threshold beyond its own noise floor: guarantee
+    "watch". `severity` is critical when the effect passes the statistic's second threshold, too.
+    Null: value, when it cannot be computed (`why`); p and q, when the window holds no values; e_value, without watch.
+    """
+
+    feature: str
+    statistic: str
+    value: float | None
+    noise_floor: float | None
+    threshold: float
+    p_value: float | None
+    q_value: float | None
+    alarm: bool
+    guarantee: Guarantee
+    severity: Literal["", "warning", "critical"] = ""
+    rows: int = 0
+    e_value: float | None = None
+    watch_value: float | None = None
+    since: int | None = None
+    why: str = ""
+
+
+def verdicts(
+    reference: Reference,
+    current: Integers,
+    settings: MonitorSettings,
+    statistic: str = "psi",
+    watch: bool = True,
+) -> list[list[FeatureVerdict]]:
+    """A verdict on every feature of the reference in every window, in their orders.
+
+    `current` (windows × reference.width) holds counts of the windows of one version, in order of time. With `watch`
+    they must begin where the watch began (a shorter history only makes a shorter watch): the guarantee "watch" covers
+    the span that is given. A window's own alarm depends on no other window. Features that `statistic` is not for are
+    judged by PSI. The threshold is the statistic's first one (psi_warn for PSI: a change of a third of a standard
+    deviation or more); raises `Refusal` when there is no such statistic.
+    """
+    catalogue.thresholds(statistic, settings)
+    windows = len(current)
+    columns = [
+        _column(reference, place, current, settings, statistic, watch) for place in range(len(reference.features))
+    ]
+    if not columns:
+        return [[] for _ in range(windows)]
+    p = np.stack([column.p for column in columns], axis=1)
+    q = benjamini_hochberg(p)
+    found = q <= WINDOW_LEVEL
+    watched = sequential.e_benjamini_hochberg(np.stack([column.log_e for column in columns], axis=1), WATCH_LEVEL)
+    return [
+        [
+            column.verdict(window, float(q[window, place]), bool(found[window, place]), bool(watched[window, place]))
+            for place, column in enumerate(columns)
+        ]
+        for window in range(windows)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """One feature in all windows."""
+
+    feature: str
+    statistic: str
+    values: Values
+    limits: Floats
+    criticals: Floats
+    rows: Integers
+    least_rows: int
+    p: Floats
+    log_e: Floats
+    starts: Integers | None
+    watched: Values | None
+    watched_rows: Integers
+
+    def verdict(self, window: int, q: float, significant: bool, evident: bool) -> FeatureVerdict:
+        value, limit, critical = self.values.at(window), float(self.limits[window]), float(self.criticals[window])
+        over_watch = self.watched.at(window) if self.watched is not None else None
+        guarantee: Guarantee = ""
+        size = 0.0
+        if significant and self.rows[window] >= self.least_rows and _beyond(value.value, value.noise_floor, limit):
+            guarantee, size = "window", abs(value.value or 0.0) - (value.noise_floor or 0.0)
+        elif (
+            evident
+            and over_watch is not None
+            and self.watched_rows[window] >= self.least_rows
+            and _beyond(over_watch.value, over_watch.noise_floor, limit)
+        ):
+            guarantee, size = "watch", abs(over_watch.value or 0.0) - (over_watch.noise_floor or 0.0)
+        p = float(self.p[window])
+        log_e = float(self.log_e[window])
+        return FeatureVerdict(
+            feature=self.feature,
+            statistic=self.statistic,
+            value=value.value,
+            noise_floor=value.noise_floor,
+            threshold=limit,
+            p_value=None if np.isnan(p) else p,
+            q_value=None if np.isnan(q) else q,
+            alarm=guarantee != "",
+            guarantee=guarantee,
+            severity="" if not guarantee else "critical" if size > critical else "warning",
+            rows=int(self.rows[window]),
+            e_value=None if self.watched is None else float(np.exp(min(log_e, 700.0))),
+            watch_value=over_watch.value if over_watch is not None else None,
+            since=int(self.starts[window]) if self.starts is not None else None,
+            why=value.why,
+        )
+
+
+def _beyond(value: float | None, floor: float | None, limit: float) -> bool:
+    return value is not None and abs(value) > limit + (floor or 0.0)
+
+
+def _column(
+    reference: Reference, place: int, current: Integers, settings: MonitorSettings, wanted: str, watch: bool
+) -> _Column:
+    feature = reference.features[place]
+    name = wanted if wanted in catalogue.statistics_for(feature) else "psi"
+    before = reference.of(feature)
+    after = current[:, feature.offset : feature.offset + feature.width]
+    warn, alarm = catalogue.thresholds(name, settings)
+    groups = reference.groups[feature.name]
+    sizes = catalogue.scale(name, before, after)
+    rows = after.sum(axis=1)
+    nowhere = np.full(len(current), -np.inf)
+    starts: Integers | None = None
+    watched: Values | None = None
+    watched_rows = rows
+    log_e = nowhere
+    if watch and before.sum():
+        merged, held = sequential_groups(feature, before)
+        gathered = sequential.evidence(held, grouped(merged, after))
+        log_e, starts = gathered.log_e, gathered.starts
+        summed = np.concatenate([np.zeros((1, after.shape[1]), np.int64), np.cumsum(after, axis=0)])
+        since = summed[1:] - summed[starts]
+        watched = catalogue.statistics_of(name, feature, groups, before, since)
+        watched_rows = since.sum(axis=1)
+    return _Column(
+        feature=feature.name,
+        statistic=name,
+        values=catalogue.statistics_of(name, feature, groups, before, after),
+        limits=warn * sizes,
+        criticals=alarm * sizes,
+        rows=rows,
+        least_rows=settings.min_rows,
+        p=p_values(feature, before, after),
+        log_e=log_e,
+        starts=starts,
+        watched=watched,
+        watched_rows=watched_rows,
+    )
