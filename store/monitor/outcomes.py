@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Literal
 
 import numpy as np
@@ -261,22 +260,3 @@ def _count_regression(outcomes: Outcomes, groups: Integers, tally: _Tally) -> No
 def interval(levels: list[int]) -> tuple[int, int] | None:
     """The outermost pair of quantile levels around the median; null without one on each side."""
     return (levels[0], levels[-1]) if levels and levels[0] < LEVELS // 2 < levels[-1] else None
-
-
-def delay_quantile(counts: Integers, share: float) -> float | None:
-    """Seconds within which `share` of the labels with a known delay came (`counts`: the DELAYS slots);
-    interpolated in its bin (a bin is 19 % wide), null without any."""
-    known = counts[:-1].clip(min=0)
-    total = int(known.sum())
-    if not total:
-        return None
-    reached = np.cumsum(known)
-    slot = int(np.searchsorted(reached, share * total, side="left"))
-    if slot == 0:
-        return 0.0
-    if slot >= len(DELAY_EDGES):
-        return float(DELAY_EDGES[-1])
-    low = 0.0 if slot == 1 else float(DELAY_EDGES[slot - 1])
-    high = float(DELAY_EDGES[slot])
-    inside = (share * total - int(reached[slot - 1])) / int(known[slot])
-    return low + (high - low) * min(1.0, max(0.0, inside)) if math.isfinite(inside) else high

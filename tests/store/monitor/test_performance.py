@@ -50,6 +50,23 @@ def test_auc_from_histograms_is_within_a_thousandth_of_scikit_learns(kind: str) 
     assert found == pytest.approx(sk.roc_auc_score(LABELS, score), abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["spread", "rare", "ties", "margins", "chance"])
+def test_average_precision_from_histograms_is_within_a_thousandth_of_scikit_learns(kind: str) -> None:
+    score = _scores(kind, LABELS)
+    found = value(count("binary", 0.5, outcomes(score, LABELS)), "average_precision")
+    assert found == pytest.approx(sk.average_precision_score(LABELS, score), abs=1e-3)
+
+
+def test_calibration_error_is_that_of_fifteen_equal_bins() -> None:
+    score = np.clip(_scores("spread", LABELS), 0, 1)
+    score[:4] = [0.0, 1.0, 1 / 15, 0.2]
+    found = value(count("binary", 0.5, outcomes(score, LABELS)), "ece")
+    bins = np.minimum(np.floor(score * 15), 14)
+    shares = [(bins == place).mean() for place in range(15)]
+    gaps = [abs((score - LABELS)[bins == place].mean()) for place in range(15)]
+    assert found == pytest.approx(np.dot(shares, gaps), abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
