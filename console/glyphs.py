@@ -70,10 +70,14 @@ class Glyphs:
     half: str
     reference: str
     replacement: str
+    #: a point of a line that is drawn point by point; the dash of a line that is drawn dashed
+    dot: str
+    dash: str
+    times: str
     #: eight levels, low to high
     spark: str
-    #: below the noise floor, ok, warning, alarm
-    shades: tuple[str, str, str, str]
+    #: below the noise floor, ok, warning, alarm, many times the alarm
+    shades: tuple[str, str, str, str, str]
     #: a heat-map cell without data
     no_data: str
     #: the heat-map cell under the cursor
@@ -116,8 +120,11 @@ UNICODE = Glyphs(
     half="▌",
     reference="░",
     replacement="\ufffd",
+    dot="◦",
+    dash="╌",
+    times="×",
     spark="▁▂▃▄▅▆▇█",
-    shades=("·", "░", "▒", "█"),
+    shades=("·", "░", "▒", "▓", "█"),
     no_data="-",
     here="◆",
     border="round",
@@ -147,8 +154,11 @@ ASCII = Glyphs(
     half="=",
     reference=":",
     replacement="?",
+    dot="o",
+    dash="-",
+    times="x",
     spark="_.,-~+*#",
-    shades=(".", ":", "o", "#"),
+    shades=(".", ":", "o", "%", "#"),
     no_data="-",
     here="@",
     border="ascii",

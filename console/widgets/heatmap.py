@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -15,64 +13,33 @@ from textual.message import Message
 
 from console import text
 from console.glyphs import glyphs
+from console.widgets.heatmap_data import (
+    EXTREME,
+    LEVELS,
+    WORDS,
+    HeatmapData,
+    HeatmapMark,
+    Order,
+    part_of,
+    severity,
+    size_of,
+    worst,
+)
 from console.widgets.lines import Lines, Piece
 
-__all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "severity"]
+__all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "Order", "severity"]
 
 _HEAD = 3
 _FOOT = 2
-_LEVELS = ("noise", "ok", "warning", "critical")
-_WORDS = ("noise", "ok", "warn", "alarm")
-
-
-@dataclass(frozen=True, slots=True)
-class HeatmapMark:
-    """A revision (`R`) or an alert (`!`) at a time."""
-
-    at: float
-    letter: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeatmapData:
-    """`values[feature][window]`, None where there is no data; `noise` has the same shape or is empty.
-
-    `starts` are seconds since the epoch, rising; `warn` and `alarm` are thresholds of the statistic.
-    """
-
-    features: tuple[str, ...] = ()
-    starts: tuple[float, ...] = ()
-    window_seconds: float = 3600.0
-    values: tuple[tuple[float | None, ...], ...] = ()
-    noise: tuple[tuple[float | None, ...], ...] = ()
-    warn: float = 0.1
-    alarm: float = 0.25
-    marks: tuple[HeatmapMark, ...] = ()
-    rows: tuple[int, ...] = ()
-    """Rows seen in each window, or empty."""
-    statistic: str = "psi"
-    title: str = ""
-    why: str = ""
-    """Why there is nothing to show."""
-
-
-def severity(value: float | None, noise: float | None, warn: float, alarm: float) -> int | None:
-    """0 below the noise floor, 1 ok, 2 at or over `warn`, 3 at or over `alarm`; None without a value."""
-    if value is None or not math.isfinite(value):
-        return None
-    if value >= alarm:
-        return 3
-    if value >= warn:
-        return 2
-    return 0 if noise is not None and value < noise else 1
 
 
 class Heatmap(Lines, can_focus=True, inherit_bindings=False):
     """Shows a `HeatmapData`: `heatmap.update(data)`; the cursor stays on its feature and its window.
 
-    While the cursor is on the newest window it stays on the newest. Messages: `CellHighlighted` on each move,
-    `CellSelected` on Enter or a click on the cursor's cell; both carry `feature`, `start` (of the window,
-    seconds) and `value`. `cursor` is the (feature, start) pair or None.
+    The features whose windows in sight are worst stand on top (`order_by` for another order). While the cursor is on
+    the newest window it stays on the newest. Messages: `CellHighlighted` on each move, `CellSelected` on Enter or a
+    click on the cursor's cell; both carry `feature`, `start` (of the window, seconds) and `value`; `Beyond` when a
+    move would leave the windows there are. `cursor` is the (feature, start) pair or None.
     """
 
     PREFIX = "heatmap"
@@ -85,11 +52,10 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
     Heatmap > .heatmap--noise { color: $text-muted; }
     Heatmap > .heatmap--ok { color: $success; }
     Heatmap > .heatmap--warning { color: $warning; }
-    Heatmap > .heatmap--critical { color: $error; text-style: bold; }
+    Heatmap > .heatmap--critical { color: $error; }
+    Heatmap > .heatmap--extreme { color: $error; text-style: bold; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"heatmap--{part}" for part in ("title", "label", "mark", "none", "noise", "ok", "warning", "critical")
-    }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"heatmap--{part}" for part in ("title", "label", "mark", "none", *LEVELS)}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(0, -1)", "Earlier", show=False, id="heatmap.left"),
         Binding("right,l", "move(0, 1)", "Later", show=False, id="heatmap.right"),
@@ -124,6 +90,13 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
     class CellSelected(CellMessage):
         """Enter, or a click on the cursor's cell."""
 
+    class Beyond(Message):
+        """Earlier (`by` -1) or later (1) windows than there are were wanted, or the very first or last (far more)."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
     def __init__(
         self,
         data: HeatmapData | None = None,
@@ -135,6 +108,7 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         super().__init__(name=name, id=id, classes=classes)
         self._data = HeatmapData()
         self._order: list[int] = []
+        self._by: Order = "worst"
         self._feature: str | None = None
         self._start: float | None = None
         self._newest = True
@@ -154,19 +128,64 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         place = self._place()
         return None if place is None else (self._data.features[self._order[place[0]]], self._data.starts[place[1]])
 
+    @property
+    def features(self) -> list[str]:
+        """The features from the top."""
+        return [self._data.features[index] for index in self._order]
+
+    @property
+    def order(self) -> Order:
+        """What the features are sorted by."""
+        return self._by
+
     def update(self, data: HeatmapData) -> None:
         """Show other data; equal data writes nothing."""
         if data == self._data:
             return
         self._data = data
-        self._order = sorted(range(len(data.features)), key=lambda row: -_worst(data.values[row]))
         if self._newest and data.starts:
             self._start = data.starts[-1]
+        self._sort()
         self.repaint()
+
+    def order_by(self, order: Order) -> None:
+        """Sort the features otherwise."""
+        self._by = order
+        self._sort()
+        self.repaint()
+
+    def go_to(self, feature: str, start: float | None = None) -> None:
+        """Put the cursor on a feature, and on the window nearest to `start` unless that is None."""
+        self._feature = feature
+        if start is not None:
+            self._start = start
+            self._newest = bool(self._data.starts) and start >= self._data.starts[-1]
+        self._sort()
+        self.repaint()
+
+    def _sort(self) -> None:
+        """Which windows are in sight, and in which order the features stand."""
+        data = self._data
+        shown = range(len(data.starts))
+        column = self._column()
+        if column is not None and self.size.width:
+            count = self._columns(self.size.width)[1]
+            self._first = self._scrolled(self._first, column, count, len(data.starts), newest=self._newest)
+            shown = range(self._first, min(len(data.starts), self._first + count))
+        if self._by == "name":
+            self._order = sorted(range(len(data.features)), key=lambda row: data.features[row])
+            return
+        if self._by == "window" and column is not None:
+            shown = range(column, column + 1)
+        self._order = sorted(range(len(data.features)), key=lambda row: -size_of(worst(data.values[row], shown)))
 
     def action_move(self, down: int, right: int) -> None:
         place = self._place()
         if place is None:
+            return
+        last = len(self._data.starts) - 1
+        if (right < 0 and place[1] == 0) or (right > 0 and place[1] == last):
+            self.post_message(self.Beyond(right))
             return
         row = max(0, min(place[0] + down, len(self._order) - 1))
         column = max(0, min(place[1] + right, len(self._data.starts) - 1))
@@ -202,18 +221,26 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         self._feature = self._data.features[self._order[row]]
         self._start = self._data.starts[column]
         self._newest = column == len(self._data.starts) - 1
+        self._sort()
         self.repaint()
         self.post_message(self.CellHighlighted(self, *self._cell((row, column))))
 
     def _place(self) -> tuple[int, int] | None:
         """The cursor's (row in the order shown, window), or None when there are no cells."""
-        data = self._data
-        if not self._order or not data.starts:
+        column = self._column()
+        if column is None or not self._order:
             return None
+        data = self._data
         row = next((row for row, index in enumerate(self._order) if data.features[index] == self._feature), 0)
-        start = data.starts[-1] if self._start is None else self._start
-        column = min(range(len(data.starts)), key=lambda index: abs(data.starts[index] - start))
         return row, column
+
+    def _column(self) -> int | None:
+        """The cursor's window."""
+        data = self._data
+        if not data.features or not data.starts:
+            return None
+        start = data.starts[-1] if self._start is None else self._start
+        return min(range(len(data.starts)), key=lambda index: abs(data.starts[index] - start))
 
     def _cell(self, place: tuple[int, int]) -> tuple[str, float, float | None]:
         index = self._order[place[0]]
@@ -236,6 +263,7 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
 
     def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
         data = self._data
+        self._sort()
         place = self._place()
         if place is None:
             return [
@@ -244,7 +272,6 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
                 [(f"   {text.clean(data.why or 'no windows yet', max(0, width - 3))}", "label")],
             ]
         wide, count = self._columns(width)
-        self._first = self._scrolled(self._first, place[1], count, len(data.starts), newest=self._newest)
         shown = range(self._first, min(len(data.starts), self._first + count))
         lines = max(1, height - _HEAD - _FOOT)
         self._top = self._scrolled(self._top, place[0], lines, len(self._order))
@@ -298,61 +325,80 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         data = self._data
         daily = data.window_seconds >= 86_400
         line = ""
-        worst = "worst".rjust(9)
+        head = "worst".rjust(9)
         for place, window in enumerate(shown):
             if place * wide < len(line) or (place and len(line) > place * wide - 1):
                 continue
             label = _label(data.starts[window], daily)
             if place * wide + len(label) <= len(shown) * wide:
                 line = line.ljust(place * wide) + label + "  "
-        return [(worst.rjust(left - 1) + " ", "label"), (line[: len(shown) * wide], "label")]
+        return [(head.rjust(left - 1) + " ", "label"), (line[: len(shown) * wide], "label")]
 
     def _row(self, row: int, shown: range, wide: int, left: int, cursor: tuple[int, int]) -> list[Piece]:
         data = self._data
         index = self._order[row]
         here = row == cursor[0]
         name_width = left - 11
-        worst = _worst(data.values[index])
-        level = severity(worst if worst > -math.inf else None, None, data.warn, data.alarm)
+        found = worst(data.values[index], shown)
+        level = self._worst_level(index, shown)
         pieces: list[Piece] = [
             (f"{glyphs().cursor if here else ' '} ", "title" if here else ""),
             (text.fit(text.clean(data.features[index]), name_width), "title" if here else ""),
-            (text.number(worst if worst > -math.inf else None).rjust(8) + " ", _part(level)),
+            (text.number(found).rjust(8) + " ", part_of(level)),
         ]
         for window in shown:
-            noise = data.noise[index][window] if data.noise else None
-            level = severity(data.values[index][window], noise, data.warn, data.alarm)
+            level = self._level(index, window)
             glyph = glyphs().no_data if level is None else glyphs().shades[level]
-            part = _part(level)
+            part = part_of(level)
             if here and window == cursor[1]:
                 glyph = glyphs().here
                 part += "!"
             pieces.append((glyph * wide, part))
         return pieces
 
+    def _worst_level(self, index: int, shown: range) -> int | None:
+        levels = (self._level(index, window) for window in shown)
+        return max((level for level in levels if level is not None), default=None)
+
+    def _level(self, index: int, window: int) -> int | None:
+        data = self._data
+        noise = data.noise[index][window] if data.noise else None
+        return severity(data.values[index][window], noise, data.warn, data.alarm)
+
     def _here(self, place: tuple[int, int], width: int) -> list[Piece]:
         data = self._data
         feature, start, value = self._cell(place)
         noise = data.noise[self._order[place[0]]][place[1]] if data.noise else None
-        level = severity(value, noise, data.warn, data.alarm)
+        level = self._level(self._order[place[0]], place[1])
         parts = [text.clean(feature, 32), text.when(start), f"{data.statistic} {text.number(value)}"]
         if noise is not None:
             parts.append(f"noise {text.number(noise)}")
         if data.rows:
             parts.append(f"{text.number(data.rows[place[1]])} rows")
-        word = "no data" if level is None else _WORDS[level]
+        if data.versions and data.versions[place[1]]:
+            parts.append(f"version {text.clean(data.versions[place[1]], 12)}")
+        word = "no data" if level is None else WORDS[level]
+        if level is not None and level >= 3 and data.alarm > 0:
+            word = f"{abs(value or 0.0) / data.alarm:.3g}{glyphs().times} alarm"
         said = text.clean("  ".join(parts), max(0, width - len(word) - 4))
-        return [(f"{glyphs().cursor} {said}  ", "title"), (word, _part(level))]
+        return [(f"{glyphs().cursor} {said}  ", "title"), (word, part_of(level))]
 
     def _legend(self, width: int) -> list[Piece]:
-        data = self._data
-        words = ("below noise", "ok", f"warn {text.number(data.warn)}", f"alarm {text.number(data.alarm)}")
+        data, roomy = self._data, width >= 96
+        words = (
+            "below noise" if roomy else "noise",
+            "ok",
+            f"warn {text.number(data.warn)}",
+            f"alarm {text.number(data.alarm)}",
+            f"{EXTREME:g}{glyphs().times} alarm",
+        )
         pieces: list[Piece] = [("  ", "")]
         for level, word in enumerate(words):
-            pieces += [(glyphs().shades[level], _part(level)), (f" {word}  ", "label")]
-        pieces += [(glyphs().no_data, "none"), (" no data", "label")]
-        if data.marks and width >= 78:
-            pieces += [("  R", "mark"), (" revision  ", "label"), ("!", "mark"), (" alert", "label")]
+            pieces += [(glyphs().shades[level], part_of(level)), (f" {word}  ", "label")]
+        pieces += [(glyphs().no_data, "none"), (" no data  " if roomy else " none  ", "label")]
+        if data.marks:
+            pieces += [("R", "mark"), (" revision  " if roomy else " rev ", "label")]
+            pieces += [("!", "mark"), (" alert", "label")]
         return pieces
 
     def _window_of(self, at: float) -> int | None:
@@ -361,14 +407,6 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
                 inside = at < self._data.starts[window] + self._data.window_seconds
                 return window if inside or window + 1 < len(self._data.starts) else None
         return None
-
-
-def _part(level: int | None) -> str:
-    return "none" if level is None else _LEVELS[level]
-
-
-def _worst(values: Sequence[float | None]) -> float:
-    return max((value for value in values if value is not None and math.isfinite(value)), default=-math.inf)
 
 
 def _label(start: float, daily: bool) -> str:

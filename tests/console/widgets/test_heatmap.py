@@ -36,7 +36,18 @@ def data(windows: int = 10, **changes: object) -> HeatmapData:
 
 @pytest.mark.parametrize(
     ("value", "noise", "level"),
-    [(None, 0.1, None), (float("nan"), None, None), (0.05, 0.06, 0), (0.05, None, 1), (0.1, None, 2), (0.25, 0.5, 3)],
+    [
+        (None, 0.1, None),
+        (float("nan"), None, None),
+        (0.05, 0.06, 0),
+        (0.05, None, 1),
+        (0.1, None, 2),
+        (0.25, 0.5, 0),
+        (0.3, 0.1, 2),
+        (0.35, 0.1, 3),
+        (-0.35, 0.1, 3),
+        (2.5, None, 4),
+    ],
 )
 def test_severity(value: float | None, noise: float | None, level: int | None) -> None:
     assert severity(value, noise, warn=0.1, alarm=0.25) == level
@@ -48,7 +59,7 @@ async def test_worst_feature_is_on_top_and_levels_have_their_own_glyphs() -> Non
         await pilot.press("down")
         rows = app.lines()[3:6]
         assert rows[0].split()[0] == "temperature_f"
-        assert rows[0].endswith("▒" * 27 + "███")
+        assert rows[0].endswith("▒" * 27 + "▓▓▓")
         assert rows[1].endswith("░" * 27 + "◆◆◆")
         assert "---" + "·" * 3 in rows[2]
 
@@ -59,7 +70,7 @@ async def test_all_of_many_windows_are_reachable_and_the_newest_is_at_the_right(
         app.widget.focus()
         await pilot.press("left")
         assert "earlier" in app.lines()[0]
-        assert app.lines()[3].endswith("◆█")
+        assert app.lines()[3].endswith("◆▓")
         await pilot.press("home")
         assert app.widget.cursor == ("temperature_f", START)
         assert "later" in app.lines()[0]
@@ -117,6 +128,41 @@ async def test_cursor_move_writes_only_the_lines_that_change() -> None:
         assert app.painted == {1, 3, 22}
 
 
+async def test_features_are_sorted_by_the_worst_window_in_sight() -> None:
+    values = ((0.9, *(0.0,) * 499), (0.1,) * 500, (0.0,) * 500)
+    app = WidgetApp(Heatmap(data(windows=500, values=values)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("left")
+        assert app.widget.features[0] == "temperature_f"
+        await pilot.press("home")
+        assert app.widget.features[0] == "carrier"
+        app.widget.order_by("name")
+        assert app.widget.features == ["carrier", "hour", "temperature_f"]
+
+
+async def test_where_all_alarms_the_many_times_worse_stands_out() -> None:
+    app = WidgetApp(Heatmap(data(values=((0.3,) * 10, (8.0,) * 10, (0.4,) * 10), noise=())))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.press("left")
+        assert app.lines()[3].startswith("▸ temperature_f")
+        assert "█" * 27 in app.lines()[3]
+        assert "▓" * 30 in app.lines()[4]
+        assert "█ 10× alarm" in app.lines()[-1]
+        assert app.lines()[-2].rstrip().endswith("32× alarm")
+
+
+@pytest.mark.parametrize(("key", "by"), [("left", -1), ("right", 1)])
+async def test_a_move_past_the_windows_there_are_asks_for_more(key: str, by: int) -> None:
+    app = WidgetApp(Heatmap(data(windows=1)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press(key)
+        message = app.heard[-1]
+        assert isinstance(message, Heatmap.Beyond)
+        assert message.by == by
+
+
 async def test_marks_stand_over_their_window() -> None:
     app = WidgetApp(Heatmap(data()))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -130,7 +176,7 @@ async def test_ascii_heat_map_is_ascii_and_levels_differ() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert all(line.isascii() for line in app.lines())
-        assert len({*glyphs.ASCII.shades, glyphs.ASCII.no_data, glyphs.ASCII.here}) == 6
+        assert len({*glyphs.ASCII.shades, glyphs.ASCII.no_data, glyphs.ASCII.here}) == 7
 
 
 async def test_no_data_says_why() -> None:

@@ -33,6 +33,9 @@ class WidgetApp(App[None]):
     def on_heatmap_cell_highlighted(self, message: Message) -> None:
         self.heard.append(message)
 
+    def on_heatmap_beyond(self, message: Message) -> None:
+        self.heard.append(message)
+
     def lines(self) -> list[str]:
         """What the widget shows, without trailing blanks."""
         return [self.widget.render_line(y).text.rstrip() for y in range(self.widget.size.height)]
