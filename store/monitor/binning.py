@@ -21,8 +21,6 @@ from store.monitor.profile import Binned, Tally, total
 THREADS = 2
 #: Row groups that the sample is taken from, evenly spaced where there are more.
 SAMPLED_PARTS = 32
-#: Decoded columns of the sample are kept for the counting up to this many cells: they need not be read twice.
-CELLS_KEPT = 32_000_000
 #: Categories counted by name before the top ones are chosen; beyond that the sample's top ones are counted.
 REFERENCE_NAMES = 20_000
 #: A text column with more names than this in its sample, most of them once, names its rows: it is no category.
@@ -110,20 +108,14 @@ def profile(
             left_out[name] = why
         else:
             features.append(made)
-    return _counted(all_parts, sample, tuple(features), left_out)
+    return _counted(all_parts, tuple(features), left_out)
 
 
-def _counted(
-    all_parts: list[Part], sample: _Sample, features: tuple[FeatureBins, ...], left_out: dict[str, str]
-) -> Profile:
-    bins = Bins.of(features)
+def _counted(all_parts: list[Part], features: tuple[FeatureBins, ...], left_out: dict[str, str]) -> Profile:
+    bins = Bins.placed(features)
 
     def count(part: Part) -> Tally:
-        kept = sample.kept.pop(part, None)
-        if kept is None:
-            return counting.count_part(part, bins, new_names=REFERENCE_NAMES)
-        arrays = {feature.name: kept[feature.name] for feature in bins.features if feature.name in kept}
-        return counting.count_columns(arrays, part.rows or 0, bins, REFERENCE_NAMES)
+        return counting.count_part(part, bins, new_names=REFERENCE_NAMES)
 
     tally = total(in_threads(count, all_parts), bins.width)
     final: list[FeatureBins] = []
@@ -147,14 +139,14 @@ class Bins(Binned):
     counts: Integers
 
     @classmethod
-    def of(cls, features: Sequence[FeatureBins]) -> Bins:
+    def placed(cls, features: Sequence[FeatureBins]) -> Bins:
         """Give each feature its place in the vector."""
-        placed: list[FeatureBins] = []
+        found: list[FeatureBins] = []
         offset = 0
         for feature in features:
-            placed.append(msgspec.structs.replace(feature, offset=offset))
+            found.append(msgspec.structs.replace(feature, offset=offset))
             offset += feature.width
-        return cls(tuple(placed), np.zeros(offset, np.int64))
+        return cls(tuple(found), np.zeros(offset, np.int64))
 
 
 def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[FeatureBins, Integers]:
@@ -197,27 +189,20 @@ def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) ->
 
 
 class _Sample:
-    """Evenly spaced rows of some columns, and what was decoded on the way."""
+    """Evenly spaced rows of some columns."""
 
     def __init__(self, all_parts: list[Part], names: list[str]) -> None:
-        self.kept: dict[Part, dict[str, Any]] = {}
         groups = [part for part in all_parts if part.group is not None]
         chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
-        rows = sum(part.rows or 0 for part in chosen)
-        self._step = max(1, rows // QUANTILE_SAMPLE)
-        keep = rows * len(names) <= CELLS_KEPT
+        self._step = max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
         pieces: dict[str, list[Any]] = {name: [] for name in names}
 
         def read(part: Part) -> dict[str, Any]:
             held = parts.open_parquet(part.path).types
             sampled: dict[str, Any] = {}
-            kept: dict[str, Any] = {}
+            # Read a second time for the counting: decoding costs less than the memory to keep it all.
             for arrays in parts.read_columns(part, [name for name in names if name in held]):
-                if keep:
-                    kept.update(arrays)
                 sampled.update({name: self._thinned(array, part.first_row) for name, array in arrays.items()})
-            if keep:
-                self.kept[part] = kept
             return sampled
 
         for sampled in in_threads(read, chosen):

@@ -16,7 +16,7 @@ import numpy as np
 from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
-from store.monitor import columns, performance, source, statistics
+from store.monitor import columns, performance, source
 from store.monitor.bins import (
     CATEGORIES,
     CATEGORY_LENGTH,
@@ -30,10 +30,12 @@ from store.monitor.bins import (
     numeric_edges,
 )
 from store.monitor.outcomes import MAX_CLASSES
+from store.monitor.parts import Format
 from store.monitor.performance import Outcomes, PerformanceCounts
+from store.monitor.profile import Binned
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.slices import add_classes
-from store.monitor.source import Format, Source
+from store.monitor.source import Source
 from store.protocol import ExitCode, Refusal
 
 MAX_FEATURES = 1_000
@@ -41,7 +43,7 @@ _SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": 
 
 
 @dataclasses.dataclass(frozen=True)
-class Reference:
+class Reference(Binned):
     """Bins and counts: `counts[f.offset : f.offset + f.width]` are feature f's. `identity` names the content."""
 
     model: str
@@ -55,31 +57,11 @@ class Reference:
     classes: tuple[str, ...] = ()
     """Multiclass: the classes by number, as `performance` counts them (only of a reference just scanned)."""
 
-    @property
-    def width(self) -> int:
-        return len(self.counts)
-
     @functools.cached_property
     def identity(self) -> str:
         digest = hashlib.sha256(msgspec.json.encode([self.model, self.version, self.features]))
         digest.update(self.counts.tobytes())
         return digest.hexdigest()[:24]
-
-    @functools.cached_property
-    def coders(self) -> dict[str, NumericCoder]:
-        return {f.name: NumericCoder(f.edges) for f in self.features if f.kind != "categorical"}
-
-    @functools.cached_property
-    def groups(self) -> dict[str, Integers]:
-        """Feature → slot → bin of PSI."""
-        return {f.name: statistics.psi_groups(f, self.of(f)) for f in self.features}
-
-    @functools.cached_property
-    def by_name(self) -> dict[str, FeatureBins]:
-        return {f.name: f for f in self.features}
-
-    def of(self, feature: FeatureBins) -> Integers:
-        return self.counts[feature.offset : feature.offset + feature.width]
 
 
 def scan_reference(

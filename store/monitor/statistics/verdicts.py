@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.bins import Floats, Integers
+from store.monitor.profile import Binned
 from store.monitor.statistics import catalogue, sequential
 from store.monitor.statistics.groups import grouped, sequential_groups
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
@@ -28,19 +29,6 @@ GUARANTEES: dict[Guarantee, str] = {
     "watch": f"of watches in which nothing changes, at most {WATCH_LEVEL:.0%} ever raise any such alarm, however long"
     " and often one looks (e-process, Ville)",
 }
-
-
-class Reference(Protocol):
-    """Bins and counts that windows are compared with (`store.monitor.reference.Reference` is one)."""
-
-    @property
-    def features(self) -> tuple[FeatureBins, ...]: ...
-
-    @property
-    def groups(self) -> dict[str, Integers]:
-        """Feature → slot → bin of PSI."""
-
-    def of(self, feature: FeatureBins) -> Integers: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,24 +61,26 @@ class FeatureVerdict:
 
 
 def verdicts(
-    reference: Reference,
+    reference: Binned,
     current: Integers,
     settings: MonitorSettings,
     statistic: str = "psi",
     watch: bool = True,
+    fallback: bool = True,
 ) -> list[list[FeatureVerdict]]:
     """A verdict on every feature of the reference in every window, in their orders.
 
     `current` (windows × reference.width) holds counts of the windows of one version, in order of time. With `watch`
     they must begin where the watch began (a shorter history only makes a shorter watch): the guarantee "watch" covers
     the span that is given. A window's own alarm depends on no other window. Features that `statistic` is not for are
-    judged by PSI. The threshold is the statistic's first one (psi_warn for PSI: a change of a third of a standard
+    judged by PSI, or with `fallback` false have no value and no alarm. The threshold is the statistic's first one (psi_warn for PSI: a change of a third of a standard
     deviation or more); raises `Refusal` when there is no such statistic.
     """
     catalogue.thresholds(statistic, settings)
     windows = len(current)
     columns = [
-        _column(reference, place, current, settings, statistic, watch) for place in range(len(reference.features))
+        _column(reference, place, current, settings, statistic, watch, fallback)
+        for place in range(len(reference.features))
     ]
     if not columns:
         return [[] for _ in range(windows)]
@@ -164,10 +154,16 @@ def _beyond(value: float | None, floor: float | None, limit: float) -> bool:
 
 
 def _column(
-    reference: Reference, place: int, current: Integers, settings: MonitorSettings, wanted: str, watch: bool
+    reference: Binned,
+    place: int,
+    current: Integers,
+    settings: MonitorSettings,
+    wanted: str,
+    watch: bool,
+    fallback: bool,
 ) -> _Column:
     feature = reference.features[place]
-    name = wanted if wanted in catalogue.statistics_for(feature) else "psi"
+    name = wanted if not fallback or wanted in catalogue.statistics_for(feature) else "psi"
     before = reference.of(feature)
     after = current[:, feature.offset : feature.offset + feature.width]
     warn, alarm = catalogue.thresholds(name, settings)
