@@ -11,6 +11,7 @@ from store.agent.endpoint import Peer
 from store.agent.rooms import Rooms
 from store.database import Actor, Entry, Transaction
 from store.database.times import to_db
+from store.intake import quarantine
 from store.protocol import ActionParams, ExitCode, Field, Outcome, Plan, Refusal
 from store.settings import Settings
 
@@ -61,6 +62,8 @@ def act(rooms: Rooms, params: ActionParams, peer: Peer) -> Future[Outcome]:
     actor = Actor(peer.user, params.via if params.via in _VIA else "socket")
     if params.action == "note":
         return rooms.database.writer.submit(lambda tx: _note(tx, params, actor))
+    if params.action == "resolve" and params.subject.startswith("q"):
+        return rooms.database.writer.submit(lambda tx: _resolve_case(tx, params, actor))
     if params.action in _ALERT:
         return rooms.database.writer.submit(lambda tx: monitor.act(tx, params, actor))
     if _is_quarantine(params):
@@ -70,6 +73,11 @@ def act(rooms: Rooms, params: ActionParams, peer: Peer) -> Future[Outcome]:
 
 def _is_quarantine(params: ActionParams) -> bool:
     return params.action == "retry" and "@" not in params.subject
+
+
+def _resolve_case(tx: Transaction, params: ActionParams, actor: Actor) -> Outcome:
+    sequence = quarantine.resolve(tx, params.subject, actor, params.reason)
+    return Outcome("resolve", params.subject, 0, "resolved", {}, {}, "Resolved; its bytes stay.", sequence)
 
 
 def _passed_on(done: Future[str], params: ActionParams, rooms: Rooms) -> Future[Outcome]:

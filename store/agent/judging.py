@@ -12,7 +12,8 @@ import duckdb
 
 from store.database import Database, Transaction
 from store.monitor import evaluate
-from store.settings import MonitorSettings
+from store.monitor.rules import compiled
+from store.settings import AlertSettings, MonitorSettings
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +23,12 @@ _TOPICS = ("windows", "performance")
 class Judging:
     """Asks the monitor to decide, in a change of its own: a decision that fails never costs the data."""
 
-    def __init__(self, database: Database, settings: MonitorSettings) -> None:
+    def __init__(self, database: Database, settings: MonitorSettings, alerts: AlertSettings) -> None:
+        """Raises `Refusal` for a rule that cannot be."""
         self._database = database
         self._settings = settings
+        self._alerts = alerts
+        self.rules = compiled(settings, alerts)
         self._lock = threading.Lock()
         self._asked: set[str] = set()
 
@@ -49,7 +53,7 @@ class Judging:
             # Data recorded from here on, even in this very group, asks anew.
             with self._lock:
                 self._asked.discard(deployment)
-            evaluate(tx, deployment, self._settings)
+            evaluate(tx, deployment, self._settings, self._alerts, self.rules)
 
         def decided(end: Future[None]) -> None:
             error = end.exception()

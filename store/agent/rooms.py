@@ -31,7 +31,7 @@ class Rooms:
         recorder = self.database.recorder
         assert isinstance(recorder, Journal)
         self.journal = recorder
-        self.judging = Judging(self.database, settings.monitor)
+        self.judging = Judging(self.database, settings.monitor, settings.alerts)
         self.releases = Releases.for_store(
             self.database, layout, settings, self.objects, fleet.insight(settings.monitor)
         )

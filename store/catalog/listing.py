@@ -8,6 +8,7 @@ than what it shows.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -72,6 +73,7 @@ class Listings:
 
     def __init__(self, listings: Iterable[Listing]) -> None:
         self._by_kind = {listing.kind: listing for listing in listings}
+        self._totals = _Totals()
 
     @property
     def kinds(self) -> list[str]:
@@ -81,7 +83,7 @@ class Listings:
         """The page that `params` asks for. Raises `Refusal` (usage) that names what was wrong."""
         listing = self._find(params)
         if isinstance(listing, SqlListing):
-            columns, rows, total = _Query(connection, listing, params).page()
+            columns, rows, total = _Query(connection, listing, params).page(self._totals, sequence)
         else:
             columns = list(listing.columns)
             kept = _computed(connection, listing, params)
@@ -118,6 +120,31 @@ def sort_order(sort: str, columns: Mapping[str, Column]) -> tuple[Column, bool]:
     return columns[name], direction == "desc"
 
 
+class _Totals:
+    """How many rows each listing and filter has, kept until the next change: scrolling counts once.
+
+    `sequence` is the change feed's, read before the snapshot; 0 means that the caller has none.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._known: dict[tuple[str, str], int] = {}
+
+    def known(self, sequence: int, key: tuple[str, str]) -> int | None:
+        with self._lock:
+            return self._known.get(key) if sequence and sequence == self._sequence else None
+
+    def remember(self, sequence: int, key: tuple[str, str], total: int) -> None:
+        with self._lock:
+            if sequence < self._sequence:
+                return
+            if sequence > self._sequence or len(self._known) > 1000:
+                self._known.clear()
+                self._sequence = sequence
+            self._known[key] = total
+
+
 class _Query:
     """One request against a `SqlListing`."""
 
@@ -145,9 +172,13 @@ class _Query:
         self._key = self._sql[self._column.name]
         self._tie = "rowid" if listing.has_rowid else self._sql[described[0][0].name]
 
-    def page(self) -> tuple[list[Column], list[list[Cell]], int]:
+    def page(self, totals: _Totals, sequence: int) -> tuple[list[Column], list[list[Cell]], int]:
         shown = self._shown()
-        total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
+        key = (self._from, repr(self._bound))
+        total = totals.known(sequence, key)
+        if total is None:
+            total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
+            totals.remember(sequence, key, total)
         select = ", ".join(f"{self._sql[column.name]} AS c{place}" for place, column in enumerate(shown))
         limit, offset = self._params.limit, self._params.offset
         if limit == 0 or offset >= total:

@@ -22,7 +22,6 @@ from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
 from store.intake.inotify import Change
-from store.intake.judging import Judging
 from store.intake.quarantine import Keeper
 from store.intake.read import Incomplete
 from store.intake.recognise import recognise
@@ -46,7 +45,6 @@ _BACKLOG = 20_000
 _SCANNERS = 2
 _LONGEST_BACKOFF = 60.0
 _FOLLOWS = 10_000
-_MONITORED = ("predictions", "labels")
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -88,7 +86,6 @@ class Intake:
         self._follows: dict[int, Followed] = {}
         self._taken = self._quarantined = 0
         self._burst = Burst(on_progress)
-        self._judging = Judging(database, settings.monitor)
         self._trouble = ""
         self._backoff = 0.0
         self._stopping = threading.Event()
@@ -367,9 +364,6 @@ class Intake:
         for case in recorded.opened:
             self._open[case.path_key] = case
         now = time.monotonic()
-        watched = {item.candidate.place.name for item in items if item.fact and item.candidate.place.kind in _MONITORED}
-        for deployment in watched:
-            self._judging.ask(deployment)
         for item in items:
             candidate, fact = item.candidate, item.fact
             if candidate.key in recorded.again:

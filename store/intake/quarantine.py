@@ -216,11 +216,14 @@ def clear(tx: Transaction, cases: Sequence[Open], actor: Actor) -> None:
         tx.record(Entry(actor, "clear", "quarantine", case.id, reason="taken in"))
 
 
-def resolve(tx: Transaction, quarantine_id: str, actor: Actor, reason: str) -> None:
-    """Close a case by decision; its bytes stay. Raises `Refusal` when there is no such open case."""
+def resolve(tx: Transaction, quarantine_id: str, actor: Actor, reason: str) -> int:
+    """Close a case by decision; its bytes stay. Returns the journal's sequence.
+
+    Raises `Refusal` when there is no such open case.
+    """
     case = find(tx.connection, quarantine_id)
     _event(tx, case.number, "resolved", actor, reason)
-    tx.record(Entry(actor, "resolve", "quarantine", case.id, reason=reason))
+    return tx.record(Entry(actor, "resolve", "quarantine", case.id, reason=reason))
 
 
 def _event(tx: Transaction, number: int, event: str, actor: Actor, reason: str) -> None:
