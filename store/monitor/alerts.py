@@ -11,11 +11,11 @@ import duckdb
 
 from store.database import Actor, Entry, Transaction, times
 from store.protocol import ActionParams, ExitCode, Field, Outcome, Refusal
+from store.settings import Severity
 
 #: Who the journal names for what the monitor did.
 MONITOR = Actor("agent", "agent")
 MUTED_FOR = timedelta(hours=24)
-Rule = Literal["drift", "performance"]
 
 _TYPES = {
     "ordinal": "BIGINT",
@@ -29,6 +29,9 @@ _TYPES = {
     "value": "DOUBLE",
     "threshold": "DOUBLE",
     "noise_floor": "DOUBLE",
+    "statistic": "VARCHAR",
+    "guarantee": "VARCHAR",
+    "q_value": "DOUBLE",
     "window_start": "TIMESTAMP",
     "window_end": "TIMESTAMP",
     "message": "VARCHAR",
@@ -40,19 +43,26 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a rule says of one feature (or metric) over one span: `over` true or false, null in between."""
+    """What a rule says of one feature (or metric) over one span: `over` true or false, null in between.
 
-    rule: Rule
+    `guarantee` says in words what bounds the chance that an alarm is a false one; `q_value` is that of the
+    window's test, null where there is none.
+    """
+
+    rule: str
     feature: str
     version: str
     value: float
     threshold: float
     noise_floor: float | None
     over: bool | None
-    severity: Literal["warning", "critical"]
+    severity: Severity
     window_start: datetime
     window_end: datetime
     message: str
+    statistic: str = ""
+    guarantee: str = ""
+    q_value: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -65,6 +75,21 @@ class Held:
 
     alert: str
     resolved: bool
+    muted: bool
+    severity: Severity
+    version: str
+    value: float
+    threshold: float
+
+
+@dataclasses.dataclass(frozen=True)
+class News:
+    """What is to be told of an alert: it `opened` or it `closed`. `muted` alerts are told to nobody."""
+
+    alert: str
+    event: Literal["opened", "closed"]
+    finding: Finding
+    muted: bool = False
 
 
 class Ledger:
@@ -74,17 +99,31 @@ class Ledger:
         self._tx = tx
         self._deployment = deployment
         rows = tx.execute(
-            "SELECT rule, feature, alert, state FROM monitor_alert_now WHERE deployment = ? AND NOT is_over",
+            "SELECT rule, feature, alert, state, severity, version, coalesce(value, 0), coalesce(threshold, 0)"
+            " FROM monitor_alert_now WHERE deployment = ? AND NOT is_over",
             [deployment],
         ).fetchall()
-        self.held: dict[tuple[str, str], Held] = {(row[0], row[1]): Held(row[2], row[3] == "resolved") for row in rows}
+        self.held: dict[tuple[str, str], Held] = {
+            (row[0], row[1]): Held(row[2], row[3] == "resolved", row[3] == "muted", *row[4:]) for row in rows
+        }
         self._ordinal, self._alerts = (int(value) for value in _numbers(tx))
         self._rows: list[dict[str, Any]] = []
+        self._news: dict[str, News] = {}
+
+    @property
+    def news(self) -> list[News]:
+        """What opened and stayed open, and what closed, since the ledger was made."""
+        return list(self._news.values())
+
+    def on(self, rule: str) -> set[str]:
+        """The features whose alert by this rule is not over."""
+        return {feature for name, feature in self.held if name == rule}
 
     def open(self, finding: Finding) -> None:
         self._alerts += 1
         alert = f"a{self._alerts}"
-        self.held[finding.key] = Held(alert, False)
+        self.held[finding.key] = Held(alert, False, False, finding.severity, finding.version, 0.0, 0.0)
+        self._news[alert] = News(alert, "opened", finding)
         self._add(alert, "opened", finding)
         self._journal("open", alert, finding)
 
@@ -94,9 +133,19 @@ class Ledger:
 
     def close(self, finding: Finding) -> None:
         held = self.held.pop(finding.key)
+        if self._news.pop(held.alert, None) is None and not held.resolved:
+            # What opens and closes within one change (a year in one file) is told to nobody.
+            self._news[held.alert] = News(held.alert, "closed", finding, held.muted)
         self._add(held.alert, "cleared" if held.resolved else "closed", finding)
         if not held.resolved:
             self._journal("close", held.alert, finding)
+
+    def give_up(self, rule: str, feature: str, why: str, at: datetime) -> None:
+        """Close an alert that nothing will ever decide again: its rule or its feature is gone."""
+        held = self.held[rule, feature]
+        self.close(
+            Finding(rule, feature, held.version, held.value, held.threshold, None, False, held.severity, at, at, why)
+        )
 
     def write(self) -> None:
         if self._rows:
@@ -113,6 +162,7 @@ class Ledger:
             "version": finding.version,
             "value": finding.value,
             "threshold": finding.threshold,
+            "guarantee": finding.guarantee,
             "window_end": finding.window_end.isoformat(),
         }
         self._tx.record(Entry(MONITOR, action, "alerts", alert, after=after, reason=finding.message))
@@ -132,6 +182,9 @@ class Ledger:
                 "value": finding.value,
                 "threshold": finding.threshold,
                 "noise_floor": finding.noise_floor,
+                "statistic": finding.statistic or None,
+                "guarantee": finding.guarantee or None,
+                "q_value": finding.q_value,
                 "window_start": finding.window_start,
                 "window_end": finding.window_end,
                 "message": finding.message,

@@ -59,12 +59,7 @@ def _spans(windows: int) -> tuple[Integers, Integers, Floats]:
     ends: list[int] = []
     starts: list[int] = []
     for window in range(windows):
-        running = {0}
-        step = 1
-        while step <= window:
-            running.add(window // step * step)
-            step *= 2
-        for start in sorted(running):
+        for start in running(window):
             ends.append(window)
             starts.append(start)
     began = np.array(starts, np.int64)
@@ -151,3 +146,25 @@ def e_benjamini_hochberg(log_e: Floats, level: float) -> np.ndarray[tuple[int, .
     found = np.empty(log_e.shape, bool)
     np.put_along_axis(found, order, rank <= count, axis=-1)
     return found
+
+
+def running(window: int) -> list[int]:
+    """The starts of the processes that count the window numbered `window` (from 0)."""
+    return sorted({0} | {window >> power << power for power in range(max(1, window.bit_length()))})
+
+
+def evidence_of_spans(reference: Floats, counts: Floats, starts: list[int]) -> tuple[float, int]:
+    """(ln e, place of the span that holds most of it) at one window, from the counts of the spans that are running
+    (spans × groups, in the order of `running`): what `evidence` says of that window, for a watch that keeps no more
+    than these."""
+    began = np.array(starts, np.int64)
+    weights = np.where(began == 0, math.log(0.5), math.log(0.5) - np.log(np.maximum(began, 1) * (began + 1.0)))
+    if not reference.sum():
+        return 0.0, 0
+    cost, own = _null(reference, counts)
+    speaking = np.flatnonzero((weights + cost + own > _NEGLIGIBLE) & (counts.sum(axis=1) > 0))
+    if not len(speaking):
+        return _NEGLIGIBLE, 0
+    logs = weights[speaking] + cost[speaking] + _alternative(reference, counts[speaking])
+    highest = float(logs.max())
+    return highest + math.log(float(np.exp(logs - highest).sum())), int(speaking[int(logs.argmax())])

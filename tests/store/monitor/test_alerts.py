@@ -107,8 +107,16 @@ def test_deciding_again_changes_nothing(watched: Bench) -> None:
 
 def test_few_rows_open_nothing(watched: Bench) -> None:
     for number in range(5):
-        day(watched, number, 800, rows=50)
+        day(watched, number, 800, rows=20)
     assert alerts(watched) == []
+
+
+def test_windows_too_small_to_tell_open_an_alert_once_together_they_do(watched: Bench) -> None:
+    for number in range(6):
+        day(watched, number, 800, rows=50)
+    rows = watched.rows("SELECT state, guarantee FROM monitor_alert_now WHERE feature = 'x'")
+    assert len(rows) == 1
+    assert "of watches in which nothing changes, at most 1% ever" in rows[0][1]
 
 
 def test_opening_and_closing_are_in_the_journal(watched: Bench) -> None:

@@ -1,0 +1,221 @@
+"""Decides one rule over consecutive windows: limits, N of M, hysteresis. The judge and the replay both run this."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from store.database import times
+from store.monitor.alerts import Finding
+from store.monitor.course import Course, Move
+from store.monitor.readings import Reading, begin_of
+from store.monitor.rules import HYSTERESIS, Rule, allowed_change
+from store.monitor.seasonal import Learnt, Past, learn_quantile, learn_usual
+from store.monitor.statistics import GUARANTEES
+from store.monitor.watching import Watched
+from store.settings import MonitorSettings
+
+NEVER = math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One decision about one feature, and what it does to the feature's alert."""
+
+    end: int
+    finding: Finding
+    move: Move
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """Passed by more than the noise a value is over; within `quiet` (noise allowed) it is healthy again."""
+
+    threshold: float
+    quiet: float
+    said: str = ""
+
+
+class Deciding:
+    """Runs `rule` over windows in order. `on` names the features whose alert is on; `bad` the spans in which it was,
+    from which no threshold is learnt."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        settings: MonitorSettings,
+        readings: Mapping[int, list[Reading]],
+        course: Course,
+        on: set[str],
+        bad: dict[str, list[tuple[float, float]]] | None = None,
+        watched: Mapping[tuple[int, str], Watched] | None = None,
+    ) -> None:
+        self._rule = rule
+        self._settings = settings
+        self._readings = readings
+        self.course = course
+        self.on = on
+        self._bad = bad if bad is not None else {}
+        self._watched = watched or {}
+        self._pasts: dict[tuple[str, str], Past] = {}
+        if rule.learn is not None and rule.threshold is None:
+            self._pasts = _pasts(readings)
+
+    def decide(self, ends: list[int]) -> Iterator[Step]:
+        """The decisions at `ends`, in order."""
+        for end in ends:
+            for reading in self._at(end):
+                finding = self._finding(reading)
+                if finding is None:
+                    continue
+                move = self.course.step(self._rule, reading.feature, finding.over, reading.feature in self.on)
+                if move == "open":
+                    self.on.add(reading.feature)
+                    self._bad.setdefault(reading.feature, []).append((reading.begin, NEVER))
+                elif move == "close":
+                    self.on.discard(reading.feature)
+                    self._ended(reading)
+                yield Step(end, finding, move)
+
+    def _at(self, end: int) -> list[Reading]:
+        """The readings of a decision; over the watch where the window alone holds too few rows."""
+        own = self._readings.get(end, [])
+        if not self._watched or self._rule.threshold is None:
+            return own
+        more = (watched.reading for (at, _), watched in self._watched.items() if at == end)
+        return [*own, *(reading for reading in more if reading is not None)]
+
+    def _ended(self, reading: Reading) -> None:
+        spans = self._bad.get(reading.feature)
+        if spans and spans[-1][1] == NEVER:
+            spans[-1] = (spans[-1][0], float(reading.begin))
+
+    def _finding(self, reading: Reading) -> Finding | None:
+        """What the rule says of a reading; null where it has no limit to hold against it (yet)."""
+        rule = self._rule
+        limit = self._limit(reading)
+        if limit is None:
+            return None
+        sign = 1.0 if rule.worse_above(reading.feature if rule.kind == "performance" else rule.statistic) else -1.0
+        noise = reading.noise or 0.0
+        if rule.learn is not None and rule.threshold is None:
+            # The healthy values that the limit was learnt from are as noisy as this one.
+            noise = 0.0
+        value, threshold, quiet = sign * reading.value, sign * limit.threshold, sign * limit.quiet
+        over: bool | None = None
+        watched = self._watched.get((reading.end, reading.feature))
+        evident = watched is not None and watched.evident
+        if value > threshold + noise and reading.significant and (evident or rule.guarantee == "window"):
+            over = True
+        elif value <= quiet + noise:
+            over = False
+        return Finding(
+            rule=rule.name,
+            feature=reading.feature,
+            version=reading.version,
+            value=reading.value,
+            threshold=limit.threshold,
+            noise_floor=reading.noise,
+            over=over,
+            severity=rule.severity,
+            window_start=times.from_seconds(reading.begin),
+            window_end=times.from_seconds(reading.end),
+            message=_said(rule, reading, limit, over),
+            statistic=reading.feature if rule.kind == "performance" else reading.statistic or rule.statistic,
+            guarantee=_guarantee(rule, reading, limit, watched),
+            q_value=reading.q_value,
+        )
+
+    def _limit(self, reading: Reading) -> Limit | None:
+        rule = self._rule
+        if rule.threshold is not None:
+            if rule.kind == "drift":
+                threshold = rule.threshold * reading.scale
+                return Limit(threshold, HYSTERESIS * threshold)
+            # A metric's scale has no natural zero: as much inside the threshold as its noise reaches outside.
+            noise = (reading.noise or 0.0) * (1 if rule.worse_above(reading.feature) else -1)
+            return Limit(rule.threshold, rule.threshold - noise)
+        if rule.learn is not None:
+            learnt = self._learnt(reading)
+            return Limit(learnt.threshold, learnt.quiet, learnt.said) if learnt is not None else None
+        if reading.expected is None:
+            return None
+        allowed = allowed_change(rule, reading.feature, self._settings)
+        if not rule.worse_above(reading.feature):
+            return Limit(reading.expected - allowed, reading.expected - HYSTERESIS * allowed)
+        allowed *= abs(reading.expected)
+        return Limit(reading.expected + allowed, reading.expected + HYSTERESIS * allowed)
+
+    def _learnt(self, reading: Reading) -> Learnt | None:
+        rule, learn = self._rule, self._rule.learn
+        past = self._pasts.get((reading.feature, reading.version))
+        if past is None or learn is None:
+            return None
+        bad = self._bad.get(reading.feature, [])
+        if rule.change is not None:
+            return learn_usual(past, learn, rule.window, reading.begin, reading.end, rule.change, bad)
+        above = rule.worse_above(reading.feature if rule.kind == "performance" else rule.statistic)
+        return learn_quantile(past, learn, rule.window, reading.begin, reading.end, above, bad)
+
+
+def _pasts(readings: Mapping[int, list[Reading]]) -> dict[tuple[str, str], Past]:
+    """By feature and version: another version's values are measured against another reference."""
+    held: dict[tuple[str, str], list[Reading]] = {}
+    for end in sorted(readings):
+        for reading in readings[end]:
+            held.setdefault((reading.feature, reading.version), []).append(reading)
+    return {
+        key: Past(
+            np.array([reading.begin for reading in mine], np.int64),
+            np.array([reading.end for reading in mine], np.int64),
+            np.array([reading.value for reading in mine], np.float64),
+        )
+        for key, mine in held.items()
+    }
+
+
+def learning_ends(rule: Rule, ends: list[int], earliest: float, latest: float) -> list[int]:
+    """The ends of all windows that decisions at `ends` may learn from, `ends` among them."""
+    if rule.learn is None or rule.threshold is not None or not ends:
+        return ends
+    learn = rule.learn
+    since = begin_of(rule, ends[0]) - learn.last if learn.since is None else learn.since
+    until = ends[-1] if learn.until is None else min(learn.until, latest)
+    first = rule.window.start(max(since, earliest))
+    healthy = [rule.window.next(start) for start in rule.window.starts(first, until)] if until > first else []
+    return sorted({*healthy, *ends})
+
+
+def _said(rule: Rule, reading: Reading, limit: Limit, over: bool | None) -> str:
+    noise = f" + noise {reading.noise:.2g}" if reading.noise else ""
+    if rule.kind == "drift":
+        what = f"{reading.statistic} of {reading.feature} is {reading.value:.3g}"
+        if limit.said:
+            return f"{what}, {'above' if over else 'limit'} {limit.threshold:.3g} ({limit.said})"
+        return f"{what}, above {limit.threshold:.3g}{noise}" if over else f"{what}, threshold {limit.threshold:.3g}"
+    if rule.kind == "volume":
+        return f"{reading.rows:,} rows, limit {limit.threshold:,.0f}" + (f" ({limit.said})" if limit.said else "")
+    said = f"{reading.feature} is {reading.value:.3f}"
+    if rule.threshold is None and rule.learn is None and reading.expected is not None:
+        return f"{said}, on the reference {reading.expected:.3f}"
+    return f"{said}, limit {limit.threshold:.3f}" + (f" ({limit.said})" if limit.said else "")
+
+
+def _guarantee(rule: Rule, reading: Reading, limit: Limit, watched: Watched | None) -> str:
+    """What stands behind the decision: what bounds the chance that it is a false alarm."""
+    parts = []
+    if limit.said and rule.learn is not None:
+        how = (
+            f"at a quantile of {rule.learn.quantile:g}" if rule.change is None else f"{rule.change:.0%} below the usual"
+        )
+        parts.append(f"learnt from {limit.said}, {how}")
+    if watched is not None and watched.evident:
+        parts.append(GUARANTEES["watch"])
+    elif reading.q_value is not None:
+        parts.append(GUARANTEES["window"])
+    elif rule.kind == "performance" and reading.noise:
+        parts.append("beyond one standard error of the metric")
+    return "; ".join(parts) or "by the threshold alone"

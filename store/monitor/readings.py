@@ -1,0 +1,250 @@
+"""What a rule reads off the stored counts: one value a feature (or metric) and decision, with its noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import duckdb
+import numpy as np
+
+from store.database import times
+from store.monitor import counts, performance, statistics
+from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.deployments import split
+from store.monitor.realised import performance_sums, reference_metric
+from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.rules import MAIN, MAIN_METRICS, Rule
+from store.monitor.statistics import WINDOW_LEVEL, Values
+from store.monitor.statistics.significance import benjamini_hochberg, p_values
+
+#: What the findings of a rule of volume are about.
+ROWS = "rows"
+#: Windows whose counts are held at once.
+CHUNK = 400
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """One value over [begin, end) (epoch seconds), which are the `span` windows that end at `end`.
+
+    `expected` is a metric's value on the reference. `q_value` is that of the window's test after
+    Benjamini-Hochberg over the features, null where there is no test (then the noise floor alone decides).
+    """
+
+    feature: str
+    version: str
+    begin: int
+    end: int
+    value: float
+    noise: float | None
+    rows: int
+    expected: float | None = None
+    significant: bool = True
+    q_value: float | None = None
+    statistic: str = ""
+    """The one that was computed: PSI where the rule's is not for the feature's kind."""
+    scale: float = 1.0
+    """What a threshold is multiplied by before the value is held against it."""
+
+
+def read(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+) -> dict[int, list[Reading]]:
+    """The rule's readings of the decisions at `ends` (ascending ends of windows), as the store knows them now."""
+    found: dict[int, list[Reading]] = {}
+    looks = {"drift": _drift, "performance": _performance, "volume": _volume}
+    for place in range(0, len(ends), CHUNK):
+        found.update(looks[rule.kind](connection, deployment, rule, ends[place : place + CHUNK]))
+    return found
+
+
+def begin_of(rule: Rule, end: int) -> int:
+    """Where the span of the decision at `end` begins."""
+    return rule.window.back(rule.window.start(end - 1), rule.span)
+
+
+def _drift(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+) -> dict[int, list[Reading]]:
+    """Each feature over the span, of the version that made most of the last window's predictions."""
+    found: dict[int, list[Reading]] = {end: [] for end in ends}
+    for version, mine in served(connection, deployment, rule, ends).items():
+        reference = load_reference(connection, split(deployment).model, version)
+        if reference is None:
+            continue
+        begins = [begin_of(rule, end) for end in mine]
+        starts, dense = counts.slot_sums(
+            connection, deployment, version, reference, rule.window, begins[0], mine[-1], None
+        )
+        totals = spans(starts, dense, begins, mine)
+        # Over all features, whichever of them the rule watches: the bound is one on the window.
+        q = benjamini_hochberg(
+            np.stack(
+                [p_values(feature, reference.of(feature), _part(totals, feature)) for feature in reference.features], 1
+            )
+        )
+        for place, feature in enumerate(reference.features):
+            if rule.looks_at(feature.name):
+                values = values_of(rule.statistic, reference, feature, _part(totals, feature))
+                for reading in _of_feature(rule, version, feature, values, totals, q[:, place], begins, mine):
+                    found[reading.end].append(reading)
+    return found
+
+
+def served(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]) -> dict[str, list[int]]:
+    """Version → those of `ends` in whose last window it made most of the predictions."""
+    traffic = counts.traffic(connection, deployment, rule.window, rule.window.start(ends[0] - 1), ends[-1], None)
+    found: dict[str, list[int]] = {}
+    for end in ends:
+        version = traffic.main_version(rule.window.start(end - 1))
+        if version is not None:
+            found.setdefault(version, []).append(end)
+    return found
+
+
+def values_of(name: str, reference: Reference, feature: FeatureBins, current: Integers) -> Scaled:
+    """A statistic of one feature in windows (windows × its slots), by PSI where the statistic is not for its kind."""
+    name = name if name in statistics.statistics_for(feature) else "psi"
+    before = reference.of(feature)
+    values = statistics.statistics_of(name, feature, reference.groups[feature.name], before, current)
+    return Scaled(name, values, statistics.scale(name, before, current))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaled:
+    """Values with what the threshold of each is multiplied by (statistics that grow with the sample)."""
+
+    name: str
+    values: Values
+    scales: Floats
+
+
+def _part(totals: Integers, feature: FeatureBins) -> Integers:
+    return totals[:, feature.offset : feature.offset + feature.width]
+
+
+def _of_feature(
+    rule: Rule,
+    version: str,
+    feature: FeatureBins,
+    scaled: Scaled,
+    totals: Integers,
+    q: Floats,
+    begins: list[int],
+    ends: list[int],
+) -> list[Reading]:
+    rows = _part(totals, feature).sum(axis=1).tolist()
+    readings = []
+    for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        found = scaled.values.at(place)
+        if rows[place] < rule.min_rows or found.value is None:
+            continue
+        readings.append(
+            Reading(
+                feature=feature.name,
+                version=version,
+                begin=begin,
+                end=end,
+                # Changes are signed; a fall is as much of a drift as a rise.
+                value=abs(found.value),
+                noise=found.noise_floor,
+                rows=rows[place],
+                significant=bool(q[place] <= WINDOW_LEVEL),
+                q_value=None if math.isnan(q[place]) else float(q[place]),
+                statistic=scaled.name,
+                scale=float(scaled.scales[place]),
+            )
+        )
+    return readings
+
+
+def spans(starts: Integers, dense: Integers, begins: list[int], ends: list[int]) -> Integers:
+    """Sums of `dense` (windows × slots, at ascending `starts`) over each [begin, end)."""
+    running = np.zeros((len(dense) + 1, dense.shape[1]), np.int64)
+    np.cumsum(dense, axis=0, out=running[1:])
+    low, high = np.searchsorted(starts, begins), np.searchsorted(starts, ends)
+    total: Integers = running[high] - running[low]
+    return total
+
+
+def _performance(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+) -> dict[int, list[Reading]]:
+    """Metrics over the span, of the version with most labels in the last window."""
+    model = split(deployment).model
+    sums = performance_sums(connection, deployment, rule.window, begin_of(rule, ends[0]), ends[-1], None)
+    manifests = {version: manifest_of(connection, model, version) for version in sums.names}
+    expected: dict[tuple[str, str], float | None] = {}
+    found: dict[int, list[Reading]] = {}
+    for end in ends:
+        found[end] = []
+        version = sums.main_version(rule.window.start(end - 1))
+        if version is None:
+            continue
+        begin = begin_of(rule, end)
+        dense, totals = sums.total(version, begin, end)
+        labelled = int(dense[performance.LABELLED])
+        if labelled < rule.min_rows:
+            continue
+        task = manifests[version].task
+        names = MAIN_METRICS[task] if rule.statistic == MAIN else (rule.statistic,)
+        for name in names:
+            if name not in performance.METRICS[task]:
+                continue
+            value, _ = performance.metric(task, name, dense, totals)
+            if value is None:
+                continue
+            if (version, name) not in expected:
+                expected[version, name] = reference_metric(connection, manifests[version], name)
+            noise = standard_error(name, value, dense)
+            found[end].append(Reading(name, version, begin, end, value, noise, labelled, expected[version, name]))
+    return found
+
+
+def _volume(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+) -> dict[int, list[Reading]]:
+    """Rows of the span, of all versions together; none is a value too."""
+    begins = [begin_of(rule, end) for end in ends]
+    traffic = counts.traffic(connection, deployment, rule.window, begins[0], ends[-1], None)
+    order = np.argsort(traffic.starts, kind="stable")
+    totals = spans(traffic.starts[order], traffic.rows[order][:, None], begins, ends)[:, 0]
+    return {
+        end: [Reading(ROWS, "", begin, end, float(total), math.sqrt(float(total)), int(total))]
+        for begin, end, total in zip(begins, ends, totals.tolist(), strict=True)
+    }
+
+
+def standard_error(name: str, value: float, dense: Integers) -> float | None:
+    """Of a metric's value, from the counts it was worked out of; null where none is known."""
+    if name == "auc":
+        return auc_error(value, dense)
+    if name == "accuracy":
+        return math.sqrt(value * (1 - value) / int(dense[performance.LABELLED]))
+    return None
+
+
+def auc_error(value: float, dense: Integers) -> float:
+    """Standard error of an AUC (Hanley & McNeil 1982) from the score histograms in `dense`."""
+    first = performance.HISTOGRAM + performance.SCORE_SLOTS
+    negatives = max(1, int(dense[performance.HISTOGRAM : first].sum()))
+    positives = max(1, int(dense[first : first + performance.SCORE_SLOTS].sum()))
+    one, two = value / (2 - value), 2 * value**2 / (1 + value)
+    variance = value * (1 - value) + (positives - 1) * (one - value**2) + (negatives - 1) * (two - value**2)
+    return math.sqrt(max(0.0, variance) / (negatives * positives))
+
+
+def reach(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) -> tuple[float, float] | None:
+    """(earliest, latest) moment of event time that the rule has something to read at; null where there is nothing.
+
+    Of performance it is the labelled predictions that count, else all of them.
+    """
+    table, moment = (
+        ("monitor_performance", "window_start") if rule.kind == "performance" else ("monitor_window", "last_at")
+    )
+    row = connection.execute(
+        f"SELECT min(window_start), max({moment}) FROM {table} WHERE deployment = ?", [deployment]
+    ).fetchall()[0]
+    earliest, latest = times.seconds(row[0]), times.seconds(row[1])
+    return None if earliest is None or latest is None else (earliest, latest)
