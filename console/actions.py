@@ -38,6 +38,7 @@ LISTS: frozenset[str] = frozenset(
         "windows",
         "drift",
         "performance",
+        "quality",
         "alerts",
         "journal",
         "quarantine",

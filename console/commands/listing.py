@@ -24,11 +24,12 @@ KINDS = (
     "windows",
     "drift",
     "performance",
+    "quality",
     "alerts",
     "quarantine",
     "journal",
 )
-WINDOWED = frozenset({"windows", "drift", "performance"})
+WINDOWED = frozenset({"windows", "drift", "performance", "quality"})
 WINDOWS = ("1m", "5m", "1h", "1d", "1w", "1mo", "1q", "1y")
 #: Rows asked for at once; a page of the widest listing stays far below the longest response.
 PAGE_ROWS = 1000
@@ -57,7 +58,9 @@ def pages(client: Client, params: ListParams, limit: int) -> Iterator[Page]:
 @click.option("--sort", metavar="COL[:desc]", default="", help="Sort by a column.")
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Rows; 0 for all.")
 @time_option("--at", "As the store knew it at TIME (2013-07-03T14:05Z, -2h).")
-@click.option("--window", type=click.Choice(WINDOWS), help="Width of the windows (windows, drift, performance).")
+@click.option(
+    "--window", type=click.Choice(WINDOWS), help="Width of the windows (windows, drift, performance, quality)."
+)
 @time_option("--since", "Windows from TIME on.")
 @time_option("--until", "Windows before TIME.")
 @json_option
@@ -75,8 +78,8 @@ def ls(
 ) -> int:
     """List what the store holds.
 
-    KIND: datasets runs models versions deployments revisions windows drift performance alerts quarantine
-    journal. A filter is COL:regex, !COL:regex, COL=value or COL>1.5; spaces mean and.
+    KIND: datasets runs models versions deployments revisions windows drift performance quality alerts
+    quarantine journal. A filter is COL:regex, !COL:regex, COL=value or COL>1.5; spaces mean and.
     """
     if kind not in WINDOWED and (window or since is not None or until is not None):
         raise Refusal(

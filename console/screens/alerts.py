@@ -20,7 +20,7 @@ class Alerts(ListingView):
 
 
 class Windowed(ListingView):
-    """Drift, performance or windows: rows of windows of a deployment."""
+    """Drift, performance, quality or windows: rows of windows of a deployment."""
 
     def deployment(self) -> str:
         return str(self.cell("deployment") or dict(self.place.scope).get("deployment", ""))

@@ -198,7 +198,7 @@ def _copy(deck: Deck) -> None:
 
 def _windows(deck: Deck) -> None:
     view = deck.view
-    if view.place.view in ("drift", "performance", "windows"):
+    if view.place.view in ("drift", "performance", "quality", "windows"):
         pick_window(deck, view.place.window, lambda window: deck.go(_with_window(view.place, window)))
         return
     name = view.deployment() or deck.deck_app.last_deployment

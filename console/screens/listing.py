@@ -27,6 +27,7 @@ _DESCRIBED_AS = {
     "fleet": "deployments",
     "drift": "deployments",
     "performance": "deployments",
+    "quality": "deployments",
     "windows": "deployments",
 }
 _EMPTY = {

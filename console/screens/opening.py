@@ -22,6 +22,7 @@ _VIEWS = {
     "quarantine": ("console.screens.journal", "Quarantine"),
     "drift": ("console.screens.alerts", "Windowed"),
     "performance": ("console.screens.alerts", "Windowed"),
+    "quality": ("console.screens.alerts", "Windowed"),
     "windows": ("console.screens.alerts", "Windowed"),
     "run": ("console.screens.run", "RunView"),
     "deployment": ("console.screens.deployment", "DeploymentView"),

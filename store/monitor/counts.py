@@ -69,7 +69,7 @@ def record_predictions(tx: Transaction, scan: PredictionScan) -> Taken:
                 tx, scan.deployment, part.version, INCOMING, also, scan.base_seconds, scan.arrival
             )
         _mark(tx, scan.deployment, part)
-    for topic in ("windows", "drift", "performance", "deployments"):
+    for topic in ("windows", "drift", "performance", "quality", "deployments"):
         tx.touch(topic, scan.deployment)
     return Taken(scan.rows, scan.counted, labelled, notes=scan.notes)
 

@@ -1,4 +1,4 @@
-"""The listings `windows`, `drift`, `performance` and `alerts`."""
+"""The listings `windows`, `drift`, `performance`, `quality` and `alerts`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import duckdb
 
 from store.catalog.listing import ComputedListing, Listing, Source, SqlListing
 from store.database import times
-from store.monitor import reading
+from store.monitor import reading, statistics
 from store.monitor.deployments import split
 from store.monitor.performance_reading import PerformanceView
 from store.monitor.performance_rows import performance_rows
+from store.monitor.quality import quality
 from store.monitor.realised import performance_sums, slice_names
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
@@ -51,6 +52,10 @@ DRIFT_COLUMNS = (
     Column("rows", "number"),
     Column("alarm"),
     Column("why", priority=2),
+    Column("p_value", "number", priority=2),
+    Column("q_value", "number", priority=2),
+    Column("severity", priority=2),
+    Column("guarantee", priority=2),
 )
 PERFORMANCE_COLUMNS = (
     Column("id", priority=9),
@@ -68,6 +73,20 @@ PERFORMANCE_COLUMNS = (
     Column("slice", priority=2),
     Column("maturity", priority=2),
 )
+QUALITY_COLUMNS = (
+    Column("id", priority=9),
+    *_SPAN,
+    Column("feature", priority=0),
+    *_TIMES,
+    Column("check", priority=0),
+    Column("value", "number", priority=0),
+    Column("reference", "number"),
+    Column("noise_floor", "number", priority=2),
+    Column("threshold", "number"),
+    Column("rows", "number"),
+    Column("failed", priority=0),
+    Column("why", priority=2),
+)
 
 
 def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
@@ -80,6 +99,7 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
         ComputedListing(
             "performance", PERFORMANCE_COLUMNS, functools.partial(_performance, settings), "window_start:desc", "metric"
         ),
+        ComputedListing("quality", QUALITY_COLUMNS, functools.partial(_quality, settings), "failed:desc", "feature"),
         SqlListing("alerts", _alert_columns, _alerts, "opened_at:desc", "feature", {"deployment": "deployment"}),
     ]
 
@@ -145,23 +165,28 @@ def _drift(
         asked = _asked(params, deployment, settings)
         window = span(connection, asked, settings).window
         for row in reading.drift(connection, asked, settings):
-            if feature and row.feature != feature:
+            found = row.found
+            if feature and found.feature != feature:
                 continue
             yield [
-                f"{deployment}/{row.version}/{row.feature}/{asked.statistic}/{row.start}",
+                f"{deployment}/{row.version}/{found.feature}/{found.statistic}/{row.start}",
                 deployment,
                 row.version,
-                row.feature,
+                found.feature,
                 float(row.start),
                 float(window.next(row.start)),
-                asked.statistic,
-                row.found.value,
-                row.found.noise_floor,
-                row.threshold,
+                found.statistic,
+                found.value,
+                found.noise_floor,
+                found.threshold,
                 row.reference_rows,
-                row.rows,
-                row.alarm,
-                row.found.why,
+                found.rows,
+                found.alarm,
+                found.why,
+                found.p_value,
+                found.q_value,
+                found.severity,
+                statistics.GUARANTEES[found.guarantee],
             ]
 
 
@@ -186,6 +211,36 @@ def _slices(connection: duckdb.DuckDBPyConnection, deployment: str, asked: Span,
         return []
     known = slice_names(connection, deployment, asked.since, asked.end, asked.at)
     return [name for name in known if scope in ("", "*", name)]
+
+
+def _quality(
+    settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams
+) -> Iterator[list[Cell]]:
+    """The checks of each window, newest first where they fail alike; scopes `version`, `feature` and `check` narrow."""
+    feature, check = params.scope.get("feature"), params.scope.get("check")
+    for deployment in _deployments(connection, params):
+        asked = _asked(params, deployment, settings)
+        window = span(connection, asked, settings).window
+        rows = sorted(quality(connection, asked, settings), key=lambda row: (-row.start, row.feature, row.check))
+        for row in rows:
+            if (feature is not None and row.feature != feature) or (check is not None and row.check != check):
+                continue
+            yield [
+                f"{deployment}/{row.version}/{row.feature}/{row.check}/{row.start}",
+                deployment,
+                row.version,
+                row.feature,
+                float(row.start),
+                float(window.next(row.start)),
+                row.check,
+                row.value,
+                row.reference,
+                row.noise_floor,
+                row.threshold,
+                row.rows,
+                row.failed,
+                row.why,
+            ]
 
 
 def _alert_columns(_connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, str]]:

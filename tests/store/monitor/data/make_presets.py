@@ -78,7 +78,6 @@ def whylogs(reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, Any]:
             column: {
                 "method": score["algorithm"],
                 "value": float(score["pvalue"]),
-                "statistic": float(score["statistic"]),
                 "category": score["drift_category"],
             }
             for column, score in scores.items()
