@@ -324,6 +324,8 @@ class Heatmap(msgspec.Struct, frozen=True):
     marks: list[Mark]
     why: str = ""
     """Why there is nothing to show, when there is nothing."""
+    alarms: list[list[str]] = []
+    """Of each cell: `warning` or `critical` where a large effect is also more than chance, else ""."""
 
 
 class DistributionParams(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -341,7 +343,10 @@ class Statistic(msgspec.Struct, frozen=True, omit_defaults=True):
     value: float | None
     noise_floor: float | None = None
     threshold: float | None = None
+    """What the value must pass, beyond the noise floor, to be an alarm."""
     why: str = ""
+    p_value: float | None = None
+    """Of the statistic's own test, where it has one."""
 
 
 class Distribution(msgspec.Struct, frozen=True):
@@ -581,6 +586,86 @@ METHODS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
 }
 #: Notifications that the agent sends to subscribed connections.
 NOTIFICATIONS: dict[str, type[msgspec.Struct]] = {"change": Change, "progress": Progress}
+
+
+# --- any two files ---------------------------------------------------------------------------------------
+
+
+class DriftRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `quarterdeck drift` asks of its worker process: paths, folders, globs or URLs, and what to say of them."""
+
+    current: str
+    reference: str
+    statistic: str = "psi"
+    """The one whose alarms are calibrated and by which features are sorted."""
+    features: list[str] = []
+    """Names or globs; empty for every column."""
+    preset: str = ""
+
+
+class StatisticValue(msgspec.Struct, frozen=True):
+    """One statistic of a feature; `why` when the value is null. A preset's verdict stands in `drifted`."""
+
+    statistic: str
+    value: float | None
+    noise_floor: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    drifted: bool | None = None
+    why: str = ""
+
+
+class ComparedFeature(msgspec.Struct, frozen=True):
+    """One feature's verdict, all its statistics, and both distributions as shares of neighbouring cells."""
+
+    feature: str
+    kind: str
+    statistic: str
+    value: float | None
+    noise_floor: float | None
+    threshold: float | None
+    p_value: float | None
+    q_value: float | None
+    alarm: bool
+    severity: Literal["", "warning", "critical"]
+    guarantee: str
+    why: str
+    reference_rows: int
+    rows: int
+    statistics: list[StatisticValue]
+    reference_shape: list[float]
+    shape: list[float]
+    shape_labels: list[str]
+    reference_mean: float | None = None
+    mean: float | None = None
+    new_categories: list[str] = []
+    notes: list[str] = []
+
+
+class DriftReport(msgspec.Struct, frozen=True):
+    """The answer: features sorted by how far they lie beyond what chance and the threshold allow."""
+
+    reference_rows: int
+    rows: int
+    reference_files: int
+    files: int
+    features: list[ComparedFeature]
+    left_out: dict[str, str]
+    """Column → why it was not compared."""
+    notes: list[str]
+    preset: str = ""
+    preset_drifted: bool | None = None
+    preset_share: float | None = None
+
+
+class DriftAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line that the worker writes: how far it is, or the report, or why there is none."""
+
+    done: int = 0
+    parts: int = 0
+    report: DriftReport | None = None
+    message: str = ""
+    hint: str = ""
 
 
 # --- where things are ------------------------------------------------------------------------------------

@@ -29,38 +29,22 @@ from store.settings import MonitorSettings
 MAX_BARS = 200
 
 
-#: Thresholds of the Jensen-Shannon distance (0.1 is NannyML's), which has no setting yet.
-_JS = (0.1, 0.2)
-
-
-def thresholds(statistic: str, settings: MonitorSettings) -> tuple[float, float]:
-    """(warn, alarm) of a statistic. Raises `Refusal` when there is no such statistic."""
-    if statistic == "psi":
-        return settings.psi_warn, settings.psi_alarm
-    if statistic == "js":
-        return _JS
-    raise Refusal(ExitCode.USAGE, f"No statistic {statistic!r}.", f"One of: {', '.join(statistics.STATISTICS)}")
-
-
 class DriftRow(NamedTuple):
-    """One statistic of one feature in the window that starts at `start`."""
+    """The verdict on one feature in the window that starts at `start`."""
 
     version: str
-    feature: str
     start: int
-    found: statistics.Value
-    threshold: float
     reference_rows: int
-    rows: int
-    alarm: bool
+    found: statistics.FeatureVerdict
 
 
 def drift(
     connection: duckdb.DuckDBPyConnection, params: SpanParams, settings: MonitorSettings = DEFAULTS
 ) -> Iterator[DriftRow]:
     """The statistic of every feature in every window that has data, of the version that predicted most in it
-    (or of `params.version`). An alarm is above the threshold and its noise floor, on `min_rows` rows at least."""
-    alarm = thresholds(params.statistic, settings)[1]
+    (or of `params.version`), with the verdict of that window alone: no row depends on the span that was asked for.
+    Raises `Refusal` when there is no such statistic."""
+    statistics.thresholds(params.statistic, settings)
     asked = span(connection, params, settings)
     traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
     chosen: dict[str, list[int]] = {}
@@ -77,39 +61,30 @@ def drift(
             connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at
         )
         mask = np.array([start in wanted for start in starts.tolist()], bool)
-        starts, dense = starts[mask], dense[mask]
-        for feature in reference.features:
-            before = reference.of(feature)
-            current = dense[:, feature.offset : feature.offset + feature.width]
-            found = statistics.statistics_of(params.statistic, feature, reference.groups[feature.name], before, current)
-            for place, start in enumerate(starts.tolist()):
-                value, rows = found.at(place), int(current[place].sum())
-                over = value.value is not None and value.value > alarm + (value.noise_floor or 0.0)
-                yield DriftRow(
-                    version,
-                    feature.name,
-                    start,
-                    value,
-                    alarm,
-                    int(before.sum()),
-                    rows,
-                    over and rows >= settings.min_rows,
-                )
+        judged = statistics.verdicts(reference, dense[mask], settings, params.statistic, watch=False, fallback=False)
+        rows = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}
+        for start, row in zip(starts[mask].tolist(), judged, strict=True):
+            for found in row:
+                yield DriftRow(version, start, rows[found.feature], found)
 
 
 def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings: MonitorSettings = DEFAULTS) -> Heatmap:
     """One statistic of each feature in each window, of the version that predicted most in it (or `version`)."""
-    warn, alarm = thresholds(params.statistic, settings)
+    warn, alarm = statistics.thresholds(params.statistic, settings)
     asked = span(connection, params, settings)
     place = {start: index for index, start in enumerate(asked.starts)}
-    values: dict[str, list[float | None]] = {}
-    noise: dict[str, list[float | None]] = {}
+    cells: dict[str, list[statistics.FeatureVerdict | None]] = {}
+    scales: list[float] = []
     for row in drift(connection, params, settings):
-        for cells, cell in ((values, row.found.value), (noise, row.found.noise_floor)):
-            cells.setdefault(row.feature, [None] * len(place))[place[row.start]] = cell
+        cells.setdefault(row.found.feature, [None] * len(place))[place[row.start]] = row.found
+        if row.found.value is not None:
+            scales.append(row.found.threshold / warn)
+    values = {name: [cell.value if cell else None for cell in row] for name, row in cells.items()}
     # A feature that never had a value (scores without a reference) is no line.
     features = [name for name in values if any(value is not None for value in values[name])]
-    features.sort(key=lambda name: (-max(value for value in values[name] if value is not None), name))
+    features.sort(key=lambda name: (-max(abs(value) for value in values[name] if value is not None), name))
+    # Of statistics that grow with the sample the legend has the thresholds of a window of the usual size.
+    scale = float(np.median(scales)) if scales else 1.0
     traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
     model = split(params.deployment).model
     return Heatmap(
@@ -119,13 +94,14 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         starts=[float(start) for start in asked.starts],
         features=features,
         values=[values[name] for name in features],
-        noise=[noise[name] for name in features],
+        noise=[[cell.noise_floor if cell else None for cell in cells[name]] for name in features],
         rows=[traffic.total(start) for start in asked.starts],
         versions=[params.version or traffic.main_version(start) or "" for start in asked.starts],
-        warn=warn,
-        alarm=alarm,
+        warn=warn * scale,
+        alarm=alarm * scale,
         marks=marks(connection, params.deployment, asked.since, asked.end, asked.at),
         why=asked.why or ("" if features else f"No version of {model} that predicted here has a reference."),
+        alarms=[[cell.severity if cell else "" for cell in cells[name]] for name in features],
     )
 
 
@@ -185,15 +161,17 @@ def distribution(
 def _statistics(
     reference: Reference, feature: FeatureBins, current: Integers, settings: MonitorSettings
 ) -> list[Statistic]:
+    before = reference.of(feature)
     found = []
-    for name in statistics.STATISTICS:
-        value = statistics.statistic(name, feature, reference.groups[feature.name], reference.of(feature), current)
-        threshold = settings.psi_alarm if name == "psi" else None
-        found.append(Statistic(name, value.value, value.noise_floor, threshold, value.why))
-    rows, before = max(1, int(current.sum())), max(1, int(reference.of(feature).sum()))
+    for name in statistics.statistics_for(feature):
+        value = statistics.statistic(name, feature, reference.groups[feature.name], before, current)
+        scale = float(statistics.scale(name, before, current[None, :])[0])
+        threshold = statistics.thresholds(name, settings)[0] * scale
+        found.append(Statistic(name, value.value, value.noise_floor, threshold, value.why, value.p_value))
+    rows, held = max(1, int(current.sum())), max(1, int(before.sum()))
     missing = feature.missing_from
     found.append(Statistic("missing", float(current[missing:].sum()) / rows if current.sum() else None))
-    found.append(Statistic("missing_reference", float(reference.of(feature)[missing:].sum()) / before))
+    found.append(Statistic("missing_reference", float(before[missing:].sum()) / held))
     return found
 
 
