@@ -79,6 +79,8 @@ def largest_change(shares: Floats) -> float:
         middle = (low + high) / 2
         within = float(np.log1p(-2 * np.minimum(normal_tail(middle / deviations), 0.499999)).sum())
         low, high = (middle, high) if within < math.log(NOISE_LEVEL) else (low, middle)
+        if high - low <= 1e-10 * high:
+            break
     return high
 
 
