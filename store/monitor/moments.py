@@ -39,9 +39,11 @@ class Grid:
 class Moments:
     """Finite values of one feature: integers and extremes, so that any order of adding gives the same bits.
 
-    `total` and `squares` are in the units of the feature's `Grid`. No values: low is inf, high is -inf.
+    `total` and `squares` are in the units of `grid`, the same for all that is added (null without values).
+    No values: low is inf, high is -inf.
     """
 
+    grid: Grid | None = None
     values: int = 0
     total: int = 0
     squares: int = 0
@@ -50,6 +52,7 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(
+            self.grid or other.grid,
             self.values + other.values,
             self.total + other.total,
             self.squares + other.squares,
@@ -57,15 +60,19 @@ class Moments:
             max(self.high, other.high),
         )
 
-    def mean(self, grid: Grid) -> float:
+    @property
+    def mean(self) -> float:
         """Not a number without values."""
-        if not self.values:
+        grid = self.grid
+        if not self.values or grid is None:
             return math.nan
         return grid.origin + _ratio(self.total, self.values, grid.total_bits) / grid.scale
 
-    def deviation(self, grid: Grid) -> float:
+    @property
+    def deviation(self) -> float:
         """Standard deviation of the population (divided by the number of values)."""
-        if not self.values:
+        grid = self.grid
+        if not self.values or grid is None:
             return math.nan
         mean = _ratio(self.total, self.values, grid.total_bits)
         # The difference of two large numbers is taken between integers: floats would lose it.
@@ -110,7 +117,7 @@ def moments_of(values: Floats, scaled: Floats, grid: Grid, low: float, high: flo
     np.rint(squares, out=squares)
     scaled *= 2.0**grid.total_bits
     np.rint(scaled, out=scaled)
-    return Moments(len(values), add(scaled), (add(upper) << GRID_BITS) + _plain_sum(squares), least, most)
+    return Moments(grid, len(values), add(scaled), (add(upper) << GRID_BITS) + _plain_sum(squares), least, most)
 
 
 def _plain_sum(whole: Floats) -> int:

@@ -1,0 +1,214 @@
+"""Two sets of files compared feature by feature, with no store and no agent."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from store.monitor import binning, counting, parts, statistics
+from store.monitor.binning import Column, Profile
+from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
+from store.monitor.names import Names
+from store.monitor.parts import Part
+from store.monitor.profile import Tally, total
+from store.monitor.statistics.catalogue import scale, statistics_for, thresholds
+from store.protocol import ComparedFeature, DriftReport, DriftRequest, ExitCode, Refusal, StatisticValue
+from store.settings import MonitorSettings
+
+#: Cells of the small pictures.
+SHAPE_CELLS = 12
+_SAID_NAMES = 5
+_MISSING = "the current files have no such column"
+
+
+def compare(
+    request: DriftRequest, settings: MonitorSettings, progress: Callable[[int, int], None] | None = None
+) -> DriftReport:
+    """The report on the current files against the reference's. Raises `Refusal` (usage) for what cannot be read."""
+    thresholds(request.statistic, settings)
+    reference_paths, paths = parts.find_files(request.reference), parts.find_files(request.current)
+    before = binning.columns_of(reference_paths)
+    after = binning.columns_of(paths)
+    wanted = _wanted(request.features, before)
+    reference = binning.profile(reference_paths, keep=None if wanted is None else wanted.__contains__)
+    _some_rows(reference.rows, request.reference)
+    if not reference.features:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(reference.left_out.items())[:3])
+        raise Refusal(ExitCode.USAGE, f"{request.reference}: nothing to compare. {reasons}".strip())
+    tally = count(parts.parts_of(paths), reference, progress)
+    _some_rows(tally.rows, request.current)
+    features = _features(reference, tally, before, after, settings, request.statistic)
+    new = [name for name in after if name not in before]
+    notes = [f"not in the reference: {_list(new)}"] if new else []
+    report = DriftReport(
+        reference_rows=reference.rows,
+        rows=tally.rows,
+        reference_files=len(reference_paths),
+        files=len(paths),
+        features=features,
+        left_out=reference.left_out,
+        notes=notes,
+    )
+    return report
+
+
+def count(found: Sequence[Part], reference: Profile, progress: Callable[[int, int], None] | None = None) -> Tally:
+    """The parts' rows in the reference's bins."""
+    done = 0
+
+    def one(part: Part) -> Tally:
+        nonlocal done
+        counted = counting.count_part(part, reference)
+        done += 1
+        if progress is not None:
+            progress(done, len(found))
+        return counted
+
+    return total(binning.in_threads(one, found), reference.width)
+
+
+def _wanted(patterns: Sequence[str], held: dict[str, Column]) -> set[str] | None:
+    if not patterns:
+        return None
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matching = [name for name in held if name == pattern] or fnmatch.filter(held, pattern)
+        if not matching:
+            raise Refusal(ExitCode.USAGE, f"The reference has no column {pattern!r}.", f"It has {_list(list(held))}.")
+        chosen.update(matching)
+    return chosen
+
+
+def _some_rows(rows: int, text: str) -> None:
+    if not rows:
+        raise Refusal(ExitCode.USAGE, f"{text}: no rows.", "There is nothing to compare.")
+
+
+def _list(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+# --- one feature -----------------------------------------------------------------------------------------
+
+
+def _features(
+    reference: Profile,
+    tally: Tally,
+    before: dict[str, Column],
+    after: dict[str, Column],
+    settings: MonitorSettings,
+    statistic: str,
+) -> list[ComparedFeature]:
+    [verdicts] = statistics.verdicts(reference, tally.counts[None, :], settings, statistic, watch=False)
+    found = []
+    for feature, verdict in zip(reference.features, verdicts, strict=True):
+        was, now = reference.of(feature), tally.counts[feature.offset : feature.offset + feature.width]
+        column = after.get(feature.name)
+        notes = [] if column is None else _type_notes(before[feature.name], column)
+        names = tally.names.get(feature.name, Names())
+        new = [name for name, _ in names.top(_SAID_NAMES)]
+        if new:
+            many = "" if names.complete else "about "
+            notes.append(f"{many}{names.distinct:,} new categories: {_list(new, _SAID_NAMES)}")
+        old_shape, shape, labels = _shapes(feature, was, now)
+        found.append(
+            ComparedFeature(
+                feature=feature.name,
+                kind=feature.kind,
+                statistic=verdict.statistic,
+                value=verdict.value,
+                noise_floor=verdict.noise_floor,
+                threshold=verdict.threshold,
+                p_value=verdict.p_value,
+                q_value=verdict.q_value,
+                # A column that went missing is certain, whatever the rows: no statistic is needed to say so.
+                alarm=verdict.alarm or column is None,
+                severity="critical" if column is None else verdict.severity,
+                guarantee=verdict.guarantee,
+                why=_MISSING if column is None else verdict.why,
+                reference_rows=int(was.sum()),
+                rows=int(now.sum()),
+                statistics=_statistics(reference, feature, was, now, settings),
+                reference_shape=old_shape,
+                shape=shape,
+                shape_labels=labels,
+                reference_mean=_mean(reference.tally, feature.name),
+                mean=_mean(tally, feature.name),
+                new_categories=new,
+                notes=notes,
+            )
+        )
+    return sorted(found, key=_rank)
+
+
+def _rank(feature: ComparedFeature) -> tuple[bool, bool, float, str]:
+    """Alarms first, then by how far the value lies beyond its noise floor, in thresholds."""
+    beyond = -math.inf
+    if feature.value is not None:
+        beyond = (abs(feature.value) - (feature.noise_floor or 0.0)) / (feature.threshold or 1.0)
+    return (not feature.alarm, feature.why != _MISSING, -beyond, feature.feature)
+
+
+def _type_notes(before: Column, after: Column) -> list[str]:
+    if not (before.typed and after.typed) or before.type == after.type:
+        return []
+    return [f"was {before.type} in the reference, now {after.type}"]
+
+
+def _statistics(
+    reference: Profile, feature: FeatureBins, was: Integers, now: Integers, settings: MonitorSettings
+) -> list[StatisticValue]:
+    groups = reference.groups[feature.name]
+    found = []
+    for name in statistics_for(feature):
+        value = statistics.statistic(name, feature, groups, was, now)
+        limit = thresholds(name, settings)[0] * float(scale(name, was, now[None, :])[0])
+        found.append(StatisticValue(name, value.value, value.noise_floor, limit, value.p_value, None, value.why))
+    return found
+
+
+def _mean(tally: Tally, name: str) -> float | None:
+    moments = tally.moments.get(name)
+    return moments.mean if moments is not None and math.isfinite(moments.mean) else None
+
+
+def _shapes(feature: FeatureBins, was: Integers, now: Integers) -> tuple[list[float], list[float], list[str]]:
+    """Shares of both in the same few cells: a number's range in equal steps, or the reference's top categories."""
+    if feature.kind == "categorical":
+        labels = display_labels(feature)
+        most = [place for place in range(min(feature.bins, SHAPE_CELLS - 1))]
+        merged = [_merged(counts, len(most), feature.null_slot) for counts in (was, now)]
+        return merged[0], merged[1], [labels[place] for place in most] + ["(other)"]
+    edges = np.asarray(feature.edges)
+    inside = was[1 : feature.bins + 1]
+    running = np.cumsum(inside) / max(1, int(inside.sum()))
+    # A long tail would squeeze everything else into one cell.
+    low = edges[int(np.searchsorted(running, 0.01))] if inside.sum() else edges[0]
+    high = edges[min(int(np.searchsorted(running, 0.99)) + 1, feature.bins)]
+    if not high > low:
+        low, high = edges[0], edges[-1]
+    cuts = np.linspace(low, high, SHAPE_CELLS - 1)
+    labels = [f"< {cuts[0]:.4g}", *(f"{a:.4g} … {b:.4g}" for a, b in zip(cuts, cuts[1:], strict=False))]
+    return _cells(edges, was, cuts), _cells(edges, now, cuts), [*labels, f"> {cuts[-1]:.4g}"]
+
+
+def _merged(counts: Integers, kept: int, null_slot: int) -> list[float]:
+    whole = max(1, int(counts.sum()))
+    rest = int(counts[kept:null_slot].sum())
+    return [float(count) / whole for count in [*counts[:kept].tolist(), rest]]
+
+
+def _cells(edges: Floats, counts: Integers, cuts: Floats) -> list[float]:
+    """Shares below, between and above `cuts`, with each bin's values spread evenly over it."""
+    bins = len(edges) - 1
+    whole = max(1, int(counts.sum()))
+    running = np.concatenate([[0.0], np.cumsum(counts[: bins + 1])]).astype(np.float64)
+    steps = np.maximum.accumulate(edges + np.arange(len(edges)) * 0.0)
+    at = np.interp(cuts, steps, running[1:]) if edges[-1] > edges[0] else np.full(len(cuts), running[1])
+    ends = np.concatenate([[0.0], at, [float(counts[: bins + 2].sum())]])
+    shares: Floats = np.diff(ends) / whole
+    return [float(share) for share in np.clip(shares, 0.0, 1.0)]
