@@ -79,11 +79,11 @@ def metric(task: Task, name: str, dense: Integers, sums: Floats) -> tuple[float 
     """(value, why there is none) of a metric from summed counts (`WIDTH`) and sums (`SUMS`).
 
     AUC and average precision come from the two score histograms (ties within a bin count as ties): with SCORE_EDGES
-    within 1e-3 of the exact ones where scores spread (average precision of margins: 3e-3). Precision, recall and f1 of multiclass are macro averages
-    over the classes that occur among labels or predictions. `ece` is the expected calibration error over 15 bins
-    of equal width (Guo et al. 2017). `coverage` is the share of labels inside the outermost predicted quantiles.
-    The others are exact: sums over the outcomes, with scikit-learn's definitions (a class without answers has
-    precision 0 in the average).
+    within 1e-3 of the exact ones where scores spread (average precision of margins: 3e-3). Precision, recall and
+    f1 of multiclass are macro averages over the classes that occur among labels or predictions. `ece` is the
+    expected calibration error over 15 bins of equal width (Guo et al. 2017). `coverage` is the share of labels
+    inside the outermost predicted quantiles. The others are exact: sums over the outcomes, with scikit-learn's
+    definitions (a class without answers has precision 0 in the average).
     """
     labelled = int(dense[LABELLED])
     if labelled <= 0:
