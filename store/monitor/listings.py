@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from datetime import datetime
 
 import duckdb
+import msgspec
 
+from store.catalog.filter import parse
 from store.catalog.listing import ComputedListing, Listing, Source, SqlListing
 from store.database import times
 from store.monitor import reading, statistics
@@ -18,6 +21,7 @@ from store.monitor.quality import quality
 from store.monitor.realised import performance_sums, slice_names
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
+from store.monitor.windows import Window
 from store.protocol import Cell, Column, ListParams, SpanParams
 from store.settings import MonitorSettings
 
@@ -162,32 +166,50 @@ def _drift(
 ) -> Iterator[list[Cell]]:
     feature = params.scope.get("feature", "")
     for deployment in _deployments(connection, params):
-        asked = _asked(params, deployment, settings)
-        window = span(connection, asked, settings).window
-        for row in reading.drift(connection, asked, settings):
-            found = row.found
-            if feature and found.feature != feature:
-                continue
-            yield [
-                f"{deployment}/{row.version}/{found.feature}/{found.statistic}/{row.start}",
-                deployment,
-                row.version,
-                found.feature,
-                float(row.start),
-                float(window.next(row.start)),
-                found.statistic,
-                found.value,
-                found.noise_floor,
-                found.threshold,
-                row.reference_rows,
-                found.rows,
-                found.alarm,
-                found.why,
-                found.p_value,
-                found.q_value,
-                found.severity,
-                statistics.GUARANTEES[found.guarantee],
-            ]
+        for statistic in _statistics(params):
+            asked = msgspec.structs.replace(_asked(params, deployment, settings), statistic=statistic)
+            window = span(connection, asked, settings).window
+            for row in reading.drift(connection, asked, settings):
+                if not feature or row.found.feature == feature:
+                    yield _drift_row(deployment, window, row)
+
+
+def _statistics(params: ListParams) -> list[str]:
+    """The statistics that are listed: what the scope or terms of the filter ask for (`statistic=ks`,
+    `statistic:.*`), else PSI. One that does not exist is left for reading to refuse."""
+    if "statistic" in params.scope:
+        return [params.scope["statistic"]]
+    terms = [term for term in parse(params.filter) if term.column == "statistic" and not term.negated]
+    named = [term.value for term in terms if term.operator == "="]
+    patterns = [re.compile(term.value, re.IGNORECASE) for term in terms if term.operator == ":"]
+    if not named and not patterns:
+        return ["psi"]
+    known = named or list(statistics.STATISTICS)
+    return [name for name in known if all(pattern.search(name) for pattern in patterns)]
+
+
+def _drift_row(deployment: str, window: Window, row: reading.DriftRow) -> list[Cell]:
+    found = row.found
+    return [
+        f"{deployment}/{row.version}/{found.feature}/{found.statistic}/{row.start}",
+        deployment,
+        row.version,
+        found.feature,
+        float(row.start),
+        float(window.next(row.start)),
+        found.statistic,
+        found.value,
+        found.noise_floor,
+        found.threshold,
+        row.reference_rows,
+        found.rows,
+        found.alarm,
+        found.why,
+        found.p_value,
+        found.q_value,
+        found.severity,
+        statistics.GUARANTEES[found.guarantee],
+    ]
 
 
 def _performance(

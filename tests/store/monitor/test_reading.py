@@ -181,6 +181,48 @@ def test_drift_rows_have_designs_names(flights: Bench) -> None:
     assert page.rows[0][3] == "temperature_f"
 
 
+def test_a_filter_chooses_the_statistics_that_are_listed(flights: Bench) -> None:
+    page = read_list(flights, "drift", window="1mo", filter="statistic:^(ks|tv)$ feature=temperature_f")
+    assert {row[6] for row in page.rows} == {"ks", "tv"}
+
+
+def test_a_listing_of_an_unknown_statistic_is_refused_with_the_known_ones(flights: Bench) -> None:
+    with pytest.raises(Refusal, match="No statistic 'mood'") as refused:
+        read_list(flights, "drift", filter="statistic=mood")
+    assert "wasserstein" in refused.value.hint
+
+
+def test_a_statistic_that_a_feature_does_not_have_is_null_and_says_why(flights: Bench) -> None:
+    page = read_list(flights, "drift", window="1mo", filter="statistic=ks feature=carrier")
+    assert {(row[7], row[13]) for row in page.rows} == {(None, "ks is not for categorical features")}
+
+
+def test_a_statistic_leaves_features_it_is_not_for_out_of_the_heat_map(flights: Bench) -> None:
+    found = read_heatmap(flights, window="1mo", statistic="wasserstein")
+    assert "temperature_f" in found.features
+    assert "carrier" not in found.features
+
+
+def test_the_heat_map_marks_the_alarms(flights: Bench) -> None:
+    found = read_heatmap(flights, window="1mo")
+    july = found.starts.index(datetime(2013, 7, 1, tzinfo=UTC).timestamp())
+    assert found.alarms[found.features.index("temperature_f")][july] == "critical"
+    assert set(found.alarms[found.features.index("carrier")]) == {""}
+
+
+def test_a_distribution_has_every_statistic_of_its_kind(flights: Bench) -> None:
+    numeric = {one.name for one in read_distribution(flights, feature="temperature_f").statistics}
+    categorical = {one.name for one in read_distribution(flights, feature="carrier").statistics}
+    assert {"wasserstein", "ks", "cvm", "median_change", "above_range"} <= numeric - categorical
+    assert {"new_categories", "vanished_categories"} <= categorical - numeric
+
+
+def test_an_alarm_in_the_listing_names_its_guarantee(flights: Bench) -> None:
+    row = read_list(flights, "drift", window="1mo", limit=1).rows[0]
+    assert row[12] is True
+    assert "Benjamini-Hochberg" in str(row[17])
+
+
 @pytest.mark.parametrize("kind", ["windows", "drift", "performance", "alerts"])
 def test_rows_of_a_listing_have_unique_ids(flights: Bench, kind: str) -> None:
     rows = read_list(flights, kind, limit=10_000).rows
