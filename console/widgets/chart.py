@@ -9,13 +9,14 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Size
-from textual.strip import Strip
+from textual.strip import Strip as TextStrip
 from textual.widget import Widget
 
 from console.glyphs import glyphs
-from console.widgets.chart_draw import ChartData, ChartMark, Picture, Series, Threshold, draw
+from console.widgets.chart_data import ChartData, ChartMark, Hatch, Picture, Series, Strip, Threshold
+from console.widgets.chart_draw import draw
 
-__all__ = ["Chart", "ChartData", "ChartMark", "Series", "Threshold"]
+__all__ = ["Chart", "ChartData", "ChartMark", "Hatch", "Series", "Strip", "Threshold"]
 
 _SERIES_STYLES = 6
 _PICTURES = 6
@@ -35,6 +36,10 @@ class Chart(Widget):
     Chart > .chart--axis { color: $text-muted; }
     Chart > .chart--mark { color: $text-accent; text-style: bold; }
     Chart > .chart--threshold { color: $text-error; }
+    Chart > .chart--noise { color: $text-muted; }
+    Chart > .chart--band { color: $text-muted; }
+    Chart > .chart--hatch { color: $text-muted; }
+    Chart > .chart--strip { color: $text-primary; }
     Chart > .chart--series-0 { color: $text-primary; }
     Chart > .chart--series-1 { color: $text-warning; }
     Chart > .chart--series-2 { color: $text-success; }
@@ -47,6 +52,10 @@ class Chart(Widget):
         "chart--axis",
         "chart--mark",
         "chart--threshold",
+        "chart--noise",
+        "chart--band",
+        "chart--hatch",
+        "chart--strip",
         *(f"chart--series-{number}" for number in range(_SERIES_STYLES)),
     }
     ALLOW_SELECT = False
@@ -113,10 +122,10 @@ class Chart(Widget):
         super().notify_style_update()
         self._styles = {}
 
-    def render_line(self, y: int) -> Strip:
+    def render_line(self, y: int) -> TextStrip:
         base = self._style("")
         if self._picture is None or y >= self._picture.height:
-            return Strip.blank(self.size.width, base)
+            return TextStrip.blank(self.size.width, base)
         segments: list[Segment] = []
         run, run_part = "", ""
         for character, part in self._picture.rows[y]:
@@ -125,7 +134,7 @@ class Chart(Widget):
                 run = ""
             run, run_part = run + character, part
         segments.append(Segment(run, self._style(run_part)))
-        return Strip(segments, self._picture.width).adjust_cell_length(self.size.width, base)
+        return TextStrip(segments, self._picture.width).adjust_cell_length(self.size.width, base)
 
     def _style(self, part: str) -> Style:
         if part not in self._styles:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Literal
 
 from console import text
 from console.glyphs import glyphs
+from console.widgets.chart_data import ChartData, ChartMark, Picture, Series, Threshold
+from console.widgets.chart_layers import bands, hatches, part_of, points_and_dashes, strip, threshold_labels
+
+__all__ = ["ChartData", "ChartMark", "Picture", "Series", "Threshold", "curve", "draw", "x_ticks"]
 
 #: plotext keeps one figure a process: whoever draws holds this.
 _figure = threading.Lock()
@@ -26,115 +29,91 @@ _STEPS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A line: `points` are (x, y) in rising x; a y that is None or not finite is a gap in the line."""
-
-    label: str
-    points: tuple[tuple[float, float | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ChartMark:
-    """A vertical line at `x` with one letter under it, such as R for a revision or ! for an alert."""
-
-    x: float
-    letter: str
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A horizontal line at `y`."""
-
-    y: float
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChartData:
-    """All that a chart shows. `x_kind` says whether x is seconds since the epoch or a plain number (a step)."""
-
-    series: tuple[Series, ...] = ()
-    marks: tuple[ChartMark, ...] = ()
-    thresholds: tuple[Threshold, ...] = ()
-    x_kind: Literal["time", "number"] = "time"
-    title: str = ""
-    low: float | None = None
-    high: float | None = None
-    why: str = ""
-    """What to say when there is nothing to draw."""
-
-
-@dataclass(slots=True)
-class Picture:
-    """`rows[y][x]` is a (character, part) pair; a part is `series-N`, `axis`, `mark`, `threshold`, `title` or ``."""
-
-    width: int
-    height: int
-    rows: list[list[tuple[str, str]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.rows = [[(" ", "")] * self.width for _ in range(self.height)]
-
-    def put(self, x: int, y: int, written: str, part: str) -> None:
-        """Write one-cell characters from (x, y) to the right; what does not fit is left out."""
-        for place, character in enumerate(written, x):
-            if 0 <= place < self.width and 0 <= y < self.height:
-                self.rows[y][place] = (character, part)
-
-    def text(self) -> str:
-        """The characters alone."""
-        return "\n".join("".join(character for character, _ in row) for row in self.rows)
-
-
 def draw(data: ChartData, width: int, height: int) -> Picture:
     """The chart in `width` × `height` cells: legend above, y labels left, time or step labels below.
 
     Imports plotext (0.2 to 0.3 s the first time): call it in a thread.
     """
     picture = Picture(width, height)
-    known = [(x, y) for series in data.series for x, y in series.points if _finite(y)]
-    if not known or width < 16 or height < 5:
+    if not any(_finite(y) for series in data.series for _, y in series.points) or width < 16 or height < 5:
         picture.put(1, min(height // 2, height - 1), text.clean(data.why or "no data yet", max(0, width - 2)), "axis")
         if height >= 5:
             picture.put(0, 0, text.clean(data.title, width), "title")
         return picture
-    low, high = _limits(data, [y for _, y in known if y is not None])
-    first, last = min(x for x, _ in known), max(x for x, _ in known)
+    scaled = _logarithms(data) if data.log else data
+    known = [(x, y) for series in scaled.series for x, y in series.points if y is not None and _finite(y)]
+    edges = [y for _, low, high in scaled.band for y in (low, high) if y is not None and _finite(y)]
+    low, high = _limits(scaled, [*(y for _, y in known), *edges])
+    places = [x for series in data.series for x, _ in series.points] if data.whole_span else [x for x, _ in known]
+    first, last = min(places), max(places)
     if first == last:
         first, last = first - 1, last + 1
-    ticks = _y_ticks(low, high, max(2, (height - 3) // 3))
-    labels = _tick_labels(ticks)
-    left = min(width // 3, max(len(label) for label in labels) + 1)
-    canvas_width, canvas_height = width - left - 1, height - 3
+    count = max(2, (height - 3) // 3)
+    ticks = _log_ticks(low, high, count) if data.log else _y_ticks(low, high, count)
+    labels = [text.number(10.0**tick) for tick in ticks] if data.log else _tick_labels(ticks)
+    left = min(width // 3, max(len(label) for label in [*labels, data.strip.label if data.strip else ""]) + 1)
+    canvas_width, canvas_height = width - left - 1, height - 3 - (1 if data.strip else 0)
     column = _scale(first, last, canvas_width)
     line = _scale(high, low, canvas_height)
 
     for place, label in zip(ticks, labels, strict=True):
         picture.put(left - 1 - len(label), 1 + line(place), label, "axis")
-    for y in range(canvas_height):
+    for y in range(height - 3):
         picture.put(left, 1 + y, glyphs().vertical, "axis")
-    picture.put(left, 1 + canvas_height, glyphs().horizontal * (canvas_width + 1), "axis")
+    picture.put(left, height - 2, glyphs().horizontal * (canvas_width + 1), "axis")
     _x_axis(picture, data.x_kind, first, last, left + 1, canvas_width, height - 1)
 
-    across = "-" if glyphs().ascii else "╌"
-    for threshold in data.thresholds:
+    canvas = picture.inside(left + 1, 1, canvas_width, canvas_height)
+    hatches(canvas, data.hatches, column)
+    bands(canvas, scaled.band, column, line)
+    for threshold in scaled.thresholds:
         if low <= threshold.y <= high:
-            row = 1 + line(threshold.y)
-            picture.put(left + 1, row, across * canvas_width, "threshold")
-            label = text.clean(threshold.label, 24)
-            picture.put(left + 2, row, label, "threshold")
+            canvas.put(0, line(threshold.y), glyphs().dash * canvas_width, "threshold")
     upright = ":" if glyphs().ascii else "┊"
     for mark in data.marks:
         if first <= mark.x <= last:
-            x = left + 1 + column(mark.x)
             for y in range(canvas_height):
-                picture.put(x, 1 + y, upright, "mark")
-            picture.put(x, 1 + canvas_height, text.clean(mark.letter, 1), "mark")
-    _curves(picture, data.series, (first, last), (low, high), left + 1, canvas_width, canvas_height)
-    _letters(picture, data.series, column, line, left + 1, canvas_width)
-    _legend(picture, data)
+                canvas.put(column(mark.x), y, upright, "mark")
+            canvas.put(column(mark.x), height - 3, text.clean(mark.letter, 1), "mark")
+    points_and_dashes(canvas, scaled.series, column, line)
+    _curves(picture, scaled.series, (first, last), (low, high), left + 1, canvas_width, canvas_height)
+    _letters(picture, scaled.series, column, line, left + 1, canvas_width)
+    seen = [threshold for threshold in scaled.thresholds if low <= threshold.y <= high]
+    unnamed = [threshold.label for threshold in threshold_labels(canvas, seen, line)]
+    if data.strip is not None:
+        strip(picture, data.strip, column, left, height - 3)
+    _legend(picture, data, unnamed)
     return picture
+
+
+def _logarithms(data: ChartData) -> ChartData:
+    """The same with the logarithms of all heights; what is not above zero stands at the foot."""
+    heights = [y for series in data.series for _, y in series.points if y is not None and _finite(y) and y > 0]
+    heights += [threshold.y for threshold in data.thresholds if threshold.y > 0]
+    foot = min(heights, default=1.0)
+
+    def log(y: float | None) -> float | None:
+        return math.log10(max(y, foot)) if y is not None and _finite(y) else None
+
+    return replace(
+        data,
+        series=tuple(replace(series, points=tuple((x, log(y)) for x, y in series.points)) for series in data.series),
+        thresholds=tuple(replace(threshold, y=log(threshold.y) or 0.0) for threshold in data.thresholds),
+        band=tuple((x, log(low), log(high)) for x, low, high in data.band),
+        low=None,
+        high=None,
+    )
+
+
+def _log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Round places between two logarithms: 1, 2 and 5 times the powers of ten, or fewer."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [power + math.log10(factor) for power in powers for factor in factors]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= count:
+            break
+    return ticks or [low]
 
 
 def _curves(
@@ -147,6 +126,8 @@ def _curves(
     height: int,
 ) -> None:
     for number, one in enumerate(series):
+        if one.style != "line":
+            continue
         marker = _ASCII_MARKERS[number % len(_ASCII_MARKERS)] if glyphs().ascii else "braille"
         for y, row in enumerate(curve(one.points, x_limits, y_limits, width, height, marker)):
             for x, character in enumerate(row):
@@ -155,7 +136,7 @@ def _curves(
                 present = picture.rows[1 + y][left + x][0]
                 if ord(character) > _BRAILLE and _BRAILLE < ord(present) < _BRAILLE + 256:
                     character = chr(ord(character) | ord(present))
-                picture.put(left + x, 1 + y, character, f"series-{number}")
+                picture.put(left + x, 1 + y, character, part_of(one, number))
 
 
 def curve(
@@ -205,10 +186,12 @@ def curve(
 
 def _letters(picture: Picture, series: Sequence[Series], column: _Scale, line: _Scale, left: int, width: int) -> None:
     """Each line's letter at its last point: what tells lines apart without colour."""
-    if len(series) < 2:
+    if len([one for one in series if one.style != "dashes"]) < 2:
         return
     taken: set[tuple[int, int]] = set()
     for number, one in enumerate(series):
+        if one.style == "dashes":
+            continue
         end = next(((x, y) for x, y in reversed(one.points) if y is not None and math.isfinite(y)), None)
         if end is None:
             continue
@@ -216,26 +199,39 @@ def _letters(picture: Picture, series: Sequence[Series], column: _Scale, line: _
         while (x, y) in taken:
             x -= 1
         taken.add((x, y))
-        picture.put(x, y, SERIES_LETTERS[number % 26], f"series-{number}")
+        picture.put(x, y, SERIES_LETTERS[number % 26], part_of(one, number))
 
 
-def _legend(picture: Picture, data: ChartData) -> None:
+def _legend(picture: Picture, data: ChartData, unnamed: Sequence[str]) -> None:
+    entries = [(_entry(one, number, data), part_of(one, number)) for number, one in enumerate(data.series)]
+    entries += [(f"{glyphs().dash} {text.clean(label, 24)}", "threshold") for label in unnamed]
     x = 0
     if data.title:
-        title = text.clean(data.title, picture.width // 2)
+        wanted = sum(len(entry) + 3 for entry, _ in entries)
+        title = text.clean(data.title, max(12, picture.width - wanted))
         picture.put(0, 0, title, "title")
         x = len(title) + 2
-    for number, one in enumerate(data.series):
-        latest = next((y for _, y in reversed(one.points) if _finite(y)), None)
-        letter = f"{SERIES_LETTERS[number % 26]} " if len(data.series) > 1 else ""
-        if glyphs().ascii and letter:
-            letter = f"{_ASCII_MARKERS[number % len(_ASCII_MARKERS)]}{letter}"
-        entry = f"{letter}{text.clean(one.label, 24)} {text.number(latest)}"
+    for entry, part in entries:
         if x + len(entry) > picture.width:
             picture.put(picture.width - 1, 0, glyphs().ellipsis, "axis")
             return
-        picture.put(x, 0, entry, f"series-{number}")
+        picture.put(x, 0, entry, part)
         x += len(entry) + 3
+
+
+def _entry(one: Series, number: int, data: ChartData) -> str:
+    """What the legend says of a line: how it is drawn, its letter, its name and its last value."""
+    latest = text.number(next((y for _, y in reversed(one.points) if _finite(y)), None))
+    label = text.clean(one.label, 24)
+    if one.style == "dashes":
+        return f"{glyphs().dash} {label} {latest}"
+    several = len([other for other in data.series if other.style != "dashes"]) > 1
+    letter = f"{SERIES_LETTERS[number % 26]} " if several else ""
+    if one.style == "dots":
+        letter = f"{glyphs().dot}{letter or ' '}"
+    elif glyphs().ascii and letter:
+        letter = f"{_ASCII_MARKERS[number % len(_ASCII_MARKERS)]}{letter}"
+    return f"{letter}{label} {latest}"
 
 
 def _x_axis(picture: Picture, kind: str, first: float, last: float, left: int, width: int, row: int) -> None:
@@ -290,7 +286,9 @@ def _y_ticks(low: float, high: float, count: int) -> list[float]:
 
 def _tick_labels(ticks: Sequence[float]) -> list[str]:
     """Labels with as many decimals as the step needs, so that they line up."""
-    step = min((abs(right - left) for left, right in pairwise(ticks)), default=1.0)
+    if len(ticks) < 2:
+        return [text.number(tick) for tick in ticks]
+    step = min(abs(right - left) for left, right in pairwise(ticks))
     if any(abs(tick) >= 1e6 for tick in ticks) or step < 1e-6:
         return [text.number(tick) for tick in ticks]
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from widget_app import WidgetApp
 
 from console import glyphs
 from console.widgets import chart as chart_module
-from console.widgets.chart import Chart, ChartData, ChartMark, Series, Threshold
+from console.widgets.chart import Chart, ChartData, ChartMark, Hatch, Series, Strip, Threshold
 from console.widgets.chart_draw import curve, draw, x_ticks
 
 DAY = 86_400.0
@@ -39,6 +41,45 @@ def test_marks_have_their_letter_on_the_axis_and_thresholds_their_label() -> Non
     assert any("alarm" in row for row in rows)
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_threshold_keeps_its_label_beside_a_curve_that_runs_along_it(width: int) -> None:
+    wave = Series("v1", tuple((START + day * DAY, 0.65 + (0.004 if day % 2 else -0.004)) for day in range(100)))
+    assert "alarm" in draw(ChartData((wave,), thresholds=(Threshold(0.65, "alarm"),)), width, 12).text()
+
+
+def test_what_is_estimated_is_drawn_in_points_with_its_band_and_what_is_unknown_is_hatched() -> None:
+    days = [START + day * DAY for day in range(10)]
+    measured = Series("auc", tuple((x, 0.7 if place < 5 else None) for place, x in enumerate(days)))
+    estimated = Series(
+        "auc estimated", tuple((x, 0.72 if place >= 5 else None) for place, x in enumerate(days)), "dots"
+    )
+    band = tuple((x, 0.7, 0.74) for x in days[5:8])
+    drawn = draw(ChartData((measured, estimated), band=band, hatches=(Hatch(days[8], days[9], "?"),)), 80, 14).text()
+    assert drawn.count("◦") >= 5
+    assert "░" in drawn
+    assert "╱" in drawn
+
+
+def test_a_strip_says_a_share_for_each_window() -> None:
+    points = tuple((START + day * DAY, 1 - day / 9) for day in range(10))
+    chart = ChartData((Series("auc", points),), strip=Strip("labels", points))
+    row = draw(chart, 80, 14).text().split("\n")[-3]
+    assert row.startswith("labels")
+    assert "█" in row
+    assert row.rstrip().endswith("▁")
+
+
+def test_a_logarithmic_chart_has_powers_of_ten_for_labels() -> None:
+    points = tuple((float(x), 10.0 ** (x / 10 - 2)) for x in range(40))
+    rows = draw(ChartData((Series("psi", points),), x_kind="number", log=True), 80, 20).text().split("\n")
+    labels = [row.split("│")[0].strip() for row in rows if "│" in row]
+    assert [label for label in labels if label] == ["50", "20", "10", "5", "2", "1", "0.5", "0.2", "0.1", "0.05"] or {
+        "0.1",
+        "1",
+        "10",
+    } <= set(labels)
+
+
 def test_lines_are_told_apart_by_letters() -> None:
     rows = draw(DATA, 80, 14).text().split("\n")
     assert "a v1 0.7" in rows[0]
@@ -63,7 +104,9 @@ def test_steps_are_round_numbers() -> None:
 
 def test_ascii_chart_is_ascii() -> None:
     glyphs.use(glyphs.ASCII)
-    drawn = draw(DATA, 80, 14).text()
+    dashed = Series("noise", LATER.points, "dashes")
+    data = replace(DATA, series=(*DATA.series, dashed), hatches=(Hatch(START, START + DAY, "?"),))
+    drawn = draw(data, 80, 14).text()
     assert drawn.isascii()
     assert "*a v1" in drawn
     assert "ob v2" in drawn

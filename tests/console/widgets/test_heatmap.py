@@ -146,7 +146,7 @@ async def test_where_all_alarms_the_many_times_worse_stands_out() -> None:
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.press("left")
         assert app.lines()[3].startswith("▸ temperature_f")
-        assert "█" * 27 in app.lines()[3]
+        assert app.lines()[3].endswith("█" * 24 + "◆◆◆███")
         assert "▓" * 30 in app.lines()[4]
         assert "█ 10× alarm" in app.lines()[-1]
         assert app.lines()[-2].rstrip().endswith("32× alarm")
