@@ -144,12 +144,15 @@ def _over_groups(name: str, before: Floats, after: Floats) -> Values:
 
 
 def _over_categories(name: str, feature: FeatureBins, before: Floats, after: Floats) -> Values:
-    n, m = float(before.sum()), after.sum(axis=1)
-    empty = np.where(m > 0, 0.0, np.nan)
     if name == "linf":
-        return Values(shares.linf(before, after), noise.largest_change(before / n) * np.sqrt(noise.spread(n, m)))
-    # Whether null is among the values is a matter of quality, not of categories.
+        spread = noise.spread(float(before.sum()), after.sum(axis=1))
+        return Values(shares.linf(before, after), noise.largest_change(before / before.sum()) * np.sqrt(spread))
+    # Null is no category: its share is a matter of quality.
     before, after = before[: feature.missing_from], after[:, : feature.missing_from]
+    n, m = float(before.sum()), after.sum(axis=1)
+    if not n:
+        return nothing(len(after), "the reference holds no category of this feature")
+    empty = np.where(m > 0, 0.0, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         if name == "new_categories":
             values = after[:, before == 0].sum(axis=1) / m
