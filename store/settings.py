@@ -55,6 +55,8 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative rise of log loss, MAE or RMSE over the reference's that opens an alert."""
     close_after: int = 7
     """Decisions in a row well below the threshold that close an alert."""
+    preset: Literal["", "evidently", "nannyml", "sagemaker", "vertex", "whylogs"] = ""
+    """Whose verdicts on drift hold in listings, heat map and the default rule; "" for Quarterdeck's own."""
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
@@ -311,6 +313,7 @@ TEMPLATE = """\
 # auc_drop = 0.05
 # loss_rise = 0.10
 # close_after = 7          # decisions in a row well below the threshold that close it
+# preset = ""               # evidently · nannyml · sagemaker · vertex · whylogs: go by the defaults of that monitor
 
 # [alerts]
 # defaults = true           # the rules drift, performance and volume, which need no configuration

@@ -13,7 +13,7 @@ import msgspec
 from store.catalog.filter import parse
 from store.catalog.listing import ComputedListing, Listing, Source, SqlListing
 from store.database import times
-from store.monitor import reading, statistics
+from store.monitor import presets, reading, statistics
 from store.monitor.deployments import split
 from store.monitor.performance_reading import PerformanceView
 from store.monitor.performance_rows import performance_rows
@@ -184,7 +184,9 @@ def _statistics(params: ListParams) -> list[str]:
     patterns = [re.compile(term.value, re.IGNORECASE) for term in terms if term.operator == ":"]
     if not named and not patterns:
         return ["psi"]
-    known = named or list(statistics.STATISTICS)
+    # Presets are listed where they are named: "any statistic" means the monitor's own.
+    asked = [name for name in presets.NAMES if any(name in term.value for term in terms)]
+    known = named or [*statistics.STATISTICS, *asked]
     return [name for name in known if all(pattern.search(name) for pattern in patterns)]
 
 

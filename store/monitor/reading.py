@@ -8,7 +8,7 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 
-from store.monitor import counts, statistics
+from store.monitor import counts, presets, statistics
 from store.monitor.bins import FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
 from store.monitor.reference import Reference, load_reference
@@ -43,8 +43,10 @@ def drift(
 ) -> Iterator[DriftRow]:
     """The statistic of every feature in every window that has data, of the version that predicted most in it
     (or of `params.version`), with the verdict of that window alone: no row depends on the span that was asked for.
-    Raises `Refusal` when there is no such statistic."""
-    statistics.thresholds(params.statistic, settings)
+    `params.statistic` may name a preset: then the rows are that preset's. Raises `Refusal` when there is no such
+    statistic."""
+    name = preferred(params.statistic, settings)
+    thresholds(name, settings)
     asked = span(connection, params, settings)
     traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
     chosen: dict[str, list[int]] = {}
@@ -61,25 +63,42 @@ def drift(
             connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at
         )
         mask = np.array([start in wanted for start in starts.tolist()], bool)
-        judged = statistics.verdicts(reference, dense[mask], settings, params.statistic, watch=False, fallback=False)
+        if name in presets.NAMES:
+            judged = presets.verdicts(presets.named(name), reference, dense[mask])
+        else:
+            judged = statistics.verdicts(reference, dense[mask], settings, name, watch=False, fallback=False)
         rows = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}
         for start, row in zip(starts[mask].tolist(), judged, strict=True):
             for found in row:
                 yield DriftRow(version, start, rows[found.feature], found)
 
 
+def preferred(statistic: str, settings: MonitorSettings) -> str:
+    """The statistic that is meant: for the usual one, PSI, the store's preset stands in where it has one."""
+    return settings.preset if settings.preset and statistic == "psi" else statistic
+
+
+def thresholds(name: str, settings: MonitorSettings) -> tuple[float, float]:
+    """(warn, alarm) of a statistic or, in units of its own threshold, of a preset. Raises `Refusal` for others."""
+    return (1.0, presets.SEVERE) if name in presets.NAMES else statistics.thresholds(name, settings)
+
+
 def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings: MonitorSettings = DEFAULTS) -> Heatmap:
-    """One statistic of each feature in each window, of the version that predicted most in it (or `version`)."""
-    warn, alarm = statistics.thresholds(params.statistic, settings)
+    """One statistic of each feature in each window, of the version that predicted most in it (or `version`).
+
+    A preset, whose features have statistics of their own, is shown in units of their thresholds.
+    """
+    statistic = preferred(params.statistic, settings)
+    warn, alarm = thresholds(statistic, settings)
     asked = span(connection, params, settings)
     place = {start: index for index, start in enumerate(asked.starts)}
     cells: dict[str, list[statistics.FeatureVerdict | None]] = {}
     scales: list[float] = []
     for row in drift(connection, params, settings):
         cells.setdefault(row.found.feature, [None] * len(place))[place[row.start]] = row.found
-        if row.found.value is not None:
+        if row.found.value is not None and statistic not in presets.NAMES:
             scales.append(row.found.threshold / warn)
-    values = {name: [cell.value if cell else None for cell in row] for name, row in cells.items()}
+    values = {name: [_shown(cell) if cell else None for cell in row] for name, row in cells.items()}
     # A feature that never had a value (scores without a reference) is no line.
     features = [name for name in values if any(value is not None for value in values[name])]
     features.sort(key=lambda name: (-max(abs(value) for value in values[name] if value is not None), name))
@@ -89,7 +108,7 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
     model = split(params.deployment).model
     return Heatmap(
         deployment=params.deployment,
-        statistic=params.statistic,
+        statistic=statistic,
         window_seconds=asked.window.seconds,
         starts=[float(start) for start in asked.starts],
         features=features,
@@ -103,6 +122,10 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         why=asked.why or ("" if features else f"No version of {model} that predicted here has a reference."),
         alarms=[[cell.severity if cell else "" for cell in cells[name]] for name in features],
     )
+
+
+def _shown(cell: statistics.FeatureVerdict) -> float | None:
+    return cell.strength if isinstance(cell, presets.PresetVerdict) else cell.value
 
 
 def distribution(

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 
 from store.database import times
-from store.monitor import counts, performance, statistics
+from store.monitor import counts, performance, presets, statistics
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.deployments import split
 from store.monitor.realised import performance_sums, reference_metric
@@ -105,8 +105,10 @@ def served(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, e
 
 def values_of(name: str, reference: Reference, feature: FeatureBins, current: Integers) -> Scaled:
     """A statistic of one feature in windows (windows × its slots), by PSI where the statistic is not for its kind."""
-    name = name if name in statistics.statistics_for(feature) else "psi"
     before = reference.of(feature)
+    if name in presets.NAMES:
+        return Scaled(name, presets.strength(presets.named(name), feature, before, current), np.ones(len(current)))
+    name = name if name in statistics.statistics_for(feature) else "psi"
     values = statistics.statistics_of(name, feature, reference.groups[feature.name], before, current)
     return Scaled(name, values, statistics.scale(name, before, current))
 
@@ -150,7 +152,8 @@ def _of_feature(
                 value=abs(found.value),
                 noise=found.noise_floor,
                 rows=rows[place],
-                significant=bool(q[place] <= WINDOW_LEVEL),
+                # A preset decides as the monitor it stands for does: by its threshold alone.
+                significant=rule.statistic in presets.NAMES or bool(q[place] <= WINDOW_LEVEL),
                 q_value=None if math.isnan(q[place]) else float(q[place]),
                 statistic=scaled.name,
                 scale=float(scaled.scales[place]),

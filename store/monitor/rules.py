@@ -7,7 +7,7 @@ import fnmatch
 from datetime import datetime
 from typing import Literal
 
-from store.monitor import performance, statistics
+from store.monitor import performance, presets, statistics
 from store.monitor.windows import MAX_WINDOWS, Window, window
 from store.protocol import ExitCode, Refusal
 from store.settings import (
@@ -122,7 +122,10 @@ def compiled(settings: MonitorSettings, alerts: AlertSettings) -> list[Rule]:
 def defaults(settings: MonitorSettings) -> list[RuleSettings]:
     """What is watched with no configuration at all."""
     return [
-        RuleSettings(name="drift", statistic="psi", threshold=settings.psi_alarm),
+        # What a preset says is in units of its own threshold.
+        RuleSettings(name="drift", statistic=settings.preset, threshold=1.0)
+        if settings.preset
+        else RuleSettings(name="drift", statistic="psi", threshold=settings.psi_alarm),
         RuleSettings(name="performance", metric=MAIN, severity="critical"),
         # Of one window, against the same day of the week: a week that lacks a day hides it.
         RuleSettings(name="volume", metric="volume", change=0.5, span=1),
@@ -170,8 +173,9 @@ def compile_rule(rule: RuleSettings, settings: MonitorSettings, alerts: AlertSet
 
 def _kind(rule: RuleSettings) -> Kind:
     if rule.statistic:
-        if rule.statistic not in statistics.STATISTICS:
-            raise _wrong(rule, f"statistic is {rule.statistic[:40]!r}", f"One of: {', '.join(statistics.STATISTICS)}")
+        known_names = (*statistics.STATISTICS, *presets.NAMES)
+        if rule.statistic not in known_names:
+            raise _wrong(rule, f"statistic is {rule.statistic[:40]!r}", f"One of: {', '.join(known_names)}")
         if rule.change is not None:
             raise _wrong(rule, "change is for metrics", "A statistic takes a threshold.")
         return "drift"
@@ -199,7 +203,7 @@ def _number(rule: RuleSettings, kind: Kind, settings: MonitorSettings) -> float 
 
 def statistics_threshold(statistic: str, settings: MonitorSettings) -> float:
     """The threshold of a statistic that a rule gives none for: the one that its verdicts go by."""
-    return statistics.thresholds(statistic, settings)[0]
+    return 1.0 if statistic in presets.NAMES else statistics.thresholds(statistic, settings)[0]
 
 
 def _learn(rule: RuleSettings, width: Window) -> Learn:

@@ -6,11 +6,23 @@ from store.monitor.presets.evidently import Evidently
 from store.monitor.presets.judging import Judged, Judgement, Preset, PresetRow
 from store.monitor.presets.nannyml import NannyML
 from store.monitor.presets.sagemaker import SageMaker
+from store.monitor.presets.verdicts import SEVERE, PresetVerdict, strength, verdicts
 from store.monitor.presets.vertex import Vertex
 from store.monitor.presets.whylogs import WhyLogs
 from store.protocol import ExitCode, Refusal
 
-__all__ = ["NAMES", "Judged", "Judgement", "Preset", "PresetRow", "named"]
+__all__ = [
+    "NAMES",
+    "SEVERE",
+    "Judged",
+    "Judgement",
+    "Preset",
+    "PresetRow",
+    "PresetVerdict",
+    "named",
+    "strength",
+    "verdicts",
+]
 
 _PRESETS: dict[str, Preset] = {
     preset.name: preset for preset in (Evidently(), NannyML(), SageMaker(), Vertex(), WhyLogs())
