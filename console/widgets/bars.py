@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rich.cells import cell_len
 
 from console import text
 from console.glyphs import glyphs
+from console.widgets.edges import span_labels
 from console.widgets.lines import Lines, Piece
 
 __all__ = ["Bars", "BarsData"]
@@ -27,6 +28,9 @@ class BarsData:
     reference: tuple[float, ...] = ()
     current: tuple[float, ...] = ()
     ordered: bool = True
+    edges: tuple[tuple[float | None, float | None], ...] = ()
+    """Of bins: (low, high) for each label, None where it is open; both None for what is no bin, such as missing
+    values. Labels are then made of the edges, as short as still tells them apart."""
     title: str = ""
     reference_rows: int | None = None
     rows: int | None = None
@@ -93,8 +97,8 @@ class Bars(Lines):
         lines.append(
             [
                 (" " * (label_width + 2), ""),
-                (text.fit(_heading("reference", data.reference_rows), bar + 8), "reference"),
-                (text.fit(_heading("current", data.rows), bar + 8), "current"),
+                (text.fit(_heading("reference", data.reference_rows, bar + 7), bar + 8), "reference"),
+                (text.fit(_heading("current", data.rows, bar + 7), bar + 8), "current"),
                 ("change".rjust(9), "label"),
             ]
         )
@@ -116,12 +120,13 @@ class Bars(Lines):
 def folded(data: BarsData, room: int) -> list[tuple[str, float, float]]:
     """(label, reference, current) in at most `room` lines; the shares still sum to what they did."""
     rows = list(zip(data.labels, data.reference, data.current, strict=True))
+    if data.ordered and len(data.edges) == len(rows):
+        return _folded_bins(data, rows, room)
     if len(rows) <= room:
         return rows
     if data.ordered:
         merged: list[tuple[str, float, float]] = []
-        for place in range(room):
-            group = rows[place * len(rows) // room : (place + 1) * len(rows) // room]
+        for group in _groups(rows, room):
             label = group[0][0] if len(group) == 1 else f"{group[0][0]} {glyphs().ellipsis} {group[-1][0]}"
             merged.append((label, sum(row[1] for row in group), sum(row[2] for row in group)))
         return merged
@@ -129,6 +134,28 @@ def folded(data: BarsData, room: int) -> list[tuple[str, float, float]]:
     others = [row for index, row in enumerate(rows) if index not in set(kept)]
     rest = (f"{len(others)} others", sum(row[1] for row in others), sum(row[2] for row in others))
     return [*(rows[index] for index in kept), rest]
+
+
+def _folded_bins(data: BarsData, rows: list[tuple[str, float, float]], room: int) -> list[tuple[str, float, float]]:
+    """Neighbouring bins merged, what is no bin kept beside them, and the edges rounded."""
+    beside = [index for index, edge in enumerate(data.edges) if edge == (None, None)]
+    bins = [index for index in range(len(rows)) if index not in set(beside)]
+    groups = _groups(bins, max(1, room - len(beside)))
+    spans = [(data.edges[group[0]][0], data.edges[group[-1]][1]) for group in groups]
+    found = [
+        (label, sum(rows[index][1] for index in group), sum(rows[index][2] for index in group))
+        for label, group in zip(span_labels(spans), groups, strict=True)
+    ]
+    return [*found, *(rows[index] for index in beside)][:room]
+
+
+Item = TypeVar("Item")
+
+
+def _groups(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
+    """The items in at most `count` runs of nearly equal length."""
+    count = min(count, len(items))
+    return [items[place * len(items) // count : (place + 1) * len(items) // count] for place in range(count)]
 
 
 def _bar(share: float, width: int, full: str) -> str:
@@ -149,5 +176,8 @@ def _points(change: float) -> str:
     return f"{points:+.1f} pt"
 
 
-def _heading(word: str, rows: int | None) -> str:
-    return word if rows is None else f"{word} {text.number(rows)} rows"
+def _heading(word: str, rows: int | None, room: int) -> str:
+    if rows is None:
+        return word
+    long = f"{word} {text.number(rows)} rows"
+    return long if len(long) <= room else f"{word} {text.number(rows)}"

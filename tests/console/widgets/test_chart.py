@@ -56,7 +56,7 @@ def test_what_is_estimated_is_drawn_in_points_with_its_band_and_what_is_unknown_
     band = tuple((x, 0.7, 0.74) for x in days[5:8])
     drawn = draw(ChartData((measured, estimated), band=band, hatches=(Hatch(days[8], days[9], "?"),)), 80, 14).text()
     assert drawn.count("◦") >= 5
-    assert "░" in drawn
+    assert "·" in drawn
     assert "╱" in drawn
 
 
