@@ -12,7 +12,7 @@ from store.database import times
 from store.monitor.alerts import Finding
 from store.monitor.course import Course, Move
 from store.monitor.readings import Reading, begin_of
-from store.monitor.rules import HYSTERESIS, Rule, allowed_change
+from store.monitor.rules import HYSTERESIS, RELATIVE, Rule, allowed_change
 from store.monitor.seasonal import Learnt, Past, learn_quantile, learn_usual
 from store.monitor.statistics import GUARANTEES
 from store.monitor.watching import Watched
@@ -134,8 +134,8 @@ class Deciding:
         if rule.threshold is not None:
             if rule.kind == "drift":
                 threshold = rule.threshold * reading.scale
-                return Limit(threshold, HYSTERESIS * threshold)
-            # A metric's scale has no natural zero: as much inside the threshold as its noise reaches outside.
+                return Limit(threshold, HYSTERESIS[rule.kind] * threshold)
+            # A metric's scale has no natural zero: between the threshold and its noise beyond is neither.
             noise = (reading.noise or 0.0) * (1 if rule.worse_above(reading.feature) else -1)
             return Limit(rule.threshold, rule.threshold - noise)
         if rule.learn is not None:
@@ -144,10 +144,11 @@ class Deciding:
         if reading.expected is None:
             return None
         allowed = allowed_change(rule, reading.feature, self._settings)
+        if reading.feature in RELATIVE:
+            allowed *= abs(reading.expected)
         if not rule.worse_above(reading.feature):
-            return Limit(reading.expected - allowed, reading.expected - HYSTERESIS * allowed)
-        allowed *= abs(reading.expected)
-        return Limit(reading.expected + allowed, reading.expected + HYSTERESIS * allowed)
+            allowed = -allowed
+        return Limit(reading.expected + allowed, reading.expected + HYSTERESIS[rule.kind] * allowed)
 
     def _learnt(self, reading: Reading) -> Learnt | None:
         rule, learn = self._rule, self._rule.learn
@@ -217,5 +218,5 @@ def _guarantee(rule: Rule, reading: Reading, limit: Limit, watched: Watched | No
     elif reading.q_value is not None:
         parts.append(GUARANTEES["window"])
     elif rule.kind == "performance" and reading.noise:
-        parts.append("beyond one standard error of the metric")
+        parts.append("beyond what sampling error alone does in 95% of windows")
     return "; ".join(parts) or "by the threshold alone"

@@ -8,10 +8,12 @@ import math
 import duckdb
 import numpy as np
 
+from store.catalog.manifest import ModelManifest
 from store.database import times
 from store.monitor import counts, performance, presets, statistics
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.deployments import split
+from store.monitor.metric_noise import noise_floor, standard_error
 from store.monitor.realised import performance_sums, reference_metric
 from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
@@ -179,6 +181,7 @@ def _performance(
     sums = performance_sums(connection, deployment, rule.window, begin_of(rule, ends[0]), ends[-1], None)
     manifests = {version: manifest_of(connection, model, version) for version in sums.names}
     expected: dict[tuple[str, str], float | None] = {}
+    errors: dict[tuple[str, str], float | None] = {}
     found: dict[int, list[Reading]] = {}
     for end in ends:
         found[end] = []
@@ -193,16 +196,27 @@ def _performance(
         task = manifests[version].task
         names = MAIN_METRICS[task] if rule.statistic == MAIN else (rule.statistic,)
         for name in names:
-            if name not in performance.METRICS[task]:
+            if not performance.of_task(task, name):
                 continue
             value, _ = performance.metric(task, name, dense, totals)
             if value is None:
                 continue
             if (version, name) not in expected:
                 expected[version, name] = reference_metric(connection, manifests[version], name)
-            noise = standard_error(name, value, dense)
+                errors[version, name] = _reference_error(connection, manifests[version], name)
+            noise = noise_floor(standard_error(name, value, task, dense, totals), errors[version, name])
             found[end].append(Reading(name, version, begin, end, value, noise, labelled, expected[version, name]))
     return found
+
+
+def _reference_error(connection: duckdb.DuckDBPyConnection, manifest: ModelManifest, name: str) -> float | None:
+    """Of the metric's value on the reference; null where the manifest only claims one."""
+    reference = load_reference(connection, manifest.model, manifest.version)
+    if reference is None or not len(reference.performance.slots):
+        return None
+    dense, sums = reference.performance.dense(), reference.performance.sums
+    value, _ = performance.metric(manifest.task, name, dense, sums)
+    return standard_error(name, value, manifest.task, dense, sums) if value is not None else None
 
 
 def _volume(
@@ -217,25 +231,6 @@ def _volume(
         end: [Reading(ROWS, "", begin, end, float(total), math.sqrt(float(total)), int(total))]
         for begin, end, total in zip(begins, ends, totals.tolist(), strict=True)
     }
-
-
-def standard_error(name: str, value: float, dense: Integers) -> float | None:
-    """Of a metric's value, from the counts it was worked out of; null where none is known."""
-    if name == "auc":
-        return auc_error(value, dense)
-    if name == "accuracy":
-        return math.sqrt(value * (1 - value) / int(dense[performance.LABELLED]))
-    return None
-
-
-def auc_error(value: float, dense: Integers) -> float:
-    """Standard error of an AUC (Hanley & McNeil 1982) from the score histograms in `dense`."""
-    first = performance.HISTOGRAM + performance.SCORE_SLOTS
-    negatives = max(1, int(dense[performance.HISTOGRAM : first].sum()))
-    positives = max(1, int(dense[first : first + performance.SCORE_SLOTS].sum()))
-    one, two = value / (2 - value), 2 * value**2 / (1 + value)
-    variance = value * (1 - value) + (positives - 1) * (one - value**2) + (negatives - 1) * (two - value**2)
-    return math.sqrt(max(0.0, variance) / (negatives * positives))
 
 
 def reach(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) -> tuple[float, float] | None:

@@ -31,7 +31,7 @@ MAIN_METRICS: dict[str, tuple[str, ...]] = {
 #: Losses and errors, of which a relative rise is asked; of other metrics an absolute change.
 RELATIVE = frozenset({"log_loss", "brier", "mae", "rmse"})
 #: An alert is over when its value falls this far below the threshold: what wavers around it does not flap.
-HYSTERESIS = 0.8
+HYSTERESIS = {"drift": 0.5, "performance": 0.8, "volume": 0.8}
 #: A learnt threshold looks at no more windows than this.
 MAX_LEARNT = 2_000
 LEARN_LAST = "28d"
@@ -125,7 +125,7 @@ def defaults(settings: MonitorSettings) -> list[RuleSettings]:
         # What a preset says is in units of its own threshold.
         RuleSettings(name="drift", statistic=settings.preset, threshold=1.0)
         if settings.preset
-        else RuleSettings(name="drift", statistic="psi", threshold=settings.psi_alarm),
+        else RuleSettings(name="drift", statistic="psi"),
         RuleSettings(name="performance", metric=MAIN, severity="critical"),
         # Of one window, against the same day of the week: a week that lacks a day hides it.
         RuleSettings(name="volume", metric="volume", change=0.5, span=1),
@@ -184,7 +184,7 @@ def _kind(rule: RuleSettings) -> Kind:
     if rule.metric == "staleness":
         return "staleness"
     known = {MAIN, *(name for names in performance.METRICS.values() for name in names)}
-    if rule.metric not in known:
+    if rule.metric != MAIN and not performance.known_metric(rule.metric):
         raise _wrong(rule, f"metric is {rule.metric[:40]!r}", f"One of: {', '.join(sorted(known))}, volume, staleness")
     if rule.metric == MAIN and isinstance(rule.threshold, float | int):
         raise _wrong(rule, "main stands for several metrics, which have no threshold in common", "Take change.")
