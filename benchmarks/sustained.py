@@ -1,0 +1,180 @@
+"""Many deployments, a file a minute each, at many times real time, with consoles open: does the agent keep up?
+
+    python -m benchmarks.sustained --minutes 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.agents import QUARTERDECK, agent_on, connect, cpu_seconds, memory_bytes, settled
+from benchmarks.fleets import Traffic, name, write_model
+from benchmarks.harness import Terminal, percentile, report, summary
+from store.protocol import ActionParams, Empty, ListParams
+
+MINUTE = 60
+DAY = 86_400
+#: What each console looks at: the keys that lead there from the first screen.
+VIEWS = (b"", b":monitor model-00@production\r", b":windows\r")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """The agent at one moment: `at` in seconds since the first file, memory in bytes, CPU in seconds."""
+
+    at: float
+    queue: int
+    memory: int
+    cpu: float
+    database: int
+
+
+def produce(store: str, deployments: int, files: int, rows: int, speed: float, begin: float, log: str) -> None:
+    """A process: renames file after file into place on time, and notes when (`log`: digest and time, a line each)."""
+    making = Path(store) / "making"
+    making.mkdir(exist_ok=True)
+    inbox = Path(store) / "inbox" / "predictions"
+    traffic = [Traffic(making, number, rows) for number in range(deployments)]
+    gap = MINUTE / speed / deployments
+    day = time.time() - DAY
+    with Path(log).open("w") as noted:
+        for minute in range(files):
+            for number, source in enumerate(traffic):
+                path, digest = source.write(minute, day + minute * MINUTE)
+                wait = begin + (minute * deployments + number) * gap - time.time()
+                if wait > 0:
+                    time.sleep(wait)
+                at = time.time()
+                path.rename(inbox / f"{name(number)}@production" / path.name)
+                noted.write(f"{digest} {at}\n")
+
+
+def prepare(store: Path, deployments: int) -> None:
+    """Models registered and in production."""
+    with connect(store) as client:
+        for number in range(deployments):
+            made = write_model(store / "making", number)
+            target = store / "inbox" / "models" / name(number)
+            target.mkdir(parents=True)
+            made.rename(target / "1")
+        deadline = time.monotonic() + 300
+        while client.call("list", ListParams(kind="versions", limit=1)).total < deployments:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the models were not taken in")
+            time.sleep(0.2)
+        for number in range(deployments):
+            (store / "inbox" / "predictions" / f"{name(number)}@production").mkdir(parents=True)
+            client.call("act", ActionParams("promote", f"{name(number)}@production", "1", "benchmark"))
+
+
+def sustain(store: Path, agent: int, options: argparse.Namespace) -> tuple[list[Sample], dict[str, float], int]:
+    """Samples, when each file was renamed, and how many bytes the consoles received."""
+    log = store / "renamed.log"
+    begin = time.time() + 6
+    producer = multiprocessing.get_context("spawn").Process(
+        target=produce,
+        args=(str(store), options.deployments, options.files, options.rows, options.speed, begin, str(log)),
+    )
+    producer.start()
+    over = threading.Event()
+    received = [0] * options.consoles
+    screens = [threading.Thread(target=_watch, args=(store, n, over, received)) for n in range(options.consoles)]
+    for screen in screens:
+        screen.start()
+    samples: list[Sample] = []
+    try:
+        with connect(store) as client:
+            while producer.is_alive():
+                time.sleep(2)
+                status = client.call("status", Empty())
+                database = sum(file.stat().st_size for file in store.glob("metadata.duckdb*"))
+                elapsed = time.time() - begin
+                samples.append(Sample(elapsed, status.queue, memory_bytes(agent), cpu_seconds(agent), database))
+                if options.verbose:
+                    print(f"     {samples[-1]}", flush=True)
+            settled(client, 600)
+    finally:
+        over.set()
+        for screen in screens:
+            screen.join()
+        producer.join()
+    return samples, {d: float(at) for d, at in map(str.split, log.read_text().splitlines())}, sum(received)
+
+
+def _watch(store: Path, number: int, over: threading.Event, received: list[int]) -> None:
+    with Terminal([*QUARTERDECK, "--store", str(store)]) as terminal:
+        terminal.until_quiet(1.0, 20)
+        terminal.send(VIEWS[number % len(VIEWS)] or b" ")
+        while not over.is_set() and terminal.listen(1.0):
+            received[number] += terminal.recording.size()
+            # The recording is this process's own memory.
+            terminal.recording.chunks.clear()
+
+
+def lags(store: Path, renamed: dict[str, float]) -> list[float]:
+    """Seconds from rename to the transaction that recorded it, of each file, in order of renaming."""
+    import duckdb
+
+    with duckdb.connect(str(store / "metadata.duckdb"), read_only=True) as connection:
+        rows = connection.execute("SELECT arrival, epoch(recorded_at) FROM monitor_arrival").fetchall()
+    recorded = dict(rows)
+    missing = [digest for digest in renamed if digest not in recorded]
+    if missing:
+        raise AssertionError(f"{len(missing)} of {len(renamed)} files were not recorded")
+    return [recorded[digest] - at for digest, at in renamed.items()]
+
+
+def verdict(samples: list[Sample], lag: list[float], received: int, options: argparse.Namespace) -> bool:
+    rate = options.deployments * options.speed / MINUTE
+    last = samples[-1]
+    busy = (last.cpu - samples[0].cpu) / (last.at - samples[0].at)
+    print(f"     {len(lag):,} files of {options.rows} rows, {rate:.0f} a second; the agent used {busy:.2f} cores,")
+    print(f"     its file grew to {last.database / 1e6:.0f} MB, the consoles were sent {received / 1e6:.1f} MB")
+    half = len(lag) // 2
+    late = percentile(lag[half:], 0.99)
+    met = report("lag, first half", summary(lag[:half]), "", True)
+    met &= report("lag, second half", summary(lag[half:]), "p99 < 5 s", late < 5)
+    peak = max(sample.queue for sample in samples)
+    met &= report("queue", f"at most {peak:,} files wait", f"< {5 * rate:.0f} (5 s of files)", peak < 5 * rate)
+    third = len(samples) // 3
+    middle = max(sample.memory for sample in samples[third : 2 * third])
+    end = max(sample.memory for sample in samples[2 * third :])
+    figure = f"{middle / 1e6:.0f} MB in the middle third, {end / 1e6:.0f} MB in the last"
+    return report("memory", figure, "grows by < 10%", end < 1.1 * middle) and met
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=24, help="how long; 24 at 60 times real time are a day")
+    parser.add_argument("--speed", type=float, default=60)
+    parser.add_argument("--deployments", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=100, help="rows of each file")
+    parser.add_argument("--consoles", type=int, default=3)
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--keep", type=Path, help="keep the store here, to look at")
+    options = parser.parse_args()
+    options.files = round(options.minutes * options.speed)
+    with tempfile.TemporaryDirectory(prefix="quarterdeck-") as folder:
+        store = options.keep or Path(folder)
+        store.mkdir(exist_ok=True)
+        (store / "quarterdeck.toml").write_text(f"[monitor]\nbase_window_seconds = {MINUTE}\n")
+        with agent_on(store) as agent:
+            started = time.perf_counter()
+            prepare(store, options.deployments)
+            print(f"     {options.deployments} deployments stand after {time.perf_counter() - started:.0f} s", flush=True)
+            samples, renamed, received = sustain(store, agent.pid, options)
+        lag = lags(store, renamed)
+    if options.keep:
+        (store / "samples.json").write_text(json.dumps([dataclasses.asdict(sample) for sample in samples]))
+    return 0 if verdict(samples, lag, received, options) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
