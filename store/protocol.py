@@ -365,6 +365,8 @@ class Distribution(msgspec.Struct, frozen=True):
     until: float | None
     statistics: list[Statistic]
     why: str = ""
+    edges: list[tuple[float | None, float | None]] = []
+    """Of a numeric feature the values that each bar holds, null where it is open; of missing values both are null."""
 
 
 class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -448,6 +450,60 @@ class Performance(msgspec.Struct, frozen=True):
     delays: LabelDelays | None = None
     slices: list[str] = []
     """Slice columns that can be asked for."""
+    metrics: list[str] = []
+    """Metrics that can be asked for."""
+
+
+class MultivariateParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Compare the rows of [since, until) (as `DistributionParams`: by default the last alert window) with the
+    reference's, all features together. Takes seconds: a worker reads at most `rows` rows a side from the files."""
+
+    deployment: str
+    since: float | None = None
+    until: float | None = None
+    rows: int = 10_000
+    version: str = ""
+
+
+class FeatureWeight(msgspec.Struct, frozen=True):
+    """A feature and its part in what was found; `change` says in words how it moved."""
+
+    feature: str
+    value: float
+    change: str
+
+
+class Multivariate(msgspec.Struct, frozen=True):
+    """Whether current rows can be told from the reference's (domain classifier), and whether they still hang together
+    as those did (PCA reconstruction error).
+
+    `auc` is 0.5 where nothing tells the two apart and 1 where everything does; below `auc_noise` it is noise (99 %).
+    `telling` are the features it leans on: how much of the AUC is lost when one is shuffled. `error` is the mean
+    reconstruction error; outside `error_lower` … `error_upper` it differs from the reference's (99 %). `off` are the
+    features whose squared error changed most.
+    """
+
+    deployment: str
+    version: str
+    since: float
+    until: float
+    reference_rows: int
+    rows: int
+    auc: float | None
+    auc_noise: float | None
+    telling: list[FeatureWeight]
+    error: float | None
+    error_reference: float | None
+    error_lower: float | None
+    error_upper: float | None
+    components: int
+    off: list[FeatureWeight]
+    seconds: float
+    notes: list[str] = []
+    """What was odd: files that are gone, files left out."""
+    why: str = ""
+    """Why nothing was compared."""
+    error_why: str = ""
 
 
 # --- actions ---------------------------------------------------------------------------------------------
@@ -576,6 +632,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
     "heatmap": (SpanParams, Heatmap),
     "distribution": (DistributionParams, Distribution),
     "performance": (PerformanceParams, Performance),
+    "multivariate": (MultivariateParams, Multivariate),
     "plan": (ActionParams, Plan),
     "act": (ActionParams, Outcome),
     "backup": (BackupParams, BackupDone),

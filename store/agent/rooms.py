@@ -14,6 +14,8 @@ from store.governance.journal import Journal
 from store.intake import quarantine
 from store.intake.intake import Intake
 from store.monitor.listings import listings as monitor_listings
+from store.monitor.multivariate import Comparing
+from store.monitor.workers import process as workers
 from store.protocol import Progress
 from store.release.actions import Releases
 from store.release.listings import listings as release_listings
@@ -32,6 +34,7 @@ class Rooms:
         assert isinstance(recorder, Journal)
         self.journal = recorder
         self.judging = Judging(self.database, settings.monitor, settings.alerts)
+        self.comparing = Comparing(layout, settings.monitor)
         self.releases = Releases.for_store(
             self.database, layout, settings, self.objects, fleet.insight(settings.monitor)
         )
@@ -54,6 +57,7 @@ class Rooms:
         self.intake.start()
 
     def close(self) -> None:
+        workers.stop_all()
         self.intake.stop()
         self.releases.close()
         self.database.close()

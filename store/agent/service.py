@@ -42,12 +42,15 @@ from store.protocol import (
     ListParams,
     Located,
     LocateParams,
+    Multivariate,
+    MultivariateParams,
     Outcome,
     Page,
     Performance,
     PerformanceParams,
     Plan,
     Pong,
+    Progress,
     Refusal,
     RunMetrics,
     RunMetricsParams,
@@ -84,6 +87,7 @@ class Service:
             "heatmap": self.heatmap,
             "distribution": self.distribution,
             "performance": self.performance,
+            "multivariate": self.multivariate,
             "plan": self.plan,
             "act": self.act,
             "backup": self.backup,
@@ -150,6 +154,17 @@ class Service:
     async def performance(self, _connection: Connection, params: PerformanceParams) -> Performance:
         settings = self._rooms.settings.monitor
         return await self._read(lambda cursor: monitor.performance_over_time(cursor, params, settings))
+
+    async def multivariate(self, _connection: Connection, params: MultivariateParams) -> Multivariate:
+        rooms, task = self._rooms, f"multivariate {params.deployment}"
+
+        def progress(label: str, done: int, total: int) -> None:
+            self._feed.progress(Progress(task, f"{params.deployment}: {label}", done, total))
+
+        try:
+            return await asyncio.to_thread(rooms.comparing.compare, rooms.database.reader.read, params, progress)
+        finally:
+            self._feed.progress(Progress(task, params.deployment, 1, 1, finished=True))
 
     async def plan(self, _connection: Connection, params: ActionParams) -> Plan:
         return await asyncio.to_thread(acting.plan, self._rooms, params)
