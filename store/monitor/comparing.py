@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from store.monitor.statistics.catalogue import scale, statistics_for, thresholds
 from store.protocol import ComparedFeature, DriftReport, DriftRequest, ExitCode, Refusal, StatisticValue
 from store.settings import MonitorSettings
 
+if TYPE_CHECKING:
+    from store.monitor.presets import Preset
+
 #: Cells of the small pictures.
 SHAPE_CELLS = 12
 _SAID_NAMES = 5
@@ -29,6 +33,7 @@ def compare(
 ) -> DriftReport:
     """The report on the current files against the reference's. Raises `Refusal` (usage) for what cannot be read."""
     thresholds(request.statistic, settings)
+    preset = _preset(request.preset)
     reference_paths, paths = parts.find_files(request.reference), parts.find_files(request.current)
     before = binning.columns_of(reference_paths)
     after = binning.columns_of(paths)
@@ -52,7 +57,22 @@ def compare(
         left_out=reference.left_out,
         notes=notes,
     )
-    return report
+    if preset is None:
+        return report
+    from store.monitor.presets.reporting import chunks_of, reported
+
+    # NannyML's thresholds come from how the reference itself changes over its rows.
+    chunks = chunks_of(reference_paths, reference, reference.rows) if preset.name == "nannyml" else None
+    return reported(report, preset, reference, tally.counts, chunks)
+
+
+def _preset(name: str) -> Preset | None:
+    if not name:
+        return None
+    # Only where one is asked for: the command starts without.
+    from store.monitor import presets
+
+    return presets.named(name)
 
 
 def count(found: Sequence[Part], reference: Profile, progress: Callable[[int, int], None] | None = None) -> Tally:

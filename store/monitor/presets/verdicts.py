@@ -32,15 +32,26 @@ class PresetVerdict(FeatureVerdict):
     strength: float | None = None
 
 
-def verdicts(preset: Preset, reference: _Binned, current: Integers) -> list[list[FeatureVerdict]]:
+def verdicts(
+    preset: Preset, reference: _Binned, current: Integers, chunks: Integers | None = None
+) -> list[list[FeatureVerdict]]:
     """As `store.monitor.statistics.verdicts`: of each window (windows × width) a verdict, a `PresetVerdict`, on each
     feature.
 
-    The preset's own threshold decides, as in the peer: there is no noise floor, no correction for many features and
-    no guarantee. Statistics are named after it, `evidently.wasserstein`. Of several checks of a feature the first that
-    fails is told.
+    `chunks` are the reference's own, as for `Preset.judge`. The preset's threshold decides, as in the peer: there is
+    no noise floor, no correction for many features and no guarantee. Statistics are named after it,
+    `evidently.wasserstein`. Of several checks of a feature the first that fails is told.
     """
-    columns = [_told(preset, feature, reference.of(feature), _part(feature, current)) for feature in reference.features]
+    columns = [
+        _told(
+            preset,
+            feature,
+            reference.of(feature),
+            _part(feature, current),
+            None if chunks is None else _part(feature, chunks),
+        )
+        for feature in reference.features
+    ]
     return [
         [
             column.verdict(window, _part(feature, current)[window])
@@ -93,9 +104,11 @@ class _Told:
         )
 
 
-def _told(preset: Preset, feature: FeatureBins, reference: Integers, current: Integers) -> _Told:
+def _told(
+    preset: Preset, feature: FeatureBins, reference: Integers, current: Integers, chunks: Integers | None = None
+) -> _Told:
     alone = msgspec.structs.replace(feature, offset=0)
-    parts, _ = preset.judge_windows([alone], reference, current)
+    parts, _ = preset.judge_windows([alone], reference, current, chunks)
     sizes = np.stack([_sizes(part) for part in parts])
     drifted = np.stack([part.drifted for part in parts])
     # The first that fails, else the first.
