@@ -710,6 +710,8 @@ class DriftReport(msgspec.Struct, frozen=True):
     left_out: dict[str, str]
     """Column → why it was not compared."""
     notes: list[str]
+    guarantee: str = ""
+    """What stands behind the alarms, in words."""
     preset: str = ""
     preset_drifted: bool | None = None
     preset_share: float | None = None

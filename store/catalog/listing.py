@@ -52,6 +52,8 @@ class SqlListing:
     has_rowid: bool = False
     """True for a plain table: big sorts then go over row ids alone and fetch only the page's rows."""
     default_shown: int = 40
+    tie: str = ""
+    """SQL that orders rows of which the sorted column is the same; "" takes the id, as text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +172,7 @@ class _Query:
         self._bound = bound
         self._column, self._descending = sort_order(params.sort or listing.default_sort, self._all)
         self._key = self._sql[self._column.name]
-        self._tie = "rowid" if listing.has_rowid else self._sql[described[0][0].name]
+        self._tie = "rowid" if listing.has_rowid else listing.tie or self._sql[described[0][0].name]
 
     def page(self, totals: _Totals, sequence: int) -> tuple[list[Column], list[list[Cell]], int]:
         shown = self._shown()

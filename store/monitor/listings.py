@@ -104,7 +104,16 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
             "performance", PERFORMANCE_COLUMNS, functools.partial(_performance, settings), "window_start:desc", "metric"
         ),
         ComputedListing("quality", QUALITY_COLUMNS, functools.partial(_quality, settings), "failed:desc", "feature"),
-        SqlListing("alerts", _alert_columns, _alerts, "opened_at:desc", "feature", {"deployment": "deployment"}),
+        SqlListing(
+            "alerts",
+            _alert_columns,
+            _alerts,
+            "opened_at:desc",
+            "feature",
+            {"deployment": "deployment"},
+            # Those opened at one moment by their numbers: a32 is newer than a9.
+            tie="TRY_CAST(substr(alert, 2) AS BIGINT)",
+        ),
     ]
 
 

@@ -77,6 +77,7 @@ def performance_over_time(
         frontier=found.before,
         delays=found.delays,
         slices=slices,
+        metrics=list(performance.METRICS[task]),
     )
 
 

@@ -163,7 +163,7 @@ def distribution(
     _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
     total = dense[0] if len(dense) else np.zeros(reference.width, np.int64)
     current, before = total[feature.offset : feature.offset + feature.width], reference.of(feature)
-    labels, bars = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
+    labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
     return Distribution(
         deployment=params.deployment,
         version=version,
@@ -178,6 +178,7 @@ def distribution(
         until=until,
         statistics=_statistics(reference, feature, current, settings),
         why="" if current.sum() else asked.why or "No values of this feature in this span.",
+        edges=edges,
     )
 
 
@@ -198,11 +199,15 @@ def _statistics(
     return found
 
 
-def _bars(feature: FeatureBins, before: Integers, current: Integers, bars: int) -> tuple[list[str], Integers]:
-    """(labels, slot → bar): neighbouring numeric bins merged to equal shares of the reference, categories cut."""
+def _bars(
+    feature: FeatureBins, before: Integers, current: Integers, bars: int
+) -> tuple[list[str], Integers, list[tuple[float | None, float | None]]]:
+    """(labels, slot → bar, edges of numeric bars): neighbouring numeric bins merged to equal shares of the reference,
+    categories cut."""
     names = display_labels(feature)
     groups = np.zeros(feature.width, np.int64)
     labels: list[str] = []
+    edges: list[tuple[float | None, float | None]] = []
     if feature.kind == "categorical":
         order = np.argsort(-(before[: feature.bins] + current[: feature.bins]), kind="stable")
         kept = order[: bars - 1]
@@ -216,15 +221,20 @@ def _bars(feature: FeatureBins, before: Integers, current: Integers, bars: int) 
         groups[1 : feature.bins + 1] = cut + 1
         groups[feature.bins + 1] = inner + 1
         labels.append(names[0])
+        edges.append((None, float(feature.edges[0])))
         for bar in range(inner):
             first, last = np.flatnonzero(cut == bar)[[0, -1]]
             low, high = feature.edges[first], feature.edges[last + 1]
             labels.append(f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}")
+            edges.append((float(low), float(high)))
         labels.append(names[feature.bins + 1])
+        edges.append((float(feature.edges[-1]), None))
     if (before[feature.missing_from :].sum() + current[feature.missing_from :].sum()) > 0:
         labels.append("(missing)")
         groups[feature.missing_from :] = len(labels) - 1
-    return labels, groups
+        if edges:
+            edges.append((None, None))
+    return labels, groups, edges
 
 
 def _shares(groups: Integers, counted: Integers, bars: int) -> list[float]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from store.catalog.listing import Listings
 from store.database import Actor
 from store.monitor import act, evaluate, open_alerts
-from store.protocol import ActionParams, ExitCode, Outcome, Refusal
+from store.monitor.listings import listings
+from store.protocol import ActionParams, ExitCode, ListParams, Outcome, Refusal
 from store.settings import MonitorSettings
 from tests.store.monitor.conftest import DEPLOYMENT, Bench
 
@@ -52,6 +54,27 @@ def alerts(bench: Bench, state: str = "") -> list[tuple[Any, ...]]:
 def do(bench: Bench, action: Any, alert: str = "a1", **more: Any) -> Outcome:
     params = ActionParams(action, alert, reason="because", **more)
     return bench.database.writer.change(lambda tx: act(tx, params, Actor("ana", "cli")))
+
+
+def test_alerts_opened_at_one_moment_are_listed_by_their_numbers(bench: Bench) -> None:
+    names = [f"f{number}" for number in range(12)]
+    shifted = ", ".join(f"(i % 1000 + 800)::DOUBLE AS {name}" for name in names)
+    plain = ", ".join(f"(i % 1000)::DOUBLE AS {name}" for name in names)
+    bench.reference(bench.register(), bench.file(f"SELECT {plain} FROM range(20000) t(i)"))
+    for number in range(3):
+        bench.predict(
+            bench.file(
+                f"SELECT 'd{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
+                f" {shifted} FROM range(500) t(i)"
+            )
+        )
+    decide(bench)
+    known, asked = Listings(listings()), ListParams("alerts")
+    rows = bench.database.reader.read(lambda c: known.page(c, asked)).rows
+    numbers = [int(str(row[0])[1:]) for row in rows]
+    assert len(numbers) > 9
+    assert numbers == sorted(numbers, reverse=True)
+    assert bench.database.reader.read(lambda c: known.locate(c, asked, "a9")).offset == numbers.index(9)
 
 
 def test_quiet_days_open_nothing(watched: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +124,15 @@ def test_shares_of_a_distribution_add_up(flights: Bench, feature: str) -> None:
     assert sum(found.reference) == pytest.approx(1)
     assert sum(found.current) == pytest.approx(1)
     assert len(found.labels) == len(found.reference) == len(found.current)
+
+
+def test_bars_of_a_number_say_their_edges_without_gaps_and_categories_have_none(flights: Bench) -> None:
+    found = read_distribution(flights, feature="temperature_f", bars=12)
+    bars = [edge for edge in found.edges if edge != (None, None)]
+    assert len(found.edges) == len(found.labels)
+    assert (bars[0][0], bars[-1][1]) == (None, None)
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(bars))
+    assert read_distribution(flights, feature="carrier").edges == []
 
 
 def test_a_distribution_carries_its_statistics_and_noise(flights: Bench) -> None:
