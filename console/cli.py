@@ -29,6 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     # A shell that asks for completions passes no arguments either: that question is click's.
     store = console_store(arguments)
     if store is _NOT_BARE or _completing():
+        if arguments[:1] == ["drift"] and not _completing():
+            # Its worker takes longer to start than the command line to be read.
+            from console import comparison
+
+            if comparison.wanted(arguments):
+                comparison.start()
         # click takes a tenth of what the console may take until its first frame, so only here.
         from console.commands import run
 

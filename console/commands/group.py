@@ -21,6 +21,7 @@ COMMANDS = {
     "init": "upkeep",
     "ls": "listing",
     "show": "listing",
+    "drift": "drift",
     "promote": "acting",
     "rollback": "acting",
     "abort": "acting",

@@ -52,6 +52,10 @@ class Profile(Binned):
     left_out: dict[str, str]
     """Column → why it has no bins."""
 
+    def known(self, name: str) -> frozenset[str]:
+        names = self.tally.names.get(name)
+        return frozenset(names.counts) if names is not None else frozenset()
+
 
 def in_threads(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> Iterator[_Done]:
     """The results in the order of the tasks; two are worked on at a time (decoding and numpy let go of the GIL)."""
@@ -78,11 +82,14 @@ def columns_of(paths: Sequence[str]) -> dict[str, Column]:
 
 
 def profile(
-    paths: Sequence[str], wanted: Mapping[str, FeatureKind] | None = None, keep: Callable[[str], bool] | None = None
+    paths: Sequence[str],
+    wanted: Mapping[str, FeatureKind] | None = None,
+    keep: Callable[[str], bool] | None = None,
+    counted: Callable[[], None] | None = None,
 ) -> Profile:
     """Bins and counts of the files' columns: those `wanted` (name → kind), or all that `keep` accepts.
 
-    Raises `Refusal` (usage) when a file cannot be read.
+    `counted` is called after each part. Raises `Refusal` (usage) when a file cannot be read.
     """
     held = columns_of(paths)
     left_out: dict[str, str] = {}
@@ -97,7 +104,7 @@ def profile(
             else:
                 kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
     all_parts = parts.parts_of(paths)
-    sample = _Sample(all_parts, [name for name in kinds if name in held])
+    sample = _Sample(all_parts, {name: kind for name, kind in kinds.items() if name in held})
     features: list[FeatureBins] = []
     for name, kind in kinds.items():
         if name not in held:
@@ -108,14 +115,22 @@ def profile(
             left_out[name] = why
         else:
             features.append(made)
-    return _counted(all_parts, tuple(features), left_out)
+    return _counted(all_parts, tuple(features), left_out, counted)
 
 
-def _counted(all_parts: list[Part], features: tuple[FeatureBins, ...], left_out: dict[str, str]) -> Profile:
+def _counted(
+    all_parts: list[Part],
+    features: tuple[FeatureBins, ...],
+    left_out: dict[str, str],
+    counted: Callable[[], None] | None,
+) -> Profile:
     bins = Bins.placed(features)
 
     def count(part: Part) -> Tally:
-        return counting.count_part(part, bins, new_names=REFERENCE_NAMES)
+        tally = counting.count_part(part, bins, new_names=REFERENCE_NAMES)
+        if counted is not None:
+            counted()
+        return tally
 
     tally = total(in_threads(count, all_parts), bins.width)
     final: list[FeatureBins] = []
@@ -189,59 +204,61 @@ def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) ->
 
 
 class _Sample:
-    """Evenly spaced rows of some columns."""
+    """Evenly spaced rows of some columns: numbers and categories of Parquet files, text of others."""
 
-    def __init__(self, all_parts: list[Part], names: list[str]) -> None:
+    def __init__(self, all_parts: list[Part], kinds: Mapping[str, FeatureKind]) -> None:
         groups = [part for part in all_parts if part.group is not None]
         chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
-        self._step = max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
-        pieces: dict[str, list[Any]] = {name: [] for name in names}
+        step = max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
+        self._values: dict[str, list[Floats]] = {name: [] for name in kinds}
+        self._names: dict[str, Names] = {name: Names(QUANTILE_SAMPLE) for name in kinds}
+        self._text: dict[str, list[Any]] = {name: [] for name in kinds}
 
-        def read(part: Part) -> dict[str, Any]:
+        def read(part: Part) -> tuple[dict[str, Floats], dict[str, Names]]:
             held = parts.open_parquet(part.path).types
-            sampled: dict[str, Any] = {}
+            values: dict[str, Floats] = {}
+            names: dict[str, Names] = {}
+            every = slice(-part.first_row % step, None, step)
             # Read a second time for the counting: decoding costs less than the memory to keep it all.
-            for arrays in parts.read_columns(part, [name for name in names if name in held]):
-                sampled.update({name: self._thinned(array, part.first_row) for name, array in arrays.items()})
-            return sampled
+            for arrays in parts.read_columns(part, [name for name in kinds if name in held]):
+                for name, array in arrays.items():
+                    if kinds[name] == "categorical":
+                        names[name] = _names(array, every)
+                    else:
+                        values[name] = columns.numbers(array).values[every].copy()
+            return values, names
 
-        for sampled in in_threads(read, chosen):
-            for name, piece in sampled.items():
-                pieces[name].append(piece)
+        for values, names in in_threads(read, chosen):
+            for name, some in values.items():
+                self._values[name].append(some)
+            for name, more in names.items():
+                self._names[name] += more
         for part in all_parts:
             if part.group is None:
-                for name, piece in counting.sample_text(part, names, QUANTILE_SAMPLE).items():
-                    pieces[name].append(piece)
-        self._pieces = pieces
-
-    def _thinned(self, array: Any, first_row: int) -> Any:
-        if self._step == 1:
-            return array
-        return array.take(np.arange(-first_row % self._step, len(array), self._step))
+                for name, piece in counting.sample_text(part, list(kinds), QUANTILE_SAMPLE).items():
+                    self._text[name].append(piece)
 
     def bins(self, name: str, kind: FeatureKind, guess: bool) -> tuple[FeatureBins | None, str]:
         """The column's bins (with `guess`, numbers if all its text is), or None and why it has none."""
-        pieces = self._pieces[name]
-        if guess and pieces and all(_all_numbers(piece) for piece in pieces) and any(map(_holds, pieces)):
+        text = self._text[name]
+        if guess and text and all(map(_all_numbers, text)) and any(map(_holds, text)):
             kind = "numeric"
         if kind != "categorical":
-            values = [columns.numbers(piece).values for piece in pieces]
-            return FeatureBins(name, kind, 0, numeric_edges(_joined(values))), ""
-        names = Names(QUANTILE_SAMPLE)
-        rows = 0
-        for piece in pieces:
-            found = columns.categories(piece)
-            counted = np.bincount(found.codes, minlength=len(found.names) + 1)[: len(found.names)]
-            rows += int(counted.sum())
-            pairs = zip(found.names, counted.tolist(), strict=True)
-            names += Names.of((pair for pair in pairs if pair[1] and columns.usable_category(pair[0])), QUANTILE_SAMPLE)
-        if len(names.counts) > max(_IDENTIFIER_NAMES, rows / 2):
+            values = [*self._values[name], *(columns.numbers(piece).values for piece in text)]
+            return FeatureBins(name, kind, 0, numeric_edges(np.concatenate([np.zeros(0), *values]))), ""
+        names = self._names[name]
+        for piece in text:
+            names += _names(piece, slice(None))
+        if len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
             return None, "text that names its rows, not compared"
         return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
 
 
-def _joined(values: list[Floats]) -> Floats:
-    return np.concatenate(values) if values else np.zeros(0)
+def _names(array: Any, every: slice) -> Names:
+    found = columns.categories(array)
+    counted = np.bincount(found.codes[every], minlength=len(found.names) + 1)
+    pairs = [(found.names[place], int(counted[place])) for place in np.flatnonzero(counted[: len(found.names)])]
+    return Names.of((pair for pair in pairs if columns.usable_category(pair[0])), QUANTILE_SAMPLE)
 
 
 def _all_numbers(piece: Any) -> bool:

@@ -25,9 +25,11 @@ def main() -> int:
     if not line.strip():
         return 0
 
+    output = sys.stdout.buffer
+
     def say(answer: DriftAnswer) -> None:
-        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-        sys.stdout.buffer.flush()
+        output.write(msgspec.json.encode(answer) + b"\n")
+        output.flush()
 
     try:
         request = msgspec.json.decode(line, type=DriftRequest)

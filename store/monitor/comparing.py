@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +16,7 @@ from store.monitor.binning import Column, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
 from store.monitor.names import Names
 from store.monitor.parts import Part
-from store.monitor.profile import Tally, total
+from store.monitor.profile import Binned, Tally, total
 from store.monitor.statistics.catalogue import scale, statistics_for, thresholds
 from store.protocol import ComparedFeature, DriftReport, DriftRequest, ExitCode, Refusal, StatisticValue
 from store.settings import MonitorSettings
@@ -38,12 +40,15 @@ def compare(
     before = binning.columns_of(reference_paths)
     after = binning.columns_of(paths)
     wanted = _wanted(request.features, before)
-    reference = binning.profile(reference_paths, keep=None if wanted is None else wanted.__contains__)
+    found = parts.parts_of(paths)
+    steps = _Steps(len(found) + len(parts.parts_of(reference_paths)), progress)
+    keep = None if wanted is None else wanted.__contains__
+    reference = binning.profile(reference_paths, keep=keep, counted=steps.one)
     _some_rows(reference.rows, request.reference)
     if not reference.features:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(reference.left_out.items())[:3])
         raise Refusal(ExitCode.USAGE, f"{request.reference}: nothing to compare. {reasons}".strip())
-    tally = count(parts.parts_of(paths), reference, progress)
+    tally = count(found, reference, steps.one)
     _some_rows(tally.rows, request.current)
     features = _features(reference, tally, before, after, settings, request.statistic)
     new = [name for name in after if name not in before]
@@ -56,6 +61,7 @@ def compare(
         features=features,
         left_out=reference.left_out,
         notes=notes,
+        guarantee=statistics.GUARANTEES["window"],
     )
     if preset is None:
         return report
@@ -75,19 +81,30 @@ def _preset(name: str) -> Preset | None:
     return presets.named(name)
 
 
-def count(found: Sequence[Part], reference: Profile, progress: Callable[[int, int], None] | None = None) -> Tally:
-    """The parts' rows in the reference's bins."""
-    done = 0
+def count(found: Sequence[Part], bins: Binned, counted: Callable[[], None] | None = None) -> Tally:
+    """The parts' rows in the bins; `counted` is called after each part."""
 
     def one(part: Part) -> Tally:
-        nonlocal done
-        counted = counting.count_part(part, reference)
-        done += 1
-        if progress is not None:
-            progress(done, len(found))
-        return counted
+        tally = counting.count_part(part, bins)
+        if counted is not None:
+            counted()
+        return tally
 
-    return total(binning.in_threads(one, found), reference.width)
+    return total(binning.in_threads(one, found), bins.width)
+
+
+class _Steps:
+    """How many parts are done, said to `progress` from whichever thread did one."""
+
+    def __init__(self, parts: int, progress: Callable[[int, int], None] | None) -> None:
+        self._lock = threading.Lock()
+        self._done, self._parts, self._progress = 0, parts, progress
+
+    def one(self) -> None:
+        with self._lock:
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._parts)
 
 
 def _wanted(patterns: Sequence[str], held: dict[str, Column]) -> set[str] | None:
@@ -200,7 +217,7 @@ def _shapes(feature: FeatureBins, was: Integers, now: Integers) -> tuple[list[fl
     """Shares of both in the same few cells: a number's range in equal steps, or the reference's top categories."""
     if feature.kind == "categorical":
         labels = display_labels(feature)
-        most = [place for place in range(min(feature.bins, SHAPE_CELLS - 1))]
+        most = list(range(min(feature.bins, SHAPE_CELLS - 1)))
         merged = [_merged(counts, len(most), feature.null_slot) for counts in (was, now)]
         return merged[0], merged[1], [labels[place] for place in most] + ["(other)"]
     edges = np.asarray(feature.edges)
@@ -212,7 +229,7 @@ def _shapes(feature: FeatureBins, was: Integers, now: Integers) -> tuple[list[fl
     if not high > low:
         low, high = edges[0], edges[-1]
     cuts = np.linspace(low, high, SHAPE_CELLS - 1)
-    labels = [f"< {cuts[0]:.4g}", *(f"{a:.4g} … {b:.4g}" for a, b in zip(cuts, cuts[1:], strict=False))]
+    labels = [f"< {cuts[0]:.4g}", *(f"{a:.4g} … {b:.4g}" for a, b in pairwise(cuts))]
     return _cells(edges, was, cuts), _cells(edges, now, cuts), [*labels, f"> {cuts[-1]:.4g}"]
 
 

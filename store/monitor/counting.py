@@ -47,18 +47,19 @@ def count_columns(
         at = slice(feature.offset, feature.offset + feature.width)
         if feature.kind != "categorical":
             values = columns.numbers(array)
-            marks = (invalid or {}).get(feature.name)
+            marks = (invalid or {}).get(name)
             wrong = values.invalid if marks is None else marks.to_numpy(zero_copy_only=False).astype(bool)
-            found[at], moments[feature.name] = bins.coders[feature.name].tally(values.values, values.null, wrong)
+            found[at], moments[name] = bins.coders[name].tally(values.values, values.null, wrong)
             continue
-        table = bins.tables[feature.name]
+        table = bins.tables[name]
         held = columns.categories(array)
         counted = np.bincount(held.codes, minlength=len(held.names) + 1)
         slots = table.slots_of(held.names)
         found[at] = np.bincount(slots, weights=counted, minlength=feature.width).astype(np.int64)
         new = np.flatnonzero((slots[:-1] == table.other) & (counted[:-1] > 0))
-        pairs = [(held.names[place], int(counted[place])) for place in new]
-        names[feature.name] = Names.of((pair for pair in pairs if columns.usable_category(pair[0])), new_names)
+        known = bins.known(name)
+        pairs = [(held.names[place], int(counted[place])) for place in new if held.names[place] not in known]
+        names[name] = Names.of((pair for pair in pairs if columns.usable_category(pair[0])), new_names)
     return Tally(rows, found, moments, names)
 
 

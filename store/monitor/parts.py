@@ -24,7 +24,7 @@ SUFFIXES: dict[str, Format] = {
     ".ndjson": "jsonl",
 }
 #: Cells decoded at a time: a row group of a million rows is read a few columns at a time.
-CELLS_AT_ONCE = 4_000_000
+CELLS_AT_ONCE = 1_000_000
 MAX_COLUMNS = 2_000
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")

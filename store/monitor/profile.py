@@ -44,6 +44,10 @@ class Binned:
     def by_name(self) -> dict[str, FeatureBins]:
         return {f.name: f for f in self.features}
 
+    def known(self, name: str) -> frozenset[str]:  # noqa: ARG002
+        """Categories of a feature that have no slot of their own and yet are not new."""
+        return frozenset()
+
     def of(self, feature: FeatureBins) -> Integers:
         return self.counts[feature.offset : feature.offset + feature.width]
 

@@ -1,0 +1,65 @@
+"""The worker that compares two sets of files: started before the command line is read, then asked one question."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from store.protocol import DriftReport, DriftRequest
+
+_early: subprocess.Popen[bytes] | None = None
+
+
+def start() -> subprocess.Popen[bytes]:
+    """The worker, importing what it needs while it waits. It ends by itself when its input is closed."""
+    global _early
+    if _early is None:
+        _early = subprocess.Popen(
+            [sys.executable, "-m", "store.monitor.compare"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    return _early
+
+
+def wanted(arguments: list[str]) -> bool:
+    """Whether the arguments are those of a comparison, as far as can be told without parsing them."""
+    return arguments[:1] == ["drift"] and len(arguments) > 2
+
+
+def ask(request: DriftRequest, progress: Callable[[int, int], None]) -> DriftReport:
+    """The worker's report. Raises `Refusal` with what it said was wrong, or that it died."""
+    import msgspec
+
+    from store.protocol import DriftAnswer, ExitCode, Refusal
+
+    global _early
+    worker, _early = start(), None
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    assert worker.stderr is not None
+    with worker:
+        try:
+            worker.stdin.write(msgspec.json.encode(request) + b"\n")
+            worker.stdin.flush()
+        except BrokenPipeError:
+            pass
+        decoder = msgspec.json.Decoder(DriftAnswer)
+        try:
+            for line in worker.stdout:
+                answer = decoder.decode(line)
+                if answer.report is not None:
+                    return answer.report
+                if answer.message:
+                    raise Refusal(ExitCode.USAGE, answer.message, answer.hint)
+                progress(answer.done, answer.parts)
+            said = worker.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        except BaseException:
+            worker.terminate()
+            raise
+    why = said[-1] if said else f"status {worker.returncode}"
+    raise Refusal(ExitCode.USAGE, f"The comparison ended early: {why}", "Killed for its memory? Try fewer --features.")
