@@ -88,15 +88,20 @@ class Spread:
             level = np.cumsum(away[:, :-1], axis=1)[:, 1:-1]
             found: Floats = np.abs(level) @ np.diff(self.points)
             return found
-        grid = self._grid
-        gaps = away[:, :1] + inner @ self.below(grid)
-        return np.asarray(_area(gaps, np.diff(grid)), np.float64)
-
-    @functools.cached_property
-    def _grid(self) -> Floats:
-        first = np.linspace(self.edges[0], self.edges[1], _STEPS, endpoint=False)
-        last = np.linspace(self.edges[-2], self.edges[-1], _STEPS + 1)
-        return np.unique(np.concatenate([first, self.edges, last]))
+        # Of the distribution functions: their gap at every edge, and along the curves of the outer bins.
+        gaps = np.cumsum(away[:, :-1], axis=1)
+        steps = np.arange(_STEPS + 1) / _STEPS
+        left, right = self._rates
+        first = 1 - _fallen(1 - steps, left) if left > 0 else steps
+        last = _fallen(steps, right) if right > 0 else steps
+        widths = np.diff(self.edges)
+        even = np.full(_STEPS, 1 / _STEPS)
+        return np.asarray(
+            _area(gaps[:, :1] + inner[:, :1] * first, even * widths[0])
+            + _area(gaps[:, 1:-1], widths[1:-1])
+            + _area(gaps[:, -2:-1] + inner[:, -1:] * last, even * widths[-1]),
+            np.float64,
+        )
 
     @functools.cached_property
     def _places(self) -> Floats:
