@@ -39,7 +39,8 @@ class FeatureVerdict:
     window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence that has
     gathered since window `since` (its place among those given): `e_value` is a discovery at `WATCH_LEVEL`, and
     the effect over these windows together, `watch_value`, passes the threshold beyond its own noise floor: guarantee
-    "watch". `severity` is critical when the effect passes the statistic's second threshold, too.
+    "watch". The window's own value must then pass the threshold, too, so that what is over is over. `severity` is
+    critical when the effect passes the statistic's second threshold, too.
     Null: value, when it cannot be computed (`why`); p and q, when the window holds no values; e_value, without watch.
     """
 
@@ -73,8 +74,9 @@ def verdicts(
     `current` (windows × reference.width) holds counts of the windows of one version, in order of time. With `watch`
     they must begin where the watch began (a shorter history only makes a shorter watch): the guarantee "watch" covers
     the span that is given. A window's own alarm depends on no other window. Features that `statistic` is not for are
-    judged by PSI, or with `fallback` false have no value and no alarm. The threshold is the statistic's first one (psi_warn for PSI: a change of a third of a standard
-    deviation or more); raises `Refusal` when there is no such statistic.
+    judged by PSI, or with `fallback` false have no value and no alarm. The threshold is the statistic's first one
+    (psi_warn for PSI: a change of the mean by a third of a standard deviation is past it). Raises `Refusal` when there
+    is no such statistic.
     """
     catalogue.thresholds(statistic, settings)
     windows = len(current)
@@ -126,6 +128,7 @@ class _Column:
             and over_watch is not None
             and self.watched_rows[window] >= self.least_rows
             and _beyond(over_watch.value, over_watch.noise_floor, limit)
+            and _beyond(value.value, 0.0, limit)
         ):
             guarantee, size = "watch", abs(over_watch.value or 0.0) - (over_watch.noise_floor or 0.0)
         p = float(self.p[window])

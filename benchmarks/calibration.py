@@ -1,0 +1,157 @@
+"""How often alarms are false, and how often a real shift is found: Quarterdeck beside other monitors' defaults.
+
+    python -m benchmarks.calibration [--windows 2000] [--watches 300] [--seed 1]
+
+Every cell draws references row by row and windows of the same distribution; "any alarm" is the share of windows in
+which any of 20 features alarms. "Found" is the share of windows in which the one feature that moved alarms (its mean
+by half a standard deviation, or a fifth of its rows to one category). A watch is 1,000 windows in a row against one
+reference; its alarms are the sequential test's, before the size of the effect is asked for.
+
+NannyML learns its thresholds from ten chunks of the reference, so only 5,000/500 asks it what it was made for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.simulated import Cell, Sampled, reference, windows
+from store.monitor.bins import Integers
+from store.monitor.statistics import WATCH_LEVEL, verdicts
+from store.monitor.statistics.groups import grouped, sequential_groups
+from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence
+from store.settings import MonitorSettings
+
+#: (reference, windows × width) → alarms (windows × features).
+Monitor = Callable[[Sampled, Integers], npt.NDArray[np.bool_]]
+
+CELLS = (
+    Cell(5_000, 100),
+    Cell(5_000, 250),
+    Cell(5_000, 500),
+    Cell(5_000, 1_000),
+    Cell(50_000, 1_000),
+    *(
+        Cell(before, rows, categories, shape)
+        for categories in (50, 200)
+        for shape in ("even", "zipf")
+        for before, rows in ((5_000, 500), (50_000, 1_000))
+    ),
+)
+#: Rows of each window of a watch; watches take them in turn.
+WATCHED_ROWS = (20, 100, 1_000)
+WATCH_WINDOWS = 1_000
+#: Windows of one reference: as many references as that are drawn for a cell.
+PER_REFERENCE = 50
+FALSE_AT_MOST, FOUND_AT_LEAST = 0.01, 0.95
+#: What the issue asks to be found, by cell.
+MUST_FIND = frozenset({"5,000/1,000 normal", "50,000/1,000 normal"})
+
+
+def quarterdeck(against: Sampled, current: Integers) -> npt.NDArray[np.bool_]:
+    """The verdicts of windows, at the defaults but for `min_rows`, which would only hide small windows."""
+    judged = verdicts(against, current, MonitorSettings(min_rows=0), watch=False)
+    return np.array([[found.alarm for found in row] for row in judged])
+
+
+def presets() -> dict[str, Monitor]:
+    """The other monitors by name: any drifted statistic of a feature is its alarm."""
+    from store.monitor import presets as known
+
+    def of(name: str) -> Monitor:
+        preset = known.named(name)
+
+        def judge(against: Sampled, current: Integers) -> npt.NDArray[np.bool_]:
+            every, _ = preset.judge_windows(against.features, against.counts, current, against.chunks)
+            place = {feature.name: number for number, feature in enumerate(against.features)}
+            alarms = np.zeros((len(current), len(place)), bool)
+            for part in every:
+                if part.feature in place:
+                    alarms[:, place[part.feature]] |= part.drifted
+            return alarms
+
+        return judge
+
+    return {name: of(name) for name in known.NAMES}
+
+
+def rates(cell: Cell, monitors: Mapping[str, Monitor], number: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Monitor → (share of windows with any false alarm, share in which the moved feature is found)."""
+    generator = np.random.default_rng([seed, cell.reference_rows, cell.rows, cell.categories, len(cell.shape)])
+    false: dict[str, list[float]] = {name: [] for name in monitors}
+    found: dict[str, list[float]] = {name: [] for name in monitors}
+    for _ in range(max(1, number // PER_REFERENCE)):
+        against = reference(cell, generator)
+        still = windows(cell, against, generator, PER_REFERENCE)
+        moved = windows(cell, against, generator, PER_REFERENCE, moved=True)
+        for name, monitor in monitors.items():
+            false[name].append(float(monitor(against, still).any(axis=1).mean()))
+            found[name].append(float(monitor(against, moved)[:, 0].mean()))
+    return {name: (float(np.mean(false[name])), float(np.mean(found[name]))) for name in monitors}
+
+
+def watch_alarms(cell: Cell, seed: int, length: int = WATCH_WINDOWS) -> bool:
+    """Whether the sequential test of any feature ever alarms in one watch of `length` windows where nothing changes."""
+    generator = np.random.default_rng([seed, cell.rows])
+    against = reference(cell, generator)
+    current = windows(cell, against, generator, length)
+    logs = []
+    for feature in against.features:
+        groups, held = sequential_groups(feature, against.of(feature))
+        counts = grouped(groups, current[:, feature.offset : feature.offset + feature.width])
+        logs.append(evidence(held, counts).log_e)
+    return bool(e_benjamini_hochberg(np.stack(logs, axis=1), WATCH_LEVEL).any())
+
+
+def _cell(task: tuple[Cell, int, int]) -> tuple[Cell, dict[str, tuple[float, float]]]:
+    cell, number, seed = task
+    return cell, rates(cell, {"quarterdeck": quarterdeck, **presets()}, number, seed)
+
+
+def _watch(task: tuple[int, int]) -> bool:
+    rows, seed = task
+    return watch_alarms(Cell(5_000, rows), seed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--windows", type=int, default=2_000, help="windows simulated for each cell")
+    parser.add_argument("--watches", type=int, default=300, help="watches of 1,000 windows")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    began = time.perf_counter()
+    failed: list[str] = []
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        names: list[str] = []
+        print(f"share of {asked.windows:,} windows with any false alarm / in which what moved is found")
+        for cell, found in pool.map(_cell, [(cell, asked.windows, asked.seed) for cell in CELLS]):
+            if not names:
+                names = list(found)
+                print(f"{'reference/window':<34}" + "".join(f"{name:>16}" for name in names), flush=True)
+            print(f"{cell.name:<34}" + "".join(_pair(*found[name]) for name in names), flush=True)
+            false, power = found["quarterdeck"]
+            if false > FALSE_AT_MOST or (cell.name in MUST_FIND and power < FOUND_AT_LEAST):
+                failed.append(cell.name)
+        seeds = [
+            (WATCHED_ROWS[place % len(WATCHED_ROWS)], asked.seed * 1_000_000 + place) for place in range(asked.watches)
+        ]
+        alarms = sum(pool.map(_watch, seeds, chunksize=10))
+    print(f"\n{alarms} of {asked.watches:,} watches of {WATCH_WINDOWS:,} windows × 20 features with a sequential alarm")
+    if alarms > FALSE_AT_MOST * asked.watches:
+        failed.append("watch")
+    print(f"{time.perf_counter() - began:.0f} s", *(("failed:", *failed) if failed else ("met",)))
+    return 1 if failed else 0
+
+
+def _pair(false: float, found: float) -> str:
+    return f"{false:>9.2%} /{found:>4.0%} "
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,24 @@
+"""False alarms and power at the sizes of `python -m benchmarks.calibration`, on fewer windows."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.calibration import CELLS, FOUND_AT_LEAST, MUST_FIND, quarterdeck, rates, watch_alarms
+from benchmarks.simulated import Cell
+
+WINDOWS = 200
+#: Of 200 windows: two are 1 %, and more than these would come once in 10,000 times at 0.5 %.
+FALSE_AT_MOST = 6 / WINDOWS
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_alarms_are_rarely_false(cell: Cell) -> None:
+    false, found = rates(cell, {"quarterdeck": quarterdeck}, WINDOWS, seed=2)["quarterdeck"]
+    assert false <= FALSE_AT_MOST
+    assert cell.name not in MUST_FIND or found >= FOUND_AT_LEAST
+
+
+@pytest.mark.parametrize("cell", [Cell(5_000, 20), Cell(5_000, 1_000), Cell(5_000, 500, 200)], ids=lambda c: c.name)
+def test_a_watch_of_a_thousand_windows_raises_no_sequential_alarm(cell: Cell) -> None:
+    assert not watch_alarms(cell, seed=2)
