@@ -51,10 +51,11 @@ class Profile(Binned):
     tally: Tally
     left_out: dict[str, str]
     """Column → why it has no bins."""
+    rare: dict[str, frozenset[str]]
+    """Categorical feature → categories that the reference holds beyond those with a slot, as far as they are known."""
 
     def known(self, name: str) -> frozenset[str]:
-        names = self.tally.names.get(name)
-        return frozenset(names.counts) if names is not None else frozenset()
+        return self.rare.get(name, frozenset())
 
 
 def in_threads(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> Iterator[_Done]:
@@ -134,16 +135,20 @@ def _counted(
 
     tally = total(in_threads(count, all_parts), bins.width)
     final: list[FeatureBins] = []
+    rare: dict[str, frozenset[str]] = {}
     vectors: list[Integers] = []
     offset = 0
     for feature in bins.features:
         settled, counts = _settled(feature, tally, tally.counts[feature.offset : feature.offset + feature.width])
         settled = msgspec.structs.replace(settled, offset=offset)
+        if feature.kind == "categorical":
+            held = tally.names[feature.name].counts if feature.name in tally.names else {}
+            rare[feature.name] = frozenset([*held, *feature.categories]) - frozenset(settled.categories)
         offset += settled.width
         final.append(settled)
         vectors.append(counts)
     whole = np.concatenate(vectors) if vectors else np.zeros(0, np.int64)
-    return Profile(tally.rows, tuple(final), whole, tally, left_out)
+    return Profile(tally.rows, tuple(final), whole, tally, left_out, rare)
 
 
 @dataclasses.dataclass(frozen=True)
