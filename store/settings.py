@@ -45,7 +45,9 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_after: int = 2
     """Decisions in a row that must pass the threshold before an alert opens."""
     psi_warn: float = 0.1
+    """PSI that is drift, where it stands this far above the noise floor and is more than chance."""
     psi_alarm: float = 0.25
+    """PSI from which drift is critical."""
     min_rows: int = 200
     """Windows with fewer rows raise no alert."""
     min_labelled: int = 200
@@ -306,8 +308,8 @@ TEMPLATE = """\
 # alert_window = "1d"       # alerts are decided at the end of each
 # alert_span = 7            # … on so many of them together
 # open_after = 2            # decisions in a row that open an alert
-# psi_warn = 0.1
-# psi_alarm = 0.25
+# psi_warn = 0.1           # PSI that is drift, beyond its noise floor and more than chance
+# psi_alarm = 0.25         # PSI that is critical
 # min_rows = 200
 # min_labelled = 200
 # auc_drop = 0.05

@@ -35,7 +35,7 @@ class Summary:
     worst_value: float | None
     worst_noise: float | None
     drifted: int
-    """Features above the alarm threshold and its noise floor."""
+    """Features that alarm: a large effect that is more than chance."""
     metric: str
     metric_value: float | None
     metric_reference: float | None
@@ -122,20 +122,13 @@ def _drift(
     _, dense = counts.slot_sums(connection, deployment, version, reference, None, since, until, at)
     if not len(dense):
         return "", None, None, 0, rows
-    worst: tuple[float, str, float | None] | None = None
-    drifted = 0
-    for feature in reference.features:
-        current = dense[0][feature.offset : feature.offset + feature.width]
-        found = statistics.statistic("psi", feature, reference.groups[feature.name], reference.of(feature), current)
-        if found.value is None:
-            continue
-        if found.value > settings.psi_alarm + (found.noise_floor or 0.0):
-            drifted += 1
-        if worst is None or found.value > worst[0]:
-            worst = (found.value, feature.name, found.noise_floor)
-    if worst is None:
+    judged = statistics.verdicts(reference, dense, settings, watch=False)[0]
+    drifted = sum(found.alarm for found in judged)
+    known = [found for found in judged if found.value is not None]
+    if not known:
         return "", None, None, drifted, rows
-    return worst[1], worst[0], worst[2], drifted, rows
+    worst = max(known, key=lambda found: found.value or 0.0)
+    return worst.feature, worst.value, worst.noise_floor, drifted, rows
 
 
 def _performance(
