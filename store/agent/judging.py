@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 
@@ -12,7 +12,7 @@ import duckdb
 
 from store.database import Database, Transaction
 from store.monitor import evaluate
-from store.monitor.rules import compiled
+from store.monitor.rules import Rule
 from store.settings import AlertSettings, MonitorSettings
 
 log = logging.getLogger(__name__)
@@ -23,12 +23,13 @@ _TOPICS = ("windows", "performance")
 class Judging:
     """Asks the monitor to decide, in a change of its own: a decision that fails never costs the data."""
 
-    def __init__(self, database: Database, settings: MonitorSettings, alerts: AlertSettings) -> None:
-        """Raises `Refusal` for a rule that cannot be."""
+    def __init__(
+        self, database: Database, settings: MonitorSettings, alerts: AlertSettings, rules: Sequence[Rule]
+    ) -> None:
         self._database = database
         self._settings = settings
         self._alerts = alerts
-        self.rules = compiled(settings, alerts)
+        self._rules = rules
         self._lock = threading.Lock()
         self._asked: set[str] = set()
 
@@ -53,7 +54,7 @@ class Judging:
             # Data recorded from here on, even in this very group, asks anew.
             with self._lock:
                 self._asked.discard(deployment)
-            evaluate(tx, deployment, self._settings, self._alerts, self.rules)
+            evaluate(tx, deployment, self._settings, self._alerts, self._rules)
 
         def decided(end: Future[None]) -> None:
             error = end.exception()

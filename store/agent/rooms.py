@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from store.agent import fleet
 from store.agent.judging import Judging
+from store.agent.scheduler import Scheduler
 from store.catalog import listings as catalog_listings
 from store.catalog.listing import Listings
 from store.catalog.objects import Objects
@@ -13,8 +14,10 @@ from store.database import Database, Layout
 from store.governance.journal import Journal
 from store.intake import quarantine
 from store.intake.intake import Intake
+from store.monitor.delivery.courier import Courier
 from store.monitor.listings import listings as monitor_listings
 from store.monitor.multivariate import Comparing
+from store.monitor.rules import compiled
 from store.monitor.workers import process as workers
 from store.protocol import Progress
 from store.release.actions import Releases
@@ -29,11 +32,14 @@ class Rooms:
         self.layout = layout
         self.settings = settings
         self.objects = Objects(layout.objects)
+        rules = compiled(settings.monitor, settings.alerts)
         self.database = Database.open(layout.database, Journal)
         recorder = self.database.recorder
         assert isinstance(recorder, Journal)
         self.journal = recorder
-        self.judging = Judging(self.database, settings.monitor, settings.alerts)
+        self.judging = Judging(self.database, settings.monitor, settings.alerts, rules)
+        self.scheduler = Scheduler(self.database, settings.alerts, rules)
+        self.courier = Courier(self.database, settings.alerts)
         self.comparing = Comparing(layout, settings.monitor)
         self.releases = Releases.for_store(
             self.database, layout, settings, self.objects, fleet.insight(settings.monitor)
@@ -54,10 +60,16 @@ class Rooms:
         if not self.database.read_only:
             self.releases.start()
             self.judging.start()
+            self.courier.start()
         self.intake.start()
+        if not self.database.read_only:
+            self.scheduler.start()
 
     def close(self) -> None:
+        self.scheduler.close()
+        self.courier.stop()
         workers.stop_all()
+        self.courier.close()
         self.intake.stop()
         self.releases.close()
         self.database.close()

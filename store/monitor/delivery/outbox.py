@@ -35,6 +35,7 @@ class Pending:
     target: int
     attempts: int
     next_at: datetime
+    event: str
     severity: Severity
     title: str
     body: str
@@ -97,27 +98,27 @@ def _written(deployment: str, event: str, severity: Severity, items: list[News])
 def pending(connection: duckdb.DuckDBPyConnection, settings: AlertSettings) -> list[Pending]:
     """What was neither delivered nor given up, the oldest first. A route that is gone holds nothing pending."""
     rows = connection.execute(
-        "SELECT d.delivery, d.route, d.severity, d.title, d.body, d.recorded_at, a.target, a.attempts,"
+        "SELECT d.delivery, d.route, d.event, d.severity, d.title, d.body, d.recorded_at, a.target, a.attempts,"
         " a.next_at, a.done FROM monitor_delivery AS d LEFT JOIN (SELECT delivery, target, max(attempt) AS attempts,"
         " max(next_at) AS next_at, bool_or(outcome <> 'failed') AS done"
         " FROM monitor_delivery_attempt GROUP BY delivery, target) AS a USING (delivery)"
         " ORDER BY d.recorded_at, d.delivery, a.target"
     ).fetchall()
     tried: dict[str, dict[int, tuple[int, datetime | None, bool]]] = {}
-    queued: dict[str, tuple[str, Severity, str, str, datetime]] = {}
-    for delivery, route, severity, title, body, recorded, target, attempts, next_at, done in rows:
-        queued[delivery] = (route, severity, title, body, recorded)
+    queued: dict[str, tuple[str, str, Severity, str, str, datetime]] = {}
+    for delivery, route, event, severity, title, body, recorded, target, attempts, next_at, done in rows:
+        queued[delivery] = (route, event, severity, title, body, recorded)
         if target is not None:
             tried.setdefault(delivery, {})[target] = (attempts, next_at, done)
     found = []
-    for delivery, (route, severity, title, body, recorded) in queued.items():
+    for delivery, (route, event, severity, title, body, recorded) in queued.items():
         if route not in settings.route:
             continue
         for target in range(len(settings.route[route].urls)):
             attempts, next_at, done = tried.get(delivery, {}).get(target, (0, None, False))
             if not done:
                 due = times.from_db(next_at or recorded)
-                found.append(Pending(delivery, route, target, attempts, due, severity, title, body))
+                found.append(Pending(delivery, route, target, attempts, due, event, severity, title, body))
     return found
 
 
