@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Requests of one connection under way at once; more wait unread in the socket.
 MAX_UNDER_WAY = 32
+#: Seconds that a client has to read what it was sent when the connection ends.
+GRACE_SECONDS = 1.0
 #: A console that does not read this much of what it was sent is cut off; it reconnects when it is back.
 MAX_UNREAD_BYTES = 64 << 20
 
@@ -72,9 +74,12 @@ class Connection:
         self.send(Response(method=method, params=msgspec.Raw(_encode(params))))
 
     async def close(self) -> None:
+        """End the connection; a client that does not read what it was sent is not waited for."""
         self._writer.close()
         try:
-            await self._writer.wait_closed()
+            await asyncio.wait_for(self._writer.wait_closed(), GRACE_SECONDS)
+        except TimeoutError:
+            self._writer.transport.abort()
         except OSError:
             pass  # The other end went first.
 
@@ -98,8 +103,7 @@ class Server:
     async def close(self) -> None:
         if self._server:
             self._server.close()
-        for connection in list(self._connections):
-            await connection.close()
+        await asyncio.gather(*(connection.close() for connection in self._connections))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, peer_of(writer.get_extra_info("socket")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from store.protocol import (
     Verified,
     socket_path,
 )
-from tests.driver import RunningAgent, wait_for
+from tests.driver import PATIENCE_SECONDS, RunningAgent, wait_for
 
 
 @pytest.fixture
@@ -97,6 +99,20 @@ def test_a_socket_left_by_a_killed_agent_is_taken_over(agent: RunningAgent) -> N
 def test_stopping_leaves_no_socket_and_exit_code_zero(agent: RunningAgent) -> None:
     assert agent.stop() == 0
     assert not socket_path(agent.store).exists()
+
+
+def test_a_client_that_reads_nothing_does_not_hold_up_the_end(agent: RunningAgent) -> None:
+    with contextlib.closing(agent.raw()) as deaf:
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "list", "params": {"kind": "journal"}}
+        deaf.sendall(b'{"jsonrpc":"2.0","id":0,"method":"hello","params":{"protocol":1}}\n')
+        deaf.settimeout(0.5)
+        # Until the agent takes no more: its answers fill what the kernel holds for this client.
+        with contextlib.suppress(TimeoutError):
+            while True:
+                deaf.sendall(json.dumps(asked).encode() + b"\n")
+        started = time.monotonic()
+        assert agent.stop() == 0
+        assert time.monotonic() - started < PATIENCE_SECONDS / 2
 
 
 def test_only_the_owner_may_enter_the_sockets_folder(agent: RunningAgent) -> None:
