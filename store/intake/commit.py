@@ -15,6 +15,7 @@ from store.intake.quarantine import Case, Open
 from store.intake.settle import Look
 from store.intake.trouble import Trouble
 from store.intake.versions import from_refusal
+from store.monitor.recording import record_all
 from store.protocol import Refusal
 
 
@@ -60,12 +61,14 @@ def record(tx: Transaction, items: Sequence[Item], still_open: Mapping[int, Open
     if named:
         runs.record(tx, named, INTAKE)
     refused: dict[int, Trouble] = {}
-    again: set[int] = set()
+    again = _record_predictions(tx, items)
     cases: list[Case] = []
     closed: list[Open] = []
     remembered: list[Arrival] = []
     for item in items:
         candidate, fact, case = item.candidate, item.fact, item.case
+        if candidate.key in again:
+            continue
         if fact is not None and fact.change is not None:
             try:
                 if not fact.change(tx):
@@ -95,6 +98,15 @@ def record(tx: Transaction, items: Sequence[Item], still_open: Mapping[int, Open
     quarantine.clear(tx, closed, INTAKE)
     opened_now = quarantine.put(tx, cases, still_open, INTAKE) if cases else []
     return Recorded(refused, frozenset(again), opened_now, closed)
+
+
+def _record_predictions(tx: Transaction, items: Sequence[Item]) -> set[int]:
+    """Record the files of predictions together; answers which of them are to be read again."""
+    scanned = [(item.candidate.key, item.fact.predictions) for item in items if item.fact and item.fact.predictions]
+    if not scanned:
+        return set()
+    taken = record_all(tx, [scan for _, scan in scanned])
+    return {key for (key, _), one in zip(scanned, taken, strict=True) if one.again}
 
 
 def _lines(item: Item, old: Open | None) -> tuple[list[Open], list[Case]]:

@@ -27,10 +27,9 @@ from store.intake.settle import Look
 from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble
 from store.intake.versions import VersionFolder
-from store.monitor.counts import record_predictions
 from store.monitor.labels import record_labels, scan_labels
 from store.monitor.reference import record_reference, scan_reference
-from store.monitor.scan import scan_predictions
+from store.monitor.scan import PredictionScan, scan_predictions
 from store.protocol import Refusal
 from store.settings import Settings
 
@@ -49,13 +48,15 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """What a file says. Runs are recorded together, others by `change`; `troubles` are bad lines among good ones.
+    """What a file says. Runs and predictions are recorded together, others by `change`; `troubles` are bad lines
+    among good ones.
 
     `change` answers whether it recorded: False asks for the file to be read again, minding what is known.
     """
 
     digest: str
     run: RunArrival | None = None
+    predictions: PredictionScan | None = None
     change: Callable[[Transaction], bool] | None = None
     followed: Followed | None = None
     more: bool = False
@@ -113,7 +114,7 @@ class Facts:
                         c, path, form, place.name, digest, settings, exclude_known=exclude_known, name=place.part
                     )
                 )
-        return Fact(digest, change=lambda tx: not record_predictions(tx, scan).again)
+        return Fact(digest, predictions=scan)
 
     def _labels(self, found: Found) -> Fact:
         place, settings = found.place, self._settings.monitor

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from store.monitor.alerts import act, insight, open_alerts
-    from store.monitor.counts import Taken, record_predictions
     from store.monitor.fleet import Fleet, Summary, summary
     from store.monitor.judge import evaluate
     from store.monitor.labels import Labelled, LabelScan, record_labels, scan_labels
     from store.monitor.performance_reading import performance_over_time
     from store.monitor.reading import distribution, drift, heatmap
+    from store.monitor.recording import Taken, record_predictions
     from store.monitor.reference import Reference, record_reference, scan_reference
     from store.monitor.scan import PredictionScan, scan_predictions
 
@@ -47,12 +47,12 @@ __all__ = [
 
 _MODULES = {
     "alerts": ("act", "insight", "open_alerts"),
-    "counts": ("Taken", "record_predictions"),
     "fleet": ("Fleet", "Summary", "summary"),
     "judge": ("evaluate",),
     "labels": ("LabelScan", "Labelled", "record_labels", "scan_labels"),
     "performance_reading": ("performance_over_time",),
     "reading": ("distribution", "drift", "heatmap"),
+    "recording": ("Taken", "record_predictions"),
     "reference": ("Reference", "record_reference", "scan_reference"),
     "scan": ("PredictionScan", "scan_predictions"),
 }

@@ -1,151 +1,17 @@
-"""Counts as they are kept: taken in once per file, and summed over any span of event time."""
+"""Counts as they are kept, summed over any span of event time."""
 
 from __future__ import annotations
 
 import dataclasses
 from datetime import datetime
-from typing import Any, Literal
 
 import duckdb
-import msgspec
 import numpy as np
 
-from store.database import Transaction, times
+from store.database import times
 from store.monitor.bins import FeatureBins, Integers
-from store.monitor.incoming import INCOMING, Incoming
-from store.monitor.join import join_predictions
-from store.monitor.kernel import WindowCounts
 from store.monitor.reference import Reference
-from store.monitor.scan import PredictionScan, VersionPart
 from store.monitor.windows import Window
-
-
-@dataclasses.dataclass(frozen=True)
-class Taken:
-    """What became of a predictions file.
-
-    `again` means that nothing was recorded because some of its predictions came before in another file:
-    scan it again with `exclude_known=True` and record that. `repeated`: these very bytes were taken before.
-    """
-
-    rows: int = 0
-    counted: int = 0
-    labelled: int = 0
-    repeated: bool = False
-    again: bool = False
-    notes: tuple[str, ...] = ()
-
-
-def record_predictions(tx: Transaction, scan: PredictionScan) -> Taken:
-    """Add the file's counts to their windows and join its predictions with the labels that waited for them.
-
-    A prediction is one per deployment, version and prediction_id: the first that was recorded counts.
-    """
-    ordinal = arrival_ordinal(tx, scan.deployment, "predictions", scan.arrival)
-    if ordinal is None:
-        return Taken(repeated=True)
-    parts = [part for part in scan.parts if part.predictions is not None]
-    if any(_known(tx, scan.deployment, part) for part in parts):
-        return Taken(again=True)
-    record_arrival(tx, ordinal, scan.deployment, "predictions", scan.arrival, scan.rows, scan.notes)
-    labelled = 0
-    for part in parts:
-        with Incoming(tx, _window_table(part.counts, scan.base_seconds)):
-            tx.execute(
-                "INSERT INTO monitor_window SELECT ?, ?, make_timestamp(start_us), ?, ?, row_count,"
-                f" make_timestamp(first_us), make_timestamp(last_us), slots, counts, ?, ? FROM {INCOMING}",
-                [scan.deployment, part.version, scan.base_seconds, part.reference, scan.arrival, tx.now_db],
-            )
-        also = [name for name in ("slices", "quantiles") if name in part.predictions.column_names]
-        with Incoming(tx, part.predictions):
-            tx.execute(
-                "INSERT INTO monitor_prediction (deployment, version, prediction_id, event_at, prediction, score,"
-                f" recorded_at{''.join(f', {name}' for name in also)}) SELECT ?, ?, prediction_id,"
-                f" make_timestamp(event_us), prediction, score, ?{''.join(f', {name}' for name in also)}"
-                f" FROM {INCOMING} WHERE prediction_id IS NOT NULL",
-                [scan.deployment, part.version, tx.now_db],
-            )
-            labelled += join_predictions(
-                tx, scan.deployment, part.version, INCOMING, also, scan.base_seconds, scan.arrival
-            )
-        _mark(tx, scan.deployment, part)
-    for topic in ("windows", "drift", "performance", "quality", "deployments"):
-        tx.touch(topic, scan.deployment)
-    return Taken(scan.rows, scan.counted, labelled, notes=scan.notes)
-
-
-def arrival_ordinal(
-    tx: Transaction, deployment: str, kind: Literal["predictions", "labels"], arrival: str
-) -> int | None:
-    """The number of this file among the monitor's arrivals; null when these bytes were taken before."""
-    known, newest = tx.execute(
-        "SELECT count(*) FILTER (deployment = ? AND kind = ? AND arrival = ?), coalesce(max(ordinal), 0)"
-        " FROM monitor_arrival",
-        [deployment, kind, arrival],
-    ).fetchall()[0]
-    return None if known else int(newest) + 1
-
-
-def record_arrival(
-    tx: Transaction, ordinal: int, deployment: str, kind: str, arrival: str, rows: int, notes: tuple[str, ...]
-) -> None:
-    tx.execute(
-        "INSERT INTO monitor_arrival VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [ordinal, deployment, kind, arrival, rows, msgspec.json.encode(notes).decode(), tx.now_db],
-    )
-
-
-def _known(tx: Transaction, deployment: str, part: VersionPart) -> bool:
-    with Incoming(tx, part.predictions.select(["prediction_id"])):
-        return bool(
-            tx.execute(
-                f"SELECT 1 FROM monitor_prediction AS p SEMI JOIN {INCOMING} USING (prediction_id)"
-                " WHERE p.deployment = ? AND p.version = ? LIMIT 1",
-                [deployment, part.version],
-            ).fetchall()
-        )
-
-
-def _window_table(counts: WindowCounts, base_seconds: int) -> Any:
-    import pyarrow as pa
-
-    def lists(values: Integers) -> Any:
-        return pa.LargeListArray.from_arrays(pa.array(counts.ends), pa.array(values.astype(np.uint32)))
-
-    return pa.table(
-        {
-            "start_us": counts.starts * (base_seconds * 1_000_000),
-            "row_count": counts.rows,
-            "first_us": counts.first,
-            "last_us": counts.last,
-            "slots": lists(counts.slots),
-            "counts": lists(counts.counts),
-        }
-    )
-
-
-def _mark(tx: Transaction, deployment: str, part: VersionPart) -> None:
-    """Note where on the axis of event time the version's newest revision begins, once."""
-    if not len(part.counts.first):
-        return
-    newest = tx.execute(
-        "SELECT max(revision) FROM deployment_revision WHERE deployment = ?"
-        " AND json_exists(versions, '$.' || to_json(?::VARCHAR)::VARCHAR)",
-        [deployment, part.version],
-    ).fetchall()[0][0]
-    if newest is None:
-        return
-    first = times.to_db(times.from_seconds(int(part.counts.first.min()) / 1e6))
-    tx.execute(
-        # A file that was late may reach back before the revision it follows: marks never go back.
-        "INSERT INTO monitor_mark SELECT ?, ?, ?, greatest(?, (SELECT max(event_at) FROM monitor_mark"
-        " WHERE deployment = ? AND revision < ?)), ?"
-        " WHERE NOT EXISTS (SELECT 1 FROM monitor_mark WHERE deployment = ? AND revision >= ?)",
-        [deployment, newest, part.version, first, deployment, newest, tx.now_db, deployment, newest],
-    )
-
-
-# --- reading ---------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,9 @@ import duckdb
 from store.catalog import models
 from store.database import Transaction
 from store.monitor import deployments, source
-from store.monitor.counts import arrival_ordinal, record_arrival
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_labels
+from store.monitor.recording import arrival_ordinals, record_arrivals
 from store.monitor.scan import DEFAULTS, EARLIEST_US
 from store.monitor.source import Format
 from store.monitor.windows import DAY
@@ -112,10 +112,10 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
     The same label for the same id again is no new fact. Another label is a correction: it is one more fact,
     from its recording on it counts and what the earlier one had added is taken back.
     """
-    ordinal = arrival_ordinal(tx, scan.deployment, "labels", scan.arrival)
+    ordinal = arrival_ordinals(tx, "labels", [(scan.deployment, scan.arrival)])[0]
     if ordinal is None:
         return Labelled(repeated=True)
-    record_arrival(tx, ordinal, scan.deployment, "labels", scan.arrival, scan.rows, scan.notes)
+    record_arrivals(tx, "labels", [(ordinal, scan)])
     if scan.latest_us is not None:
         tx.execute(
             "INSERT INTO monitor_label_clock VALUES (?, ?, make_timestamp(?), ?)",
