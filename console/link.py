@@ -32,6 +32,7 @@ PATIENT_METHODS: Mapping[str, float | None] = {
     "doctor": None,
     "verify": None,
     "act": 300.0,
+    "multivariate": 300.0,
 }
 #: Seconds that a freshly started agent has until it answers hello (it may be migrating an old store).
 START_SECONDS = 30.0

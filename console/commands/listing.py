@@ -12,7 +12,7 @@ from console.commands import output
 from console.commands.group import json_option, store_folder, store_option
 from console.commands.times import time_option
 from console.link import Client
-from store.protocol import Detail, ExitCode, ListParams, Page, Refusal, ShowParams
+from store.protocol import Detail, ExitCode, ListParams, MultivariateParams, Page, Refusal, ShowParams
 
 KINDS = (
     "datasets",
@@ -123,11 +123,24 @@ def print_table(found: Iterator[Page], say_more: bool) -> None:
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("name")
 @time_option("--at", "As the store knew it at TIME (2013-07-03T14:05Z, -2h).")
+@click.option("--multivariate", is_flag=True, help="show drift MODEL@ENV: all features together, in a worker.")
+@time_option("--since", "Rows from TIME on (with --multivariate).")
+@time_option("--until", "Rows before TIME (with --multivariate).")
 @json_option
 @store_option
-def show(kind: str, name: str, at: float | None, as_json: bool) -> int:
+def show(
+    kind: str, name: str, at: float | None, multivariate: bool, since: float | None, until: float | None, as_json: bool
+) -> int:
     """Show one thing in full; NAME is its id in `ls KIND`."""
+    if multivariate and kind != "drift":
+        raise Refusal(ExitCode.USAGE, f"show {kind} takes no --multivariate.", "quarterdeck show drift MODEL@ENV …")
+    if not multivariate and (since is not None or until is not None):
+        raise Refusal(ExitCode.USAGE, "--since and --until need --multivariate.", "See quarterdeck show --help")
     with Client.connect(store_folder()) as client:
+        if multivariate:
+            from console.commands.multivariate import show_multivariate
+
+            return show_multivariate(client, MultivariateParams(name, since, until), as_json)
         detail: Detail = client.call("show", ShowParams(kind, name, at))
     if as_json:
         sections = {section.title: output.section_object(section) for section in detail.sections}

@@ -102,7 +102,7 @@ def _domain(
     weights = [
         (auc - float(roc_auc_score(side, column)), names[at]) for at, column in zip(weighed, shuffled, strict=True)
     ]
-    telling = sorted(((max(0.0, weight), name) for weight, name in weights), key=lambda pair: (-pair[0], pair[1]))
+    telling = sorted((pair for pair in weights if pair[0] > 0), key=lambda pair: (-pair[0], pair[1]))
     return (
         auc,
         noise,

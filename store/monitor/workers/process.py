@@ -120,8 +120,8 @@ def _converse(
 def _why(module: str, found: Message | None, said: str, memory_bytes: int) -> tuple[str, str]:
     if found is not None and found.failed:
         return found.failed, found.hint
-    if "MemoryError" in said or "Unable to allocate" in said or "bad_alloc" in said:
-        return f"The {module} worker needs more than {memory_bytes >> 20} MiB of memory.", "Ask for a shorter span."
+    if "bad_alloc" in said or "Memory allocation" in said:
+        return f"The worker needs more than {memory_bytes >> 20} MiB of memory.", "Ask for a shorter span."
     last = said.splitlines()[-1][:300] if said else "it said nothing"
     return f"The {module} worker failed: {last}", "The agent's log says more."
 

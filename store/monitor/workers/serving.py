@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from store.protocol import Refusal
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 Progress = Callable[[str, int, int], None]
+_MEMORY = re.compile(r"failed to map|allocate|out of memory|start new thread", re.IGNORECASE)
 
 
 def serve(request: type[Asked], answer: Callable[[Asked, Progress], msgspec.Struct]) -> None:
@@ -25,7 +27,7 @@ def serve(request: type[Asked], answer: Callable[[Asked, Progress], msgspec.Stru
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
     os.nice(5)
     asked = msgspec.json.decode(source.readline(), type=request)
-    threading.Thread(target=_end_with, args=(source,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(source.fileno(),), daemon=True).start()
     # Only messages go to the pipe: what a library prints goes with the complaints.
     sys.stdout = sys.stderr
 
@@ -38,7 +40,10 @@ def serve(request: type[Asked], answer: Callable[[Asked, Progress], msgspec.Stru
     except Refusal as refusal:
         say(Message(failed=refusal.message, hint=refusal.hint))
         return
-    except MemoryError:
+    except (MemoryError, ImportError, RuntimeError, OSError) as error:
+        # A library that could not be mapped, a thread that could not be started: the limit has many faces.
+        if not isinstance(error, MemoryError) and not _MEMORY.search(str(error)):
+            raise
         say(
             Message(
                 failed=f"The worker needs more than {settings.memory_bytes >> 20} MiB of memory.",
@@ -49,8 +54,8 @@ def serve(request: type[Asked], answer: Callable[[Asked, Progress], msgspec.Stru
     say(Message(result=msgspec.Raw(msgspec.json.encode(result))))
 
 
-def _end_with(source: Any) -> None:
+def _end_with(source: int) -> None:
     """The agent holds the other end of the pipe for as long as it lives."""
-    while source.read(1):
+    while os.read(source, 1):
         pass
     os._exit(1)
