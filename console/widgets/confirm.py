@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -16,6 +17,12 @@ from console import text
 from console.glyphs import glyphs, health_level
 
 __all__ = ["ConfirmDialog", "Confirmation", "Confirmed"]
+
+#: Lines of the dialog beside the facts, and the fewest that the facts take.
+OTHER_LINES = 17
+FACT_LINES = 7
+#: The widest label of a fact, cells.
+LABEL_WIDTH = 22
 
 _TONES = {"ok": "$text-success", "warning": "$text-warning", "critical": "bold $text-error"}
 
@@ -63,7 +70,7 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
     ConfirmDialog.-ascii > #dialog { border: ascii $primary; }
     ConfirmDialog #title { text-style: bold; height: auto; max-height: 2; }
     ConfirmDialog #change { height: auto; max-height: 4; margin-top: 1; }
-    ConfirmDialog #facts { height: auto; max-height: 7; margin-top: 1; scrollbar-size-vertical: 1; }
+    ConfirmDialog #facts { height: auto; margin-top: 1; scrollbar-size-vertical: 1; }
     ConfirmDialog #facts > Static { height: auto; }
     ConfirmDialog #cli { color: $text-muted; height: auto; max-height: 2; margin-top: 1; }
     ConfirmDialog .field { height: 1; margin-top: 0; }
@@ -86,6 +93,8 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
         # Priority: what is typed right behind these must find the focus where they put it.
         Binding("up,shift+tab", "app.focus_previous", "Previous", show=False, priority=True, id="confirm.previous"),
         Binding("down,tab", "app.focus_next", "Next", show=False, priority=True, id="confirm.next"),
+        Binding("pageup", "facts(-1)", "Facts up", show=False, priority=True, id="confirm.facts_up"),
+        Binding("pagedown", "facts(1)", "Facts down", show=False, priority=True, id="confirm.facts_down"),
         Binding("enter", "enter", "Take", show=False, priority=True, id="confirm.enter"),
     ]
 
@@ -102,9 +111,10 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
             if asked.before or asked.after:
                 yield Static(self._change(), id="change")
             if asked.facts:
+                label_width = min(LABEL_WIDTH, max(cell_len(text.clean(label)) for label, _ in asked.facts))
                 with VerticalScroll(id="facts", can_focus=False):
                     for label, value in asked.facts:
-                        yield Static(_fact(label, value))
+                        yield Static(_fact(label, value, label_width))
             if asked.level >= 2:
                 if asked.cli_line:
                     yield Static(Content(f"$ {text.clean(asked.cli_line, 140)}"), id="cli")
@@ -123,6 +133,25 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
     def on_mount(self) -> None:
         self.query_one("#cancel", Button).focus()
         self._say_missing()
+        self._fit_facts()
+
+    def on_resize(self) -> None:
+        self._fit_facts()
+
+    def _fit_facts(self) -> None:
+        """The facts take what lines the rest leaves; when some are out of sight, the frame says how to reach them."""
+        for facts in self.query("#facts"):
+            facts.styles.max_height = max(FACT_LINES, self.app.size.height - OTHER_LINES)
+        self.call_after_refresh(self._say_more)
+
+    def _say_more(self) -> None:
+        more = any(facts.max_scroll_y > 0 for facts in self.query("#facts"))
+        self.query_one("#dialog").border_subtitle = "pgup pgdn: all facts" if more else ""
+
+    def action_facts(self, pages: int) -> None:
+        """Scroll the facts, wherever the focus is."""
+        for facts in self.query("#facts"):
+            facts.scroll_relative(y=pages * max(1, facts.size.height - 1), animate=False)
 
     def _change(self) -> Content:
         asked = self.confirmation
@@ -184,11 +213,11 @@ class ConfirmDialog(ModalScreen[Confirmed | None]):
         self.dismiss(Confirmed(reason))
 
 
-def _fact(label: str, value: str) -> Content:
+def _fact(label: str, value: str, label_width: int) -> Content:
     """One fact; the level its first word names is shown by that word's glyph and colour."""
     level = health_level(value)
     shown = text.clean(value, 200)
-    name = f"{text.fit(text.clean(label), 14)} "
+    name = f"{text.fit(text.clean(label), label_width)} "
     if level not in _TONES:
         return Content(name + shown)
     return Content.assemble(name, (f"{glyphs().health(level)} {shown}", _TONES[level]))

@@ -131,3 +131,35 @@ async def test_ascii_dialog_is_ascii() -> None:
         await pilot.pause()
         shot = [strip.text for strip in app.screen._compositor.render_strips()]
         assert [line for line in shot if not line.isascii()] == []
+
+
+def shot_of(pilot: Pilot[None]) -> str:
+    return "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips())
+
+
+async def test_every_fact_can_be_reached_by_key_at_80_by_24() -> None:
+    app = AskingApp(PROMOTE)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "gate 11" not in shot_of(pilot)
+        assert "pgup pgdn: all facts" in shot_of(pilot)
+        await pilot.press("pagedown", "pagedown")
+        await pilot.pause()
+        assert "gate 11" in shot_of(pilot)
+
+
+async def test_a_tall_terminal_shows_every_fact_at_once() -> None:
+    app = AskingApp(PROMOTE)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert "gate 0 " in shot_of(pilot)
+        assert "gate 11" in shot_of(pilot)
+        assert "pgup" not in shot_of(pilot)
+
+
+async def test_the_label_of_a_fact_is_not_cut_while_there_is_room() -> None:
+    asked = Confirmation("Promote", 2, facts=(("Training metrics of 2", "auc 0.74"), ("Now", "version 1")))
+    app = AskingApp(asked)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "Training metrics of 2 auc 0.74" in shot_of(pilot)
