@@ -506,6 +506,67 @@ class Multivariate(msgspec.Struct, frozen=True):
     error_why: str = ""
 
 
+# --- alerts ----------------------------------------------------------------------------------------------
+
+
+class ReplayParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an alert rule would have done over the stored counts of the last `days` of event time.
+
+    `rule` is the name of a rule that holds, or one to try, as a TOML inline table. `thresholds` are tried beside the
+    rule's own. Without a deployment it is every one that the rule watches.
+    """
+
+    rule: str = "drift"
+    deployment: str = ""
+    thresholds: list[float] = []
+    days: float = 90.0
+    until: float | None = None
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """An alert that would have been: from the end of the window that opens it to that of the one that closes it."""
+
+    deployment: str
+    feature: str
+    version: str
+    opened: float
+    closed: float | None
+    worst: float
+    """The value farthest beyond the threshold while it was on."""
+    message: str
+
+
+class ReplayLine(msgspec.Struct, frozen=True):
+    """The rule with one threshold; null is the rule's own where that is no single number (learnt, or by change)."""
+
+    threshold: float | None
+    own: bool
+    fired: int
+    over: int
+    """Decisions (window × feature) above the threshold."""
+    quiet_share: float | None
+    """The share of windows in which no alert was on."""
+    on: list[int]
+    """How many alerts were on after each window."""
+    episodes: list[Episode]
+
+
+class Replay(msgspec.Struct, frozen=True):
+    rule: str
+    said: str
+    """The rule in words."""
+    deployments: list[str]
+    window_seconds: int
+    ends: list[float]
+    """Ends of the windows that were decided."""
+    decisions: int
+    rules: list[str]
+    """The rules that hold and can be replayed."""
+    lines: list[ReplayLine]
+    why: str = ""
+    """Why there is nothing to show, when there is nothing."""
+
+
 # --- actions ---------------------------------------------------------------------------------------------
 
 ActionName = Literal["promote", "rollback", "abort", "retry", "ack", "mute", "resolve", "note"]
@@ -530,6 +591,8 @@ class ActionParams(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: str = ""
     via: str = ""
     data_age: float | None = None
+    until: float | None = None
+    """Until when a mute lasts; null for a day."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -633,6 +696,7 @@ METHODS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
     "distribution": (DistributionParams, Distribution),
     "performance": (PerformanceParams, Performance),
     "multivariate": (MultivariateParams, Multivariate),
+    "replay": (ReplayParams, Replay),
     "plan": (ActionParams, Plan),
     "act": (ActionParams, Outcome),
     "backup": (BackupParams, BackupDone),

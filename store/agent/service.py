@@ -52,6 +52,8 @@ from store.protocol import (
     Pong,
     Progress,
     Refusal,
+    Replay,
+    ReplayParams,
     RunMetrics,
     RunMetricsParams,
     ShowParams,
@@ -88,6 +90,7 @@ class Service:
             "distribution": self.distribution,
             "performance": self.performance,
             "multivariate": self.multivariate,
+            "replay": self.replay,
             "plan": self.plan,
             "act": self.act,
             "backup": self.backup,
@@ -165,6 +168,10 @@ class Service:
             return await asyncio.to_thread(rooms.comparing.compare, rooms.database.reader.read, params, progress)
         finally:
             self._feed.progress(Progress(task, params.deployment, 1, 1, finished=True))
+
+    async def replay(self, _connection: Connection, params: ReplayParams) -> Replay:
+        settings = self._rooms.settings
+        return await self._read(lambda cursor: monitor.replay(cursor, params, settings.monitor, settings.alerts))
 
     async def plan(self, _connection: Connection, params: ActionParams) -> Plan:
         return await asyncio.to_thread(acting.plan, self._rooms, params)

@@ -60,6 +60,11 @@ class Deciding:
         self.on = on
         self._bad = bad if bad is not None else {}
         self._watched = watched or {}
+        self._gathered: dict[int, list[Reading]] = {}
+        if rule.threshold is not None:
+            for (end, _), seen in self._watched.items():
+                if seen.reading is not None:
+                    self._gathered.setdefault(end, []).append(seen.reading)
         self._pasts: dict[tuple[str, str], Past] = {}
         if rule.learn is not None and rule.threshold is None:
             self._pasts = _pasts(readings)
@@ -82,11 +87,7 @@ class Deciding:
 
     def _at(self, end: int) -> list[Reading]:
         """The readings of a decision; over the watch where the window alone holds too few rows."""
-        own = self._readings.get(end, [])
-        if not self._watched or self._rule.threshold is None:
-            return own
-        more = (watched.reading for (at, _), watched in self._watched.items() if at == end)
-        return [*own, *(reading for reading in more if reading is not None)]
+        return [*self._readings.get(end, ()), *self._gathered.get(end, ())]
 
     def _ended(self, reading: Reading) -> None:
         spans = self._bad.get(reading.feature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import duckdb
@@ -17,7 +18,10 @@ from store.monitor.reference import Reference, load_reference
 from store.monitor.rules import Rule
 from store.monitor.statistics import WATCH_LEVEL
 from store.monitor.statistics.groups import grouped, sequential_groups
-from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence_of_spans, running
+from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence, evidence_of_spans, running
+
+#: From so many windows on, a watch that begins is worked out in vectors.
+_FEW = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,67 +51,120 @@ def watch(
     A watch begins anew with another version: its reference is another.
     """
     found: dict[tuple[int, str], Watched] = {}
-    by_end: dict[int, str] = {}
-    rows: dict[int, Integers] = {}
+    stream: list[_Window] = []
     for place in range(0, len(ends), CHUNK):
-        part = ends[place : place + CHUNK]
-        for version, mine in served(connection, deployment, rule, part).items():
-            reference = load_reference(connection, split(deployment).model, version)
-            if reference is None:
-                continue
-            starts, dense = counts.slot_sums(
-                connection, deployment, version, reference, rule.window, rule.window.start(mine[0] - 1), mine[-1], None
-            )
-            held = dict(zip(starts.tolist(), dense, strict=True))
-            for end in mine:
-                current = held.get(rule.window.start(end - 1))
-                if current is not None:
-                    by_end[end], rows[end] = version, current
-        for end in part:
-            if end in by_end:
-                reference = load_reference(connection, split(deployment).model, by_end[end])
-                assert reference is not None
-                spoken = {reading.feature for reading in readings.get(end, ())}
-                step = _step(course, by_end[end], reference, rows.pop(end), rule.window.start(end - 1))
-                for feature, watched in step.items():
-                    if watched.evident and feature not in spoken and rule.looks_at(feature):
-                        reading = _over_watch(
-                            connection, deployment, rule, by_end[end], reference, feature, watched, end
-                        )
-                        watched = dataclasses.replace(watched, reading=reading)
-                    found[end, feature] = watched
+        stream += _windows(connection, deployment, rule, ends[place : place + CHUNK])
+    for version, windows in itertools.groupby(stream, lambda window: window.version):
+        run = list(windows)
+        reference = load_reference(connection, split(deployment).model, version)
+        assert reference is not None
+        for window, step in zip(run, _run(course, version, reference, run), strict=True):
+            spoken = {reading.feature for reading in readings.get(window.end, ())}
+            for feature, watched in step.items():
+                if watched.evident and feature not in spoken and rule.looks_at(feature):
+                    reading = _over_watch(
+                        connection, deployment, rule, version, reference, feature, watched, window.end
+                    )
+                    watched = dataclasses.replace(watched, reading=reading)
+                found[window.end, feature] = watched
     return found
 
 
-def _step(course: Course, version: str, reference: Reference, current: Integers, begin: int) -> dict[str, Watched]:
-    """Add one window's counts to the spans that go on; drop those that end."""
+@dataclasses.dataclass(frozen=True)
+class _Window:
+    """The counts of one window, of the version that made most of its predictions, by group of each feature."""
+
+    begin: int
+    end: int
+    version: str
+    groups: list[Floats]
+
+
+def _windows(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]) -> list[_Window]:
+    found: dict[int, _Window] = {}
+    for version, mine in served(connection, deployment, rule, ends).items():
+        reference = load_reference(connection, split(deployment).model, version)
+        if reference is None:
+            continue
+        since = rule.window.start(mine[0] - 1)
+        starts, dense = counts.slot_sums(connection, deployment, version, reference, rule.window, since, mine[-1], None)
+        by_feature = [
+            grouped(_groups(reference, feature.name)[0], dense[:, feature.offset : feature.offset + feature.width])
+            for feature in reference.features
+        ]
+        at = {start: place for place, start in enumerate(starts.tolist())}
+        for end in mine:
+            begin = rule.window.start(end - 1)
+            if begin in at:
+                found[end] = _Window(begin, end, version, [column[at[begin]] for column in by_feature])
+    return [found[end] for end in ends if end in found]
+
+
+def _run(course: Course, version: str, reference: Reference, run: list[_Window]) -> list[dict[str, Watched]]:
+    """Add consecutive windows of one version to the evidence; what it says after each."""
     if course.version != version:
         course.version, course.windows, course.evidence = version, 0, {}
-    window = course.windows
+    if course.windows == 0 and len(run) > _FEW:
+        logs, begins = _at_once(course, reference, run)
+    else:
+        steps = [_step(course, reference, window) for window in run]
+        logs = np.array([step[0] for step in steps]).reshape(len(run), len(reference.features))
+        begins = [step[1] for step in steps]
+    evident = e_benjamini_hochberg(logs, WATCH_LEVEL)
+    return [
+        {
+            feature.name: Watched(
+                bool(evident[window, place]), math.exp(min(float(logs[window, place]), 700.0)), begins[window][place]
+            )
+            for place, feature in enumerate(reference.features)
+        }
+        for window in range(len(run))
+    ]
+
+
+def _at_once(course: Course, reference: Reference, run: list[_Window]) -> tuple[Floats, list[list[int]]]:
+    """All windows of a watch that begins here: the same as window by window, in vectors."""
+    last = len(run) - 1
+    columns, starts = [], []
+    for place, feature in enumerate(reference.features):
+        stream = np.stack([window.groups[place] for window in run])
+        gathered = evidence(_groups(reference, feature.name)[1], stream)
+        columns.append(gathered.log_e)
+        starts.append(gathered.starts)
+        summed = np.concatenate([np.zeros((1, stream.shape[1])), np.cumsum(stream, axis=0)])
+        course.evidence[feature.name] = Evidence(
+            [
+                Span(start, run[start].begin, (summed[-1] - summed[start]).astype(int).tolist())
+                for start in running(last)
+            ]
+        )
+    course.windows = len(run)
+    begins = [[run[int(column[window])].begin for column in starts] for window in range(len(run))]
+    return np.stack(columns, axis=1), begins
+
+
+def _step(course: Course, reference: Reference, window: _Window) -> tuple[list[float], list[int]]:
+    """(ln e by feature, where the span with most of the evidence begins): spans that go on grow, those that end go."""
+    starts = running(course.windows)
     course.windows += 1
-    starts = running(window)
     logs, begins = [], []
-    for feature in reference.features:
-        groups, held = _groups(reference, feature.name)
-        added = grouped(groups, current[feature.offset : feature.offset + feature.width])
+    for place, feature in enumerate(reference.features):
         kept = {span.start: span for span in course.evidence.get(feature.name, Evidence()).spans}
         spans = []
         for start in starts:
             before = kept.get(start)
             if before is None:
                 # Only the span that begins here is new: every other was running at the window before.
-                spans.append(Span(start, begin, added.astype(int).tolist()))
+                spans.append(Span(start, window.begin, window.groups[place].astype(int).tolist()))
             else:
-                spans.append(Span(start, before.begin, (np.array(before.counts) + added).astype(int).tolist()))
+                added = np.array(before.counts) + window.groups[place]
+                spans.append(Span(start, before.begin, added.astype(int).tolist()))
         course.evidence[feature.name] = Evidence(spans)
-        log_e, best = evidence_of_spans(held, np.array([span.counts for span in spans], np.float64), starts)
+        counted = np.array([span.counts for span in spans], np.float64)
+        log_e, best = evidence_of_spans(_groups(reference, feature.name)[1], counted, starts)
         logs.append(log_e)
         begins.append(spans[best].begin)
-    evident = e_benjamini_hochberg(np.array([logs]), WATCH_LEVEL)[0]
-    return {
-        feature.name: Watched(bool(evident[place]), math.exp(min(logs[place], 700.0)), begins[place])
-        for place, feature in enumerate(reference.features)
-    }
+    return logs, begins
 
 
 def _over_watch(
