@@ -52,24 +52,15 @@ def ks_p(before: Floats, after: Floats) -> Floats:
 
 
 def cvm(before: Floats, after: Floats) -> Floats:
-    """Cramér-von Mises' two-sample T with mid-ranks for what shares a bin (scipy's `cramervonmises_2samp`)."""
+    """Cramér-von Mises' two-sample T, n m / (n + m)² Σ (F − G)² over the pooled rows (Anderson 1962).
+
+    F and G are taken at the upper edge of each row's bin; where a bin holds one row it is scipy's
+    `cramervonmises_2samp`, whose mid-ranks grow with what shares a bin.
+    """
+    f, g = _distributions(before, after)
     n, m = before.sum(axis=-1), after.sum(axis=-1)
-    total = n + m
-    pooled = before + after
-    # The mid-rank of a bin, and Σ (rank − i)² over the run of places i that a sample's members of the bin take.
-    rank = np.cumsum(pooled, axis=-1) - (pooled - 1) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        u = n * _runs(rank, before) + m * _runs(rank, after)
-        product = n * m
-        found: Floats = u / (product * total) - (4 * product - 1) / (6 * total)
-        return found
-
-
-def _runs(rank: Floats, counts: Floats) -> Floats:
-    away = rank - (np.cumsum(counts, axis=-1) - counts)
-    # Σ_{j=1…k} (away − j)² about the middle of the run, where the terms are small.
-    middle = away - (counts + 1) / 2
-    found: Floats = (counts * middle * middle + counts * (counts * counts - 1) / 12).sum(axis=-1)
+        found: Floats = ((before + after) * (f - g) ** 2).sum(axis=-1) * (n * m / (n + m) ** 2)
     return found
 
 
