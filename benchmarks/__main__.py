@@ -12,6 +12,7 @@ BENCHMARKS = (
     "arrival_to_screen",
     "idle",
     "burst",
+    "calibration",
     "command_start",
 )
 

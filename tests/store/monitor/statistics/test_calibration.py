@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from benchmarks.calibration import CELLS, FOUND_AT_LEAST, MUST_FIND, quarterdeck, rates, watch_alarms
-from benchmarks.simulated import Cell
+from benchmarks.simulated import Cell, Sampled
+from store.monitor.bins import Integers
+from store.monitor.statistics import verdicts
+from store.settings import MonitorSettings
 
 WINDOWS = 200
 #: Of 200 windows: two are 1 %, and more than these would come once in 10,000 times at 0.5 %.
@@ -22,3 +27,14 @@ def test_alarms_are_rarely_false(cell: Cell) -> None:
 @pytest.mark.parametrize("cell", [Cell(5_000, 20), Cell(5_000, 1_000), Cell(5_000, 500, 200)], ids=lambda c: c.name)
 def test_a_watch_of_a_thousand_windows_raises_no_sequential_alarm(cell: Cell) -> None:
     assert not watch_alarms(cell, seed=2)
+
+
+@pytest.mark.parametrize("name", ["js", "hellinger", "tv", "kl", "ks", "wasserstein", "cvm", "chi2", "mean_change"])
+def test_any_statistic_may_judge(name: str) -> None:
+    def monitor(against: Sampled, current: Integers) -> npt.NDArray[np.bool_]:
+        judged = verdicts(against, current, MonitorSettings(min_rows=0), name, watch=False)
+        return np.array([[found.alarm for found in row] for row in judged])
+
+    false, found = rates(Cell(5_000, 1_000), {name: monitor}, 100, seed=3)[name]
+    assert false <= 3 / 100
+    assert found >= FOUND_AT_LEAST
