@@ -188,7 +188,7 @@ def _sql(column: Any, query: str) -> Any:
     with duckdb.connect() as connection:
         connection.execute("SET threads = 1")
         connection.register("texts", pa.table({"c": column}))
-        return connection.execute(query).to_arrow_table()
+        return connection.sql(query).to_arrow_table()
 
 
 class CategoryTable:

@@ -1,17 +1,20 @@
-"""The counting kernel: record batches of one version's predictions become sparse counts per window and slot."""
+"""The scan kernel by windows: rows of a part of a file become sparse counts per window of event time and slot."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from store.monitor.bins import FeatureBins, Integers
-from store.monitor.reference import Reference
+from store.monitor import columns, parts
+from store.monitor.bins import FeatureBins, Integers, Marks
+from store.monitor.columns import Numbers
+from store.monitor.parts import Part
+from store.monitor.profile import Binned
 
 #: Rows of a batch: of 16,384 to 122,880 the fastest that was measured.
 BATCH_ROWS = 65_536
@@ -21,7 +24,7 @@ _AHEAD = 4
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
-    """A feature as a column of the batches: `place` holds values (or slots, if categorical), `invalid` the
+    """A feature as a column of DuckDB's batches: `place` holds values (or slots, if categorical), `invalid` the
     column that marks values that are no numbers (null where the file's type rules them out)."""
 
     feature: FeatureBins
@@ -44,7 +47,12 @@ class WindowCounts:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Partial:
+class Partial:
+    """Counts of some rows by window: partials of any parts in any order merge to the same `WindowCounts`.
+
+    A key is window * width + slot, with windows counted from the epoch. All are integers.
+    """
+
     starts: Integers
     rows: Integers
     first: Integers
@@ -54,37 +62,105 @@ class _Partial:
 
 
 def count_batches(
-    batches: Iterator[Any], reference: Reference | None, watched: list[Watched], base_seconds: int
+    batches: Iterator[Any], bins: Binned | None, watched: list[Watched], base_seconds: int
 ) -> WindowCounts:
     """Counts of Arrow record batches with a column `event_us` (no nulls) and the watched columns.
 
     More than one batch is counted on two threads while DuckDB decodes the next; few are held at a time.
     """
-    width = reference.width if reference else 0
 
-    def partial(batch: Any) -> _Partial:
-        return _count(batch, reference, watched, base_seconds * 1_000_000, width)
+    def partial(batch: Any) -> Partial:
+        held = dict(zip(batch.schema.names, batch.columns, strict=True))
+        slots = ((column.feature, _batch_slots(held, column, bins)) for column in watched)
+        return _count(held["event_us"].to_numpy(), slots, base_seconds, bins.width if bins else 0)
 
-    first = next(batches, None)
-    second = next(batches, None) if first is not None else None
+    return merge(_in_threads(partial, batches), bins.width if bins else 0)
+
+
+def count_part(
+    part: Part,
+    bins: Binned | None,
+    places: Mapping[str, str],
+    times: Integers,
+    counted: Marks | None,
+    base_seconds: int,
+) -> Partial:
+    """Counts of a row group by window: a pure function of its arguments. Raises `Refusal` (usage).
+
+    `places`: feature → the column that holds it; `times` (rows,) in microseconds since the epoch; `counted` marks the
+    rows that count (null: all).
+    """
+    if counted is not None:
+        times = times[counted]
+    if not len(times):
+        nothing = np.zeros(0, np.int64)
+        return Partial(nothing, nothing, nothing, nothing, nothing, nothing)
+    return _count(times, _part_slots(part, bins, places, counted), base_seconds, bins.width if bins else 0)
+
+
+def count_parts(work: Callable[[Part], Partial], found: Sequence[Part], width: int) -> WindowCounts:
+    """The parts' partials, made two at a time and merged."""
+    return merge(_in_threads(work, iter(found)), width)
+
+
+def _in_threads(work: Callable[[Any], Partial], tasks: Iterator[Any]) -> Iterable[Partial]:
+    first = next(tasks, None)
+    second = next(tasks, None) if first is not None else None
     if first is None:
-        return _merge([], width)
+        return []
     if second is None:
-        return _merge([partial(first)], width)
-    done: list[_Partial] = []
+        return [work(first)]
+    done: list[Partial] = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="count") as pool:
-        waiting: deque[Future[_Partial]] = deque([pool.submit(partial, first), pool.submit(partial, second)])
-        for batch in batches:
+        waiting: deque[Future[Partial]] = deque([pool.submit(work, first), pool.submit(work, second)])
+        for task in tasks:
             if len(waiting) >= _AHEAD:
                 done.append(waiting.popleft().result())
-            waiting.append(pool.submit(partial, batch))
+            waiting.append(pool.submit(work, task))
         done += [future.result() for future in waiting]
-    return _merge(done, width)
+    return done
 
 
-def _count(batch: Any, reference: Reference | None, watched: list[Watched], base_us: int, width: int) -> _Partial:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    times: Integers = columns["event_us"].to_numpy()
+def _part_slots(
+    part: Part, bins: Binned | None, places: Mapping[str, str], counted: Marks | None
+) -> Iterator[tuple[FeatureBins, Integers]]:
+    if bins is None:
+        return
+    held = parts.open_parquet(part.path).types
+    by_column: dict[str, list[FeatureBins]] = {}
+    for feature in bins.features:
+        if places.get(feature.name) in held:
+            by_column.setdefault(places[feature.name], []).append(feature)
+    for arrays in parts.read_columns(part, list(by_column)):
+        for column, array in arrays.items():
+            for feature in by_column[column]:
+                slots = _slots(array, feature, bins)
+                yield feature, slots if counted is None else slots[counted]
+
+
+def _slots(array: Any, feature: FeatureBins, bins: Binned) -> Integers:
+    """The slot of each value of an Arrow array, counted from the feature's own first; may be overwritten."""
+    if feature.kind == "categorical":
+        found = columns.categories(array)
+        return bins.tables[feature.name].slots_of(found.names).take(found.codes)
+    numbers = columns.numbers(array)
+    return bins.coders[feature.name].slots(numbers.values, numbers.null, numbers.invalid)
+
+
+def _batch_slots(held: dict[str, Any], column: Watched, bins: Binned | None) -> Integers:
+    values = held[column.place]
+    if column.feature.kind == "categorical":
+        coded: Integers = values.to_numpy(zero_copy_only=False).astype(np.int64)
+        return coded
+    assert bins is not None
+    null = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+    invalid = held[column.invalid].to_numpy(zero_copy_only=False).astype(bool) if column.invalid else None
+    numbers = Numbers(values.to_numpy(zero_copy_only=False), null, invalid)
+    return bins.coders[column.feature.name].slots(numbers.values, numbers.null, numbers.invalid)
+
+
+def _count(times: Integers, slotted: Iterable[tuple[FeatureBins, Integers]], base_seconds: int, width: int) -> Partial:
+    base_us = base_seconds * 1_000_000
     windows = times // base_us
     lowest = int(windows.min())
     groups = windows - lowest
@@ -108,10 +184,9 @@ def _count(batch: Any, reference: Reference | None, watched: list[Watched], base
         np.maximum.at(last, groups, times)
     keys: list[Integers] = []
     counts: list[Integers] = []
-    for column in watched:
-        feature = column.feature
-        slots = _slots(columns, column, reference)
-        slots += groups * feature.width
+    for feature, slots in slotted:
+        if size > 1:
+            slots += groups * feature.width
         cells = size * feature.width
         if cells <= 4 * len(times) + 65_536:
             dense = np.bincount(slots, minlength=cells)
@@ -124,7 +199,7 @@ def _count(batch: Any, reference: Reference | None, watched: list[Watched], base
         keys.append(present[window] * width + feature.offset + slot)
     occupied = rows > 0
     nothing = np.zeros(0, np.int64)
-    return _Partial(
+    return Partial(
         present[occupied],
         rows[occupied],
         first[occupied],
@@ -134,20 +209,9 @@ def _count(batch: Any, reference: Reference | None, watched: list[Watched], base
     )
 
 
-def _slots(columns: dict[str, Any], column: Watched, reference: Reference | None) -> Integers:
-    """The slot of each row, counted from the feature's own first."""
-    values = columns[column.place]
-    if column.feature.kind == "categorical":
-        coded: Integers = values.to_numpy(zero_copy_only=False).astype(np.int64)
-        return coded
-    assert reference is not None
-    null = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
-    invalid = columns[column.invalid].to_numpy(zero_copy_only=False).astype(bool) if column.invalid else None
-    numbers = values.to_numpy(zero_copy_only=False)
-    return reference.coders[column.feature.name].slots(numbers, null, invalid)
-
-
-def _merge(partials: list[_Partial], width: int) -> WindowCounts:
+def merge(found: Iterable[Partial], width: int) -> WindowCounts:
+    """The sum of partials over bins of this width."""
+    partials = [partial for partial in found if len(partial.starts)]
     nothing = np.zeros(0, np.int64)
     if not partials:
         return WindowCounts(nothing, nothing, nothing, nothing, np.zeros(1, np.int64), nothing, nothing)

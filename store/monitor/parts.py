@@ -155,7 +155,7 @@ class ParquetFile:
 class _Opened(threading.local):
     """The Parquet file that this thread read last: row groups of one file come one after the other."""
 
-    path = ""
+    key: tuple[object, ...] = ()
     file: ParquetFile | None = None
 
 
@@ -164,15 +164,24 @@ _opened = _Opened()
 
 def open_parquet(path: str) -> ParquetFile:
     """The file, kept open for this thread until the next one. Raises `Refusal` (usage) when it cannot be read."""
-    if _opened.path == path and _opened.file is not None:
-        return _opened.file
-    close_parquet()
     try:
-        _opened.file = _open(path)
+        key = _key(path)
+        if _opened.key == key and _opened.file is not None:
+            return _opened.file
+        close_parquet()
+        opened = _opened.file = _open(path)
     except _UNREADABLE as error:
         raise unreadable(path, error) from error
-    _opened.path = path
-    return _opened.file
+    _opened.key = key
+    return opened
+
+
+def _key(path: str) -> tuple[object, ...]:
+    """What says that it is still the same file."""
+    if is_remote(path):
+        return (path,)
+    found = os.stat(path)  # noqa: PTH116
+    return path, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, NotImplementedError)
@@ -199,7 +208,7 @@ def close_parquet() -> None:
     """Let go of the file that this thread read last."""
     if _opened.file is not None:
         _opened.file.file.close(force=True)
-    _opened.path, _opened.file = "", None
+    _opened.key, _opened.file = (), None
 
 
 def read_columns(part: Part, wanted: Sequence[str]) -> Iterator[dict[str, Any]]:

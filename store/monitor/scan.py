@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 
 from store.catalog.manifest import ModelManifest
-from store.monitor import deployments, source
+from store.monitor import deployments, direct, parts, source
 from store.monitor.bins import PREDICTION
-from store.monitor.kernel import BATCH_ROWS, Watched, WindowCounts, count_batches
+from store.monitor.direct import Selected, Small
+from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts
+from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
-from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.reference import Reference
+from store.monitor.remembered import Remembered
+from store.monitor.rows import EARLIEST_US as EARLIEST_US
+from store.monitor.rows import FIRST_OF_ITS_ID, Pass, TakenRows, read_rows
 from store.monitor.slices import slice_columns, slice_sql
 from store.monitor.source import Format, Source
 from store.protocol import ExitCode, Refusal
@@ -27,8 +31,6 @@ MAX_VERSIONS = 50
 _DAY = 86_400
 #: The columns that labels are joined with.
 _KEPT = ["prediction_id", "event_us", "prediction", "score"]
-#: Event times before 1900 or after tomorrow are mistakes; such rows are counted and left out.
-EARLIEST_US = -2_208_988_800 * 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +68,7 @@ def scan_predictions(
     *,
     exclude_known: bool = False,
     name: str = "",
+    remembered: Remembered | None = None,
 ) -> PredictionScan:
     """Count the file; nothing is written. `name` is what messages call it (default: the path's name).
 
@@ -78,9 +81,15 @@ def scan_predictions(
 
     Raises `Refusal` (usage): unreadable, or without a time or id column.
     """
-    opened = dataclasses.replace(source.open_source(connection, path, format), path=Path(name or path.name))
+    small = direct.open_small(path) if format == "parquet" and not exclude_known else None
+    opened = small.source if small else source.open_source(connection, path, format)
+    opened = dataclasses.replace(opened, path=Path(name or path.name))
+    remembered = remembered or Remembered()
+    remembered.look(connection)
     try:
-        return _Scan(connection, opened, deployment, arrival_digest, settings, exclude_known).run()
+        return _Scan(
+            connection, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered
+        ).run()
     except duckdb.Error as error:
         raise source.unreadable(opened.path, error) from error
 
@@ -89,19 +98,25 @@ class _Scan:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
+        location: Path,
         opened: Source,
         deployment: str,
         arrival: str,
         settings: MonitorSettings,
         exclude_known: bool,
+        small: Small | None,
+        remembered: Remembered,
     ) -> None:
         self._connection = connection
+        self._location = location
         self._source = opened
         self._deployment = deployment
         self._model = deployments.split(deployment).model
         self._arrival = arrival
         self._base = settings.base_window_seconds
         self._exclude_known = exclude_known
+        self._small = small
+        self._remembered = remembered
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
         self._notes: dict[str, int] = {}
         #: Columns that are no features, but kept for the join with labels.
@@ -126,7 +141,7 @@ class _Scan:
         """(version, SQL condition on its rows); without a column of versions all rows are of the one that serves."""
         column = self._source.find(source.VERSION_COLUMN)
         if column is None:
-            yield deployments.serving(self._connection, self._deployment), "true"
+            yield self._remembered.serving(self._connection, self._deployment), "true"
             return
         text = source.text_sql(column, self._source.columns[column])
         found = [
@@ -142,7 +157,7 @@ class _Scan:
                 "It should name the model version that made the prediction.",
             )
         named = [version for version in found if version is not None]
-        serving = deployments.serving(self._connection, self._deployment) if None in found else ""
+        serving = self._remembered.serving(self._connection, self._deployment) if None in found else ""
         if None in found and serving not in named:
             yield serving, f"{text} IS NULL"
         for version in named:
@@ -151,29 +166,94 @@ class _Scan:
 
     def _scan(self, version: str, condition: str) -> tuple[VersionPart, int, int]:
         """(the part, rows of the file seen, duplicates left out)."""
-        manifest = manifest_of(self._connection, self._model, version)
-        reference = load_reference(self._connection, self._model, version)
-        select, watched = self._select(manifest, reference, version)
+        manifest = self._remembered.manifest(self._connection, self._model, version)
+        reference = self._remembered.reference(self._connection, self._model, version)
+        roles, places = self._roles(manifest), self._places(manifest, reference, version)
         joined, kept = self._kept(manifest, reference)
-        select += joined
-        query = f"SELECT {select} FROM {self._source.relation} WHERE {condition}"
+        select = f"{roles}{joined}"
+        found = None if joined or condition != "true" else self._scan_small(manifest, kept, places, reference)
+        if found is None and self._source.format == "parquet":
+            found = self._scan_parts(select, kept, places, reference, condition, version)
+        elif found is None:
+            found = self._scan_text(select, kept, places, reference, condition, version)
+        taken, counts = found
+        self._note("rows without a time are left out", taken.timeless)
+        self._note("rows with a time before 1900 or in the future are left out", taken.absurd)
+        self._note("rows without a prediction_id can never be labelled", taken.nameless)
+        identity = reference.identity if reference else ""
+        return VersionPart(version, identity, counts, taken.predictions), taken.seen, taken.repeated
+
+    def _scan_small(
+        self, manifest: ModelManifest, kept: list[str], places: dict[str, str], reference: Reference | None
+    ) -> tuple[TakenRows, WindowCounts] | None:
+        """A small Parquet file without a query; null where one is needed."""
+        if self._small is None:
+            return None
+        roles = source.role_columns([manifest])
+        answer = None if manifest.task == "regression" else self._source.find(*roles["prediction"])
+        features = [
+            (f"f{place}", feature, places[feature.name])
+            for place, feature in enumerate(reference.features if reference else ())
+            if feature.name in places
+        ]
+        time, identity = self._source.need("time", *roles["time"]), self._source.need("prediction id", *roles["id"])
+        batch = direct.batch(self._small, Selected(time, identity, answer, self._value(manifest), features), reference)
+        if batch is None:
+            return None
+        once = Pass(self._latest_us, kept)
+        watched = [Watched(feature, name, None) for name, feature, _ in features]
+        counts = count_batches(once.possible(batch), reference, watched, self._base)
+        return None if once.repeats() else (once.taken(once.rows), counts)
+
+    def _scan_parts(
+        self,
+        select: str,
+        kept: list[str],
+        places: dict[str, str],
+        reference: Reference | None,
+        condition: str,
+        version: str,
+    ) -> tuple[TakenRows, WindowCounts]:
+        """Parquet: DuckDB reads what a row is, Arrow the features, each what it reads fastest."""
+        location = str(self._location)
+        known = self._known(version) if self._exclude_known else ""
+        taken = read_rows(self._connection, location, select, condition, kept, known, self._latest_us)
+
+        def count(part: Part) -> Partial:
+            rows = slice(part.first_row, part.first_row + (part.rows or 0))
+            counted = taken.counted[rows] if taken.counted is not None else None
+            return count_part(part, reference, places, taken.times[rows], counted, self._base)
+
+        try:
+            return taken, count_parts(count, parts.parts_of([location]), reference.width if reference else 0)
+        finally:
+            parts.close_parquet()
+
+    def _scan_text(
+        self,
+        select: str,
+        kept: list[str],
+        places: dict[str, str],
+        reference: Reference | None,
+        condition: str,
+        version: str,
+    ) -> tuple[TakenRows, WindowCounts]:
+        """CSV and JSON lines: DuckDB parses the features, too."""
+        features, watched = self._watched(places, reference)
+        query = f"SELECT {select}{features} FROM {self._source.relation} WHERE {condition}"
         distinct = self._exclude_known
-        once = _Pass(self._latest_us, kept)
+        once = Pass(self._latest_us, kept)
         if not distinct:
             counts = count_batches(once.batches(self._connection, query), reference, watched, self._base)
             distinct = once.repeats()
         seen = once.rows
         if distinct:
-            once = _Pass(self._latest_us, kept)
+            once = Pass(self._latest_us, kept)
             batches = once.batches(self._connection, self._distinct(query, version))
             counts = count_batches(batches, reference, watched, self._base)
             every = f"SELECT count(*) FROM {self._source.relation} WHERE {condition}"
             seen = int(self._connection.execute(every).fetchall()[0][0])
-        self._note("rows without a time are left out", once.timeless)
-        self._note("rows with a time before 1900 or in the future are left out", once.absurd)
-        self._note("rows without a prediction_id can never be labelled", once.nameless)
-        part = VersionPart(version, reference.identity if reference else "", counts, once.predictions())
-        return part, seen, seen - once.rows
+        return once.taken(seen), counts
 
     def _kept(self, manifest: ModelManifest, reference: Reference | None) -> tuple[str, list[str]]:
         """SQL and names of what is kept for the labels beside the answer: slice values, predicted quantiles."""
@@ -194,62 +274,85 @@ class _Scan:
         if count:
             self._notes[text] = self._notes.get(text, 0) + count
 
-    def _distinct(self, query: str, version: str) -> str:
-        """`query` with each prediction_id once: the earliest; of what is known already, none."""
-        known = ""
-        if self._exclude_known:
-            known = (
-                " AND prediction_id NOT IN (SELECT prediction_id FROM monitor_prediction WHERE deployment ="
-                f" {source.literal(self._deployment)} AND version = {source.literal(version)})"
-            )
+    def _known(self, version: str) -> str:
         return (
-            f"SELECT * FROM ({query}) WHERE prediction_id IS NULL OR (true{known}) QUALIFY prediction_id IS NULL OR"
-            " row_number() OVER (PARTITION BY prediction_id ORDER BY event_us, score, prediction) = 1"
+            f"SELECT prediction_id FROM monitor_prediction WHERE deployment = {source.literal(self._deployment)}"
+            f" AND version = {source.literal(version)}"
         )
 
-    def _select(self, manifest: ModelManifest, reference: Reference | None, version: str) -> tuple[str, list[Watched]]:
+    def _distinct(self, query: str, version: str) -> str:
+        """`query` with each prediction_id once: the earliest; of what is known already, none."""
+        known = f" AND prediction_id NOT IN ({self._known(version)})" if self._exclude_known else ""
+        return (
+            f"SELECT * FROM ({query}) WHERE prediction_id IS NULL OR (true{known}) QUALIFY prediction_id IS NULL OR"
+            f" {FIRST_OF_ITS_ID}"
+        )
+
+    def _roles(self, manifest: ModelManifest) -> str:
+        """SQL of what a row is: time, id, answer."""
         found, columns = self._source, self._source.columns
         roles = source.role_columns([manifest])
         time_column = found.need("time", *roles["time"])
         id_column = found.need("prediction id", *roles["id"])
-        answer, score = found.find(*roles["prediction"]), found.find(*roles["score"])
-        value = answer or score if manifest.task == "regression" else score
+        answer, value = found.find(*roles["prediction"]), self._value(manifest)
         identity = source.text_sql(id_column, columns[id_column])
         answered = source.canonical_sql(answer, columns[answer]) if answer else "NULL::VARCHAR"
-        parts = [
-            f"{source.time_sql(time_column, columns[time_column])} AS event_us",
-            f"{identity} AS prediction_id",
-            # DuckDB's own hash, never kept: it only shows whether any id repeats.
-            f"CASE WHEN {identity} IS NOT NULL THEN hash({identity}) END AS id_hash",
-            f"{'NULL::VARCHAR' if manifest.task == 'regression' else answered} AS prediction",
-            f"{source.number_sql(value, columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
-        ]
-        watched: list[Watched] = []
+        return ", ".join(
+            [
+                f"{source.time_sql(time_column, columns[time_column])} AS event_us",
+                f"{identity} AS prediction_id",
+                # DuckDB's own hash, never kept: it only shows whether any id repeats.
+                f"CASE WHEN {identity} IS NOT NULL THEN hash({identity}) END AS id_hash",
+                f"{'NULL::VARCHAR' if manifest.task == 'regression' else answered} AS prediction",
+                f"{source.number_sql(value, columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
+            ]
+        )
+
+    def _value(self, manifest: ModelManifest) -> str | None:
+        """The column of the score, or of the predicted value."""
+        roles = source.role_columns([manifest])
+        answer, score = self._source.find(*roles["prediction"]), self._source.find(*roles["score"])
+        return answer or score if manifest.task == "regression" else score
+
+    def _places(self, manifest: ModelManifest, reference: Reference | None, version: str) -> dict[str, str]:
+        """Feature → the column that holds it; what is absent, new or of another type is noted."""
+        found, columns = self._source, self._source.columns
+        roles = source.role_columns([manifest])
+        places: dict[str, str] = {}
         absent = []
-        for place, feature in enumerate(reference.features if reference else ()):
+        for feature in reference.features if reference else ():
             column: str | None = feature.name if feature.name in columns else None
             if feature.kind == "score":
-                column = value
+                column = self._value(manifest)
             elif feature.name == PREDICTION and manifest.task == "multiclass":
-                column = answer
+                column = found.find(*roles["prediction"])
             if column is None:
                 absent.append(feature.name)
                 continue
-            kind = columns[column]
-            if feature.kind == "categorical":
-                parts.append(f"{source.category_slot_sql(column, kind, feature.categories)} AS f{place}")
-                watched.append(Watched(feature, f"f{place}", None))
-                continue
-            number, invalid = source.number_sql(column, kind)
-            parts.append(f"{number} AS f{place}")
-            if invalid:
-                parts.append(f"{invalid} AS i{place}")
-                if not found.untyped:
-                    self._notes[f"column {column!r} is {kind}, the reference has numbers"] = 0
-            watched.append(Watched(feature, f"f{place}", f"i{place}" if invalid else None))
+            places[feature.name] = column
+            if feature.kind != "categorical" and source.number_sql(column, columns[column])[1] and not found.untyped:
+                self._notes[f"column {column!r} is {columns[column]}, the reference has numbers"] = 0
         self._joined = {*slice_columns(manifest), *quantile_columns(manifest, list(columns)).values()}
         self._say_columns(reference, roles, absent, version)
-        return ", ".join(parts), watched
+        return places
+
+    def _watched(self, places: dict[str, str], reference: Reference | None) -> tuple[str, list[Watched]]:
+        """SQL of the features, and what its columns are."""
+        columns = self._source.columns
+        select, watched = "", []
+        for place, feature in enumerate(reference.features if reference else ()):
+            column = places.get(feature.name)
+            if column is None:
+                continue
+            if feature.kind == "categorical":
+                slot = source.category_slot_sql(column, columns[column], feature.categories)
+                select += f", {slot} AS f{place}"
+                watched.append(Watched(feature, f"f{place}", None))
+                continue
+            number, invalid = source.number_sql(column, columns[column])
+            select += f", {number} AS f{place}" + (f", {invalid} AS i{place}" if invalid else "")
+            watched.append(Watched(feature, f"f{place}", f"i{place}" if invalid else None))
+        return select, watched
 
     def _say_columns(
         self, reference: Reference | None, roles: dict[str, list[str]], absent: list[str], version: str
@@ -268,59 +371,3 @@ class _Scan:
 
 def _more(names: list[str]) -> str:
     return f" and {len(names) - 10} more" if len(names) > 10 else ""
-
-
-class _Pass:
-    """One reading of a version's rows: what was left out, and what is kept for the join with labels."""
-
-    def __init__(self, latest_us: int, names: list[str]) -> None:
-        # 50 MB of memory and 0.2 s: only where prediction files arrive.
-        import pyarrow
-        import pyarrow.compute
-
-        self._arrow = pyarrow
-        self._compute = pyarrow.compute
-        self._latest_us = latest_us
-        self._names = names
-        self._kept: list[Any] = []
-        self._hashes: list[Any] = []
-        self.rows = self.timeless = self.absurd = self.nameless = 0
-
-    def batches(self, connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Any]:
-        """Record batches of the rows that have a possible time."""
-        for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
-            self.rows += batch.num_rows
-            possible = self._in_time(batch) if batch.num_rows else batch
-            if possible.num_rows:
-                self.nameless += possible.column("prediction_id").null_count
-                self._hashes.append(possible.column("id_hash").drop_null().to_numpy().copy())
-                self._kept.append(self._copied(possible))
-                yield possible
-
-    def repeats(self) -> bool:
-        """Whether any prediction_id came twice."""
-        if not self._hashes:
-            return False
-        ordered = np.sort(np.concatenate(self._hashes))
-        return bool((ordered[1:] == ordered[:-1]).any())
-
-    def predictions(self) -> Any:
-        return self._arrow.Table.from_batches(self._kept) if self._kept else None
-
-    def _copied(self, batch: Any) -> Any:
-        """The kept columns in memory of their own: a column of a batch holds the whole batch."""
-        columns = [batch.column(name) for name in self._names]
-        halves = batch.num_rows // 2
-        copies = [self._arrow.concat_arrays([column.slice(0, halves), column.slice(halves)]) for column in columns]
-        return self._arrow.RecordBatch.from_arrays(copies, self._names)
-
-    def _in_time(self, batch: Any) -> Any:
-        times = batch.column("event_us")
-        low, high = (scalar.as_py() for scalar in self._compute.min_max(times).values())
-        if not times.null_count and low >= EARLIEST_US and high <= self._latest_us:
-            return batch
-        late_enough = self._compute.greater_equal(times, EARLIEST_US)
-        kept = batch.filter(self._compute.and_(late_enough, self._compute.less_equal(times, self._latest_us)))
-        self.timeless += times.null_count
-        self.absurd += batch.num_rows - times.null_count - kept.num_rows
-        return kept

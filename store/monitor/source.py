@@ -57,6 +57,7 @@ class Source:
     relation: str
     columns: Mapping[str, str]
     untyped: bool
+    format: Format = "parquet"
 
     def find(self, *names: str) -> str | None:
         """The first of `names` that the file has ("" is no name)."""
@@ -107,7 +108,7 @@ def open_source(connection: duckdb.DuckDBPyConnection, path: Path, format: Forma
         raise unreadable(path, error) from error
     if len(columns) > MAX_COLUMNS:
         raise Refusal(ExitCode.USAGE, f"{path.name}: {len(columns)} columns, at most {MAX_COLUMNS} are read")
-    return Source(path, relation, {str(row[0]): str(row[1]) for row in columns}, format == "csv")
+    return Source(path, relation, {str(row[0]): str(row[1]) for row in columns}, format == "csv", format)
 
 
 def _json_lines(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Source:
@@ -126,12 +127,17 @@ def _json_lines(connection: duckdb.DuckDBPyConnection, path: Path, name: str) ->
         f" THEN json_extract_string(json, {literal(_pointer(key))}) END AS {quoted(key)}"
         for key in names
     )
-    return Source(path, f"(SELECT {picked} FROM {lines})", dict.fromkeys(names, "VARCHAR"), True)
+    return Source(path, f"(SELECT {picked} FROM {lines})", dict.fromkeys(names, "VARCHAR"), True, "jsonl")
 
 
 def _pointer(key: str) -> str:
     """RFC 6901."""
     return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def pattern(location: str) -> str:
+    """The location as DuckDB's readers take it, quoted."""
+    return literal(_unglobbed(location))
 
 
 def _unglobbed(path: str) -> str:
