@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -57,10 +57,6 @@ def read_rows(
     ).to_arrow_table()
     if not table.num_rows:
         return TakenRows(np.zeros(0, np.int64), None, None, 0, 0, 0, 0, 0)
-    order = table.column("file_row").to_numpy()
-    if (order[1:] < order[:-1]).any():
-        # The store's connections give rows in any order.
-        table = table.take(pa.array(np.argsort(order)))
     mine = table.column("mine").to_numpy()
     moments = table.column("event_us")
     timeless = moments.is_null().to_numpy() if moments.null_count else np.zeros(len(mine), bool)
@@ -72,9 +68,10 @@ def read_rows(
         first = _first(connection, table, counted, known)
     every = bool(first.all())
     possible = table if every else table.filter(pa.array(first))
+    place = table.column("file_row").to_numpy()
     return TakenRows(
-        times,
-        None if every else first,
+        _placed(times, place),
+        None if every else _placed(first, place),
         possible.select(kept) if possible.num_rows else None,
         int(mine.sum()),
         int(counted.sum() - first.sum()),
@@ -82,6 +79,18 @@ def read_rows(
         int((mine & absurd).sum()),
         possible.column("prediction_id").null_count,
     )
+
+
+_Array = TypeVar("_Array", Integers, Marks)
+
+
+def _placed(values: _Array, place: Integers) -> _Array:
+    """In the file's order: the store's connections give rows in any."""
+    if (place[1:] > place[:-1]).all():
+        return values
+    found = np.empty_like(values)
+    found[place] = values
+    return found
 
 
 def _repeats(hashes: Any, counted: Marks) -> bool:
