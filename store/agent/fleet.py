@@ -11,7 +11,7 @@ import msgspec
 from store import monitor
 from store.catalog.listing import ComputedListing
 from store.database import times
-from store.monitor.fleet import Summary
+from store.monitor.fleet import Summary, one
 from store.protocol import Cell, Column, Field, ListParams
 from store.release.listings import DeploymentRow, deployment_rows
 from store.release.plan import Insight
@@ -111,7 +111,7 @@ def insight(settings: MonitorSettings) -> Insight:
         _after: Mapping[str, float],
     ) -> list[Field]:
         fields = monitor.insight(connection, deployment)
-        summary = monitor.summary(connection, None, settings).get(deployment)
+        summary = one(connection, deployment, None, settings)
         if summary is None:
             return [*fields, Field("Traffic", "no predictions yet")]
         if summary.metric_value is not None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from datetime import datetime
 
 import duckdb
+import numpy as np
 
 from store.database import times
-from store.monitor import counts, performance, statistics
+from store.monitor import performance, statistics
 from store.monitor.deployments import split
 from store.monitor.realised import performance_sums, reference_metric
+from store.monitor.recent import SPARK_POINTS, Recent, RecentWindows, read_recent, spark_window
 from store.monitor.reference import load_reference, manifest_of
 from store.monitor.scan import DEFAULTS
-from store.monitor.windows import DAY, HOUR, Window, window
+from store.monitor.windows import Window, window
 from store.settings import MonitorSettings
-
-SPARK_POINTS = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Summary:
     last_data: datetime | None
 
 
+#: A line may lag behind by this share of its window's rows, and only for so many seconds.
+LAG_SHARE = 0.02
+LAG_SECONDS = 5.0
+
+
 def summary(
     connection: duckdb.DuckDBPyConnection, at: datetime | None = None, settings: MonitorSettings = DEFAULTS
 ) -> dict[str, Summary]:
@@ -50,85 +57,148 @@ def summary(
     return Fleet(settings).summary(connection, at)
 
 
+def one(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    at: datetime | None = None,
+    settings: MonitorSettings = DEFAULTS,
+) -> Summary | None:
+    """The summary of one deployment, read anew; null where no predictions had come."""
+    windows = read_recent(connection, deployment, settings, at)
+    return Fleet(settings).line(connection, deployment, windows, at) if windows is not None else None
+
+
+@dataclasses.dataclass
+class _Drift:
+    """The worst feature of the rows since `start`, and when and on how many of them it was found."""
+
+    start: int
+    rows: int
+    found_at: float
+    feature: str = ""
+    value: float | None = None
+    noise: float | None = None
+    drifted: int = 0
+
+
+_Performance = tuple[str, float | None, float | None, int]
+
+
 class Fleet:
-    """Summaries of one store, kept until a file arrives for the deployment: a fleet of 50 is then one query."""
+    """Summaries of one store that follow what arrives: what was recorded since the last time is read, nothing twice."""
 
     def __init__(self, settings: MonitorSettings = DEFAULTS) -> None:
         self._settings = settings
-        self._kept: dict[str, tuple[int, Summary]] = {}
+        self._width = window(settings.alert_window, settings.base_window_seconds)
+        self._fine = spark_window(settings)
+        self._lock = threading.Lock()
+        self._recent = RecentWindows(settings)
+        self._drift: dict[str, _Drift] = {}
+        self._performance: dict[str, _Performance] = {}
+        self._kept: dict[str, Summary] = {}
 
     def summary(self, connection: duckdb.DuckDBPyConnection, at: datetime | None = None) -> dict[str, Summary]:
-        """See the function of this name. Safe to call from several readers."""
-        known = times.to_db(at) if at else None
+        """See the function of this name; drift may lag (`LAG_SHARE`, `LAG_SECONDS`). Safe on several threads."""
+        if at is not None:
+            return self._past(connection, at)
+        with self._lock:
+            try:
+                changed = self._recent.catch_up(connection)
+            except BaseException:
+                # How much of it was added is not known: start afresh.
+                self._recent = RecentWindows(self._settings)
+                raise
+            for deployment in changed | self._behind():
+                self._kept[deployment] = self.line(connection, deployment, self._recent, None)
+            return {deployment: self._kept[deployment] for deployment in sorted(self._kept)}
+
+    def line(
+        self, connection: duckdb.DuckDBPyConnection, deployment: str, windows: RecentWindows, at: datetime | None
+    ) -> Summary:
+        """The summary of a deployment from its recent windows."""
+        recent = windows.deployments[deployment]
+        moment = recent.last_us / 1e6
+        start = self._width.start(moment)
+        drift = self._drift.get(deployment)
+        if drift is None or self._is_due(recent, drift, start):
+            drift = self._drift[deployment] = self._find_drift(connection, deployment, windows, start)
+        if recent.labels or deployment not in self._performance:
+            self._performance[deployment] = _performance(connection, deployment, self._width, at, self._settings)
+            recent.labels = False
+        metric, now, reference, labelled = self._performance[deployment]
+        starts = self._fine.starts(self._fine.back(moment, SPARK_POINTS), moment + 1e-6)
+        return Summary(
+            deployment=deployment,
+            traffic=[float(recent.hours.get(hour, 0)) for hour in starts],
+            rows=_rows_of(recent, start),
+            worst_feature=drift.feature,
+            worst_value=drift.value,
+            worst_noise=drift.noise,
+            drifted=drift.drifted,
+            metric=metric,
+            metric_value=now,
+            metric_reference=reference,
+            labelled=labelled,
+            last_data=recent.last,
+        )
+
+    def _past(self, connection: duckdb.DuckDBPyConnection, at: datetime) -> dict[str, Summary]:
         rows = connection.execute(
-            "SELECT deployment, max(ordinal) FROM monitor_arrival WHERE $1 IS NULL OR recorded_at <= $1"
-            " GROUP BY deployment ORDER BY deployment",
-            [known],
+            "SELECT DISTINCT deployment FROM monitor_window WHERE recorded_at <= ? ORDER BY deployment",
+            [times.to_db(at)],
         ).fetchall()
-        found: dict[str, Summary] = {}
-        for deployment, ordinal in rows:
-            kept = self._kept.get(deployment)
-            # What was known at a past moment is found by the newest arrival of that moment, too.
-            if kept is not None and kept[0] == ordinal:
-                found[deployment] = kept[1]
-                continue
-            last = counts.last_data(connection, deployment, at)
-            if last is None:
-                continue
-            found[deployment] = _one(connection, deployment, times.from_db(last), at, self._settings)
-            if at is None:
-                self._kept[deployment] = (ordinal, found[deployment])
+        found = {str(row[0]): one(connection, str(row[0]), at, self._settings) for row in rows}
+        return {deployment: summary for deployment, summary in found.items() if summary is not None}
+
+    def _behind(self) -> set[str]:
+        """Deployments whose drift was found on fewer rows than there are, and some time ago."""
+        past = time.monotonic() - LAG_SECONDS
+        recent = self._recent.deployments
+        return {
+            deployment
+            for deployment, drift in self._drift.items()
+            if drift.found_at < past
+            and deployment in recent
+            and _rows_since(recent[deployment], drift.start) != drift.rows
+        }
+
+    def _is_due(self, recent: Recent, drift: _Drift, start: int) -> bool:
+        if start > drift.start and _rows_of(recent, start) >= self._settings.min_rows:
+            return True
+        behind = _rows_since(recent, drift.start) - drift.rows
+        return behind > LAG_SHARE * drift.rows or (behind != 0 and time.monotonic() - drift.found_at > LAG_SECONDS)
+
+    def _find_drift(
+        self, connection: duckdb.DuckDBPyConnection, deployment: str, windows: RecentWindows, start: int
+    ) -> _Drift:
+        recent = windows.deployments[deployment]
+        since = start
+        if _rows_of(recent, start) < self._settings.min_rows:
+            since = self._width.back(recent.last_us / 1e6, self._settings.alert_span)
+        found = _Drift(since, _rows_since(recent, since), time.monotonic())
+        here = [(count, version) for (of, version), count in recent.rows.items() if of == start]
+        if not here:
+            return found
+        version = max(here)[1]
+        reference = load_reference(connection, split(deployment).model, version)
+        current = windows.total(deployment, version, since)
+        if reference is None or current is None:
+            return found
+        judged = statistics.verdicts(reference, current[np.newaxis], self._settings, watch=False)[0]
+        found.drifted = sum(one.alarm for one in judged)
+        known = [one for one in judged if one.value is not None]
+        if known:
+            worst = max(known, key=lambda one: one.value or 0.0)
+            found.feature, found.value, found.noise = worst.feature, worst.value, worst.noise_floor
         return found
 
 
-def _one(
-    connection: duckdb.DuckDBPyConnection,
-    deployment: str,
-    last: datetime,
-    at: datetime | None,
-    settings: MonitorSettings,
-) -> Summary:
-    moment = last.timestamp()
-    spark = Window("spark", max(HOUR, settings.base_window_seconds)) if settings.base_window_seconds < DAY else None
-    fine = spark if spark and spark.seconds % settings.base_window_seconds == 0 else None
-    fine = fine or Window("spark", settings.base_window_seconds)
-    begin = fine.back(moment, SPARK_POINTS)
-    recent = counts.traffic(connection, deployment, fine, begin, fine.next(fine.start(moment)), at)
-    traffic = [float(recent.total(start)) for start in fine.starts(begin, moment + 1e-6)]
-    width = window(settings.alert_window, settings.base_window_seconds)
-    feature, value, noise, drifted, rows = _drift(connection, deployment, width, moment, at, settings)
-    metric, now, reference, labelled = _performance(connection, deployment, width, at, settings)
-    return Summary(deployment, traffic, rows, feature, value, noise, drifted, metric, now, reference, labelled, last)
+def _rows_since(recent: Recent, since: int) -> int:
+    return sum(count for (start, _), count in recent.rows.items() if start >= since)
 
 
-def _drift(
-    connection: duckdb.DuckDBPyConnection,
-    deployment: str,
-    width: Window,
-    moment: float,
-    at: datetime | None,
-    settings: MonitorSettings,
-) -> tuple[str, float | None, float | None, int, int]:
-    start = width.start(moment)
-    until = width.next(start)
-    begin = width.back(moment, settings.alert_span)
-    traffic = counts.traffic(connection, deployment, width, begin, until, at)
-    version = traffic.main_version(start)
-    reference = load_reference(connection, split(deployment).model, version) if version is not None else None
-    rows = traffic.total(start)
-    if version is None or reference is None:
-        return "", None, None, 0, rows
-    since = start if rows >= settings.min_rows else begin
-    _, dense = counts.slot_sums(connection, deployment, version, reference, None, since, until, at)
-    if not len(dense):
-        return "", None, None, 0, rows
-    judged = statistics.verdicts(reference, dense, settings, watch=False)[0]
-    drifted = sum(found.alarm for found in judged)
-    known = [found for found in judged if found.value is not None]
-    if not known:
-        return "", None, None, drifted, rows
-    worst = max(known, key=lambda found: found.value or 0.0)
-    return worst.feature, worst.value, worst.noise_floor, drifted, rows
+def _rows_of(recent: Recent, window: int) -> int:
+    return sum(count for (start, _), count in recent.rows.items() if start == window)
 
 
 def _performance(
