@@ -29,6 +29,7 @@ from store.intake.trouble import Trouble
 from store.intake.versions import VersionFolder
 from store.monitor.labels import record_labels, scan_labels
 from store.monitor.reference import record_reference, scan_reference
+from store.monitor.remembered import Remembered
 from store.monitor.scan import PredictionScan, scan_predictions
 from store.protocol import Refusal
 from store.settings import Settings
@@ -74,6 +75,7 @@ class Facts:
         self._layout = layout
         self._sandbox = sandbox
         self._objects = Objects(layout.objects)
+        self._remembered = Remembered()
 
     def run(self, found: Found) -> Fact:
         """run.json or params.json."""
@@ -111,7 +113,15 @@ class Facts:
             with _refused(path, place.part):
                 scan = self._database.reader.read(
                     lambda c: scan_predictions(
-                        c, path, form, place.name, digest, settings, exclude_known=exclude_known, name=place.part
+                        c,
+                        path,
+                        form,
+                        place.name,
+                        digest,
+                        settings,
+                        exclude_known=exclude_known,
+                        name=place.part,
+                        remembered=self._remembered,
                     )
                 )
         return Fact(digest, predictions=scan)
