@@ -77,6 +77,7 @@ async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None
     rooms = Rooms(layout, settings, feed.progress)
     try:
         rooms.database.listen(rooms.judging.committed)
+        rooms.database.listen(rooms.estimating.committed)
         rooms.database.listen(rooms.courier.committed)
         rooms.database.listen(feed.committed)
         service = Service(rooms, feed, stopping.set)

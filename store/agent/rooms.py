@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from store.agent import fleet
+from store.agent.estimating import Estimating
 from store.agent.judging import Judging
 from store.agent.scheduler import Scheduler
 from store.catalog import listings as catalog_listings
@@ -41,6 +42,7 @@ class Rooms:
         self.scheduler = Scheduler(self.database, settings.alerts, rules)
         self.courier = Courier(self.database, settings.alerts)
         self.comparing = Comparing(layout, settings.monitor)
+        self.estimating = Estimating(self.database, layout, settings.monitor)
         self.releases = Releases.for_store(
             self.database, layout, settings, self.objects, fleet.insight(settings.monitor)
         )
@@ -60,6 +62,7 @@ class Rooms:
         if not self.database.read_only:
             self.releases.start()
             self.judging.start()
+            self.estimating.start()
             self.courier.start()
         self.intake.start()
         if not self.database.read_only:
@@ -68,6 +71,7 @@ class Rooms:
     def close(self) -> None:
         self.scheduler.close()
         self.courier.stop()
+        self.estimating.close()
         workers.stop_all()
         self.courier.close()
         self.intake.stop()

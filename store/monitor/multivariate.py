@@ -159,11 +159,11 @@ def prediction_files(
     """(the files with predictions of `version` in [since, until), what is no longer there). With `arrivals` only
     those files."""
     rows = connection.execute(
-        "SELECT w.arrival, arg_max(a.path, a.recorded_at) FROM (SELECT DISTINCT arrival FROM monitor_window"
-        " WHERE deployment = $1 AND version = $2 AND window_start + to_seconds(window_seconds) > make_timestamp($3)"
-        " AND window_start < make_timestamp($4)) AS w JOIN arrival AS a ON a.digest = w.arrival"
-        " AND a.kind = 'predictions' AND a.outcome = 'taken' WHERE len($5) = 0 OR list_contains($5, w.arrival)"
-        " GROUP BY w.arrival ORDER BY 2",
+        "SELECT f.arrival, arg_max(a.path, a.recorded_at) FROM monitor_file AS f JOIN arrival AS a"
+        " ON a.digest = f.arrival AND a.kind = 'predictions' AND a.outcome = 'taken'"
+        " WHERE f.deployment = $1 AND f.version = $2 AND f.last_at >= make_timestamp($3)"
+        " AND f.first_at < make_timestamp($4) AND (len($5::VARCHAR[]) = 0 OR list_contains($5::VARCHAR[], f.arrival))"
+        " GROUP BY f.arrival ORDER BY min(f.first_at), f.arrival",
         [deployment, version, round(since * 1e6), round(until * 1e6), list(arrivals)],
     ).fetchall()
     notes = []

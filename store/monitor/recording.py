@@ -226,6 +226,11 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
             f" make_timestamp(last_us), slots, counts, arrival, ? FROM {INCOMING}",
             [tx.now_db],
         )
+        tx.execute(
+            "INSERT INTO monitor_file SELECT deployment, version, arrival, make_timestamp(min(first_us)),"
+            f" make_timestamp(max(last_us)), sum(row_count), ? FROM {INCOMING} GROUP BY deployment, version, arrival",
+            [tx.now_db],
+        )
     together = pa.concat_tables(predictions, promote_options="permissive")
     also = "".join(f", {name}" for name in ("slices", "quantiles") if name in together.column_names)
     with Incoming(tx, together):
