@@ -542,6 +542,9 @@ class ReplayLine(msgspec.Struct, frozen=True):
     threshold: float | None
     own: bool
     fired: int
+    """Alerts that would have opened in the span."""
+    carried: int
+    """Alerts that were on when it began."""
     over: int
     """Decisions (window × feature) above the threshold."""
     quiet_share: float | None

@@ -329,7 +329,7 @@ TEMPLATE = """\
 # deployment = "*@production"
 # window = "1d"             # decided at the end of each …
 # span = 7                  # … on so many of them together
-# threshold = 0.2           # a number, or "learnt"; "2h" for staleness
+# threshold = 0.2
 # for = 2                   # so many decisions above it …
 # of = 3                    # … out of the last so many open an alert
 # close_after = 7           # decisions in a row well below it that close it
@@ -337,7 +337,17 @@ TEMPLATE = """\
 # guarantee = "window"      # "sequential" asks for the test of the whole watch too
 # severity = "warning"      # info · warning · critical
 # route = "oncall"
-# learn = {last = "28d", quantile = 0.99}     # or {since = 2013-03-01, until = 2013-04-01}; for "learnt"
+
+# [[alerts.rule]]
+# name = "usual"
+# statistic = "psi"
+# threshold = "learnt"      # from healthy windows, by hour and day of the week
+# learn = {last = "28d", quantile = 0.99}     # or {since = 2013-03-01, until = 2013-04-01}
+
+# [[alerts.rule]]
+# name = "silence"
+# metric = "staleness"      # no predictions file for so long, by the clock
+# threshold = "2h"
 
 # [alerts.route.oncall]     # needs quarterdeck[alerts]
 # urls = ["$SLACK_URL"]     # as apprise writes them; $NAME is the agent's environment variable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from console.commands import output
 from console.commands.group import json_option, store_folder, store_option
+from console.commands.times import read_duration, time_option
 from console.link import Client
 from store.protocol import ActionName, ActionParams, ExitCode, Outcome, Plan, Refusal
 
@@ -121,7 +123,30 @@ def _alert_command(action: ActionName, text: str) -> click.Command:
 
 
 ack = _alert_command("ack", "Take charge of an alert.")
-mute = _alert_command("mute", "Keep an alert quiet.")
+def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else read_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx=ctx, param=param) from None
+
+
+@click.command()
+@click.argument("alert", metavar="ALERT")
+@click.option(
+    "--for", "seconds", metavar="DURATION", callback=_read_duration, help="How long: 30m, 4h, 2d. Default: a day."
+)
+@time_option("--until", "Until TIME (2013-07-03T14:05Z) instead.")
+@optional_reason
+@dry_run_option
+@json_option
+@store_option
+def mute(alert: str, seconds: float | None, until: float | None, **options: Any) -> int:
+    """Keep an alert quiet for a while."""
+    if seconds is not None and until is not None:
+        raise click.UsageError("--for and --until do not go together.")
+    return _act("mute", alert, until=until if seconds is None else time.time() + seconds, **options)
+
+
 resolve = _alert_command("resolve", "Close an alert: it is over.")
 
 
@@ -152,6 +177,7 @@ def _act(
     expect: int | None = None,
     dry_run: bool = False,
     wait: bool = False,
+    until: float | None = None,
 ) -> int:
     params = ActionParams(
         action=action,
@@ -163,6 +189,7 @@ def _act(
         wait=wait,
         request_id=str(uuid.uuid4()),
         via="cli",
+        until=until,
     )
     with Client.connect(store_folder()) as client:
         if dry_run:

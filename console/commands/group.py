@@ -29,6 +29,7 @@ COMMANDS = {
     "ack": "acting",
     "mute": "acting",
     "resolve": "acting",
+    "alerts": "alerts",
     "note": "acting",
     "journal": "journal",
     "backup": "upkeep",

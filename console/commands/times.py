@@ -35,6 +35,14 @@ def read_time(text: str, now: float | None = None) -> float:
         raise ValueError(f"{text!r} is not a time: write 2013-07-03T14:05Z, 2013-07-03 or -2h") from None
 
 
+def read_duration(text: str) -> float:
+    """Seconds of `90s`, `30m`, `4h`, `2d`, `1w`. Raises ValueError that says what was expected."""
+    match = _AGO.fullmatch(f"-{text.strip()}")
+    if match is None or not float(match[1]):
+        raise ValueError(f"{text!r} is not a duration: write 30m, 4h or 2d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
 def _read_option(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     try:
         return None if value is None else read_time(value)

@@ -23,6 +23,7 @@ from store.agent.server import Connection, Handler
 from store.catalog import runs
 from store.database import backup
 from store.governance import journal
+from store.monitor import replay as replaying
 from store.protocol import (
     PROTOCOL_VERSION,
     ActionParams,
@@ -171,7 +172,7 @@ class Service:
 
     async def replay(self, _connection: Connection, params: ReplayParams) -> Replay:
         settings = self._rooms.settings
-        return await self._read(lambda cursor: monitor.replay(cursor, params, settings.monitor, settings.alerts))
+        return await self._read(lambda cursor: replaying.replay(cursor, params, settings.monitor, settings.alerts))
 
     async def plan(self, _connection: Connection, params: ActionParams) -> Plan:
         return await asyncio.to_thread(acting.plan, self._rooms, params)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from store.monitor.reading import distribution, drift, heatmap
     from store.monitor.recording import Taken, record_predictions
     from store.monitor.reference import Reference, record_reference, scan_reference
-    from store.monitor.replay import replay
     from store.monitor.scan import PredictionScan, scan_predictions
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "record_labels",
     "record_predictions",
     "record_reference",
-    "replay",
     "scan_labels",
     "scan_predictions",
     "scan_reference",
@@ -56,7 +54,6 @@ _MODULES = {
     "reading": ("distribution", "drift", "heatmap"),
     "recording": ("Taken", "record_predictions"),
     "reference": ("Reference", "record_reference", "scan_reference"),
-    "replay": ("replay",),
     "scan": ("PredictionScan", "scan_predictions"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -16,6 +16,8 @@ from store.settings import Severity
 #: Who the journal names for what the monitor did.
 MONITOR = Actor("agent", "agent")
 MUTED_FOR = timedelta(hours=24)
+#: Who wants to hear of it no more resolves it, or changes the rule.
+LONGEST_MUTE = timedelta(days=90)
 
 _TYPES = {
     "ordinal": "BIGINT",
@@ -205,10 +207,11 @@ def _numbers(tx: Transaction) -> tuple[int, int]:
 _EVENTS: Mapping[str, str] = {"ack": "acknowledged", "mute": "muted", "resolve": "resolved"}
 
 
-def act(tx: Transaction, params: ActionParams, actor: Actor, until: datetime | None = None) -> Outcome:
-    """Carry out `ack`, `mute` (until `until`, by default a day from now) or `resolve` on alert `params.subject`.
+def act(tx: Transaction, params: ActionParams, actor: Actor) -> Outcome:
+    """Carry out `ack`, `mute` (until `params.until`, by default a day from now) or `resolve` on `params.subject`.
 
-    Raises `Refusal`: no such alert, or changed since it was looked at (it is over, or somebody did this before).
+    Raises `Refusal`: no such alert, a mute that would be over already, or changed since it was looked at (it is
+    over, or somebody did this before).
     """
     repeated = _repeated(tx, params)
     if repeated is not None:
@@ -228,7 +231,7 @@ def act(tx: Transaction, params: ActionParams, actor: Actor, until: datetime | N
         raise Refusal(
             ExitCode.CHANGED, f"{by} acknowledged alert {params.subject} already.", detail={"state": state, "by": by}
         )
-    muted_until = (until or tx.now + MUTED_FOR) if params.action == "mute" else None
+    muted_until = _muted_until(params, tx.now) if params.action == "mute" else None
     after: dict[str, Any] = {"state": event, "deployment": deployment, "rule": rule, "feature": feature}
     if muted_until:
         after["until"] = muted_until.isoformat()
@@ -267,6 +270,22 @@ def act(tx: Transaction, params: ActionParams, actor: Actor, until: datetime | N
     )
     tx.touch("deployments", deployment)
     return Outcome(params.action, params.subject, 0, event, {}, {}, _said(params.action, muted_until), sequence)
+
+
+def _muted_until(params: ActionParams, now: datetime) -> datetime:
+    if params.until is None:
+        return now + MUTED_FOR
+    try:
+        until = times.from_seconds(params.until)
+    except (OverflowError, ValueError, OSError) as error:
+        raise Refusal(ExitCode.USAGE, f"{params.until:g} is no time to mute until: {error}") from error
+    if until <= now:
+        raise Refusal(ExitCode.USAGE, f"{until:%Y-%m-%d %H:%M} UTC is over already.", "Mute until later.")
+    if until - now > LONGEST_MUTE:
+        raise Refusal(
+            ExitCode.USAGE, f"{until:%Y-%m-%d} is too far away to mute until.", f"At most {LONGEST_MUTE.days} days."
+        )
+    return until
 
 
 def _said(action: str, muted_until: datetime | None) -> str:

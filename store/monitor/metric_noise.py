@@ -94,8 +94,9 @@ def _of_losses(name: str, dense: Integers) -> float | None:
         return None
     first = second = 0.0
     for counts, losses in zip(performance.histograms(dense), _score_losses()[name], strict=True):
-        first += float(counts @ losses)
-        second += float(counts @ losses**2)
+        rows_of = counts.astype(np.float64)
+        first += float(rows_of @ losses)
+        second += float(rows_of @ losses**2)
     return math.sqrt(max(0.0, second / rows - (first / rows) ** 2) / rows)
 
 

@@ -134,7 +134,7 @@ class _Tally:
         self._rule = rule
         self._episodes: list[Episode] = []
         self._on: dict[int, int] = {}
-        self._fired = self._over = 0
+        self._fired = self._carried = self._over = 0
 
     def run(
         self,
@@ -149,6 +149,7 @@ class _Tally:
         under_way: dict[str, Episode] = {}
         for step in deciding.decide(warm):
             self._note(deployment, step, under_way)
+        self._carried += len(under_way)
         for end in ends:
             for step in deciding.decide([end]):
                 self._fired += step.move == "open"
@@ -177,6 +178,7 @@ class _Tally:
             threshold=threshold,
             own=own,
             fired=self._fired,
+            carried=self._carried,
             over=self._over,
             quiet_share=sum(1 for count in on if not count) / len(on) if on else None,
             on=on,

@@ -58,13 +58,13 @@ def watch(
         run = list(windows)
         reference = load_reference(connection, split(deployment).model, version)
         assert reference is not None
+        sums = _Sums(connection, deployment, version, reference, rule, run[-1].end)
         for window, step in zip(run, _run(course, version, reference, run), strict=True):
             spoken = {reading.feature for reading in readings.get(window.end, ())}
             for feature, watched in step.items():
-                if watched.evident and feature not in spoken and rule.looks_at(feature):
-                    reading = _over_watch(
-                        connection, deployment, rule, version, reference, feature, watched, window.end
-                    )
+                # A learnt threshold is one of windows, not of whatever span the evidence has.
+                if watched.evident and feature not in spoken and rule.looks_at(feature) and rule.learn is None:
+                    reading = _over_watch(rule, version, reference, feature, sums.over(watched.begin, window.end))
                     watched = dataclasses.replace(watched, reading=reading)
                 found[window.end, feature] = watched
     return found
@@ -167,20 +167,42 @@ def _step(course: Course, reference: Reference, window: _Window) -> tuple[list[f
     return logs, begins
 
 
+class _Sums:
+    """Counts of one version over any span that ends at a window; read once, when first asked for."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        deployment: str,
+        version: str,
+        reference: Reference,
+        rule: Rule,
+        until: int,
+    ) -> None:
+        self._ask = (connection, deployment, version, reference, rule.window)
+        self._until = until
+        self._since = math.inf
+        self._starts: Integers = np.zeros(0, np.int64)
+        self._running: Integers = np.zeros((1, 0), np.int64)
+
+    def over(self, begin: int, end: int) -> tuple[int, int, Integers]:
+        """(begin, end, counts by slot) of [begin, end)."""
+        if begin < self._since:
+            self._since = begin
+            self._starts, dense = counts.slot_sums(*self._ask, begin, self._until, None)
+            self._running = np.zeros((len(dense) + 1, dense.shape[1]), np.int64)
+            np.cumsum(dense, axis=0, out=self._running[1:])
+        low, high = np.searchsorted(self._starts, [begin, end])
+        return begin, end, self._running[high] - self._running[low]
+
+
 def _over_watch(
-    connection: duckdb.DuckDBPyConnection,
-    deployment: str,
-    rule: Rule,
-    version: str,
-    reference: Reference,
-    name: str,
-    watched: Watched,
-    end: int,
+    rule: Rule, version: str, reference: Reference, name: str, span: tuple[int, int, Integers]
 ) -> Reading | None:
     """The statistic over the span of the evidence; null while that holds too few rows as well."""
+    begin, end, dense = span
     feature = reference.by_name[name]
-    _, dense = counts.slot_sums(connection, deployment, version, reference, None, watched.begin, end, None)
-    current = dense[:, feature.offset : feature.offset + feature.width]
+    current = dense[None, feature.offset : feature.offset + feature.width]
     rows = int(current.sum())
     if rows < rule.min_rows:
         return None
@@ -191,7 +213,7 @@ def _over_watch(
     return Reading(
         feature=name,
         version=version,
-        begin=watched.begin,
+        begin=begin,
         end=end,
         value=abs(value.value),
         noise=value.noise_floor,
