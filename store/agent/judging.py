@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -18,6 +19,8 @@ from store.settings import AlertSettings, MonitorSettings
 log = logging.getLogger(__name__)
 
 _TOPICS = ("windows", "performance")
+#: A deployment is judged at once, and then at most this often (seconds) while files keep coming.
+SPACING = 2.0
 
 
 class Judging:
@@ -32,6 +35,9 @@ class Judging:
         self._rules = rules
         self._lock = threading.Lock()
         self._asked: set[str] = set()
+        self._judged: dict[str, float] = {}
+        self._later: set[str] = set()
+        self._timer: threading.Timer | None = None
 
     def start(self) -> None:
         """Decide what ended while no agent ran."""
@@ -42,13 +48,39 @@ class Judging:
         """Called by the writer after each commit."""
         for topic in _TOPICS:
             for deployment in topics.get(topic, ()):
-                self._ask(deployment)
+                if not self._put_off(deployment):
+                    self._ask(deployment)
+
+    def close(self) -> None:
+        """Judge nothing more; what was put off is judged at the next start."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _put_off(self, deployment: str) -> bool:
+        with self._lock:
+            if time.monotonic() - self._judged.get(deployment, -SPACING) >= SPACING:
+                return False
+            self._later.add(deployment)
+            if self._timer is None:
+                self._timer = threading.Timer(SPACING, self._catch_up)
+                self._timer.daemon = True
+                self._timer.start()
+            return True
+
+    def _catch_up(self) -> None:
+        with self._lock:
+            self._timer = None
+            due, self._later = self._later, set()
+        for deployment in due:
+            self._ask(deployment)
 
     def _ask(self, deployment: str) -> None:
         with self._lock:
             if deployment in self._asked:
                 return
             self._asked.add(deployment)
+            self._judged[deployment] = time.monotonic()
 
         def decide(tx: Transaction) -> None:
             # Data recorded from here on, even in this very group, asks anew.
