@@ -47,7 +47,11 @@ LISTS: frozenset[str] = frozenset(
 #: Views with rows to filter, sort and mark.
 WITH_ROWS: frozenset[str] = LISTS | {"deployment"}
 #: Views whose chosen row is, or belongs to, a deployment.
-OF_DEPLOYMENT: frozenset[str] = frozenset({"fleet", "deployments", "deployment", "monitor", "revisions"})
+OF_DEPLOYMENT: frozenset[str] = frozenset(
+    {"fleet", "deployments", "deployment", "monitor", "feature", "performance", "revisions"}
+)
+#: Views over windows of event time.
+OVER_TIME: frozenset[str] = frozenset({"monitor", "feature", "performance"})
 EVERYWHERE: frozenset[str] = frozenset()
 
 #: Control keys that terminals, multiplexers and shells keep for themselves: never bound, never remapped to.
@@ -90,6 +94,8 @@ class Action:
     needs_row: bool = False
     footer: int = 0
     """Rank in the footer, 1 first; 0 keeps it out."""
+    footer_on: frozenset[str] = EVERYWHERE
+    """Views in whose footer it is; empty means all where it is valid."""
     label: str = ""
     """The footer's word, when the title is too long for it."""
     also: tuple[str, ...] = ()
@@ -133,7 +139,13 @@ def _main_views() -> Iterable[Action]:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
-        "open", "enter", "Open", "Drill into the chosen row", views=WITH_ROWS | {"monitor"}, needs_row=True, footer=1
+        "open",
+        "enter",
+        "Open",
+        "Drill into the chosen row, cell or pane",
+        views=WITH_ROWS | {"monitor", "feature"},
+        needs_row=True,
+        footer=1,
     ),
     Action(
         "promote",
@@ -248,14 +260,50 @@ ACTIONS: tuple[Action, ...] = (
         "sort",
         "s",
         "Sort by a column",
-        "Choose the column; the same again turns the order. On the monitor: the next metric",
+        "Choose the column; the same again turns the order. On the monitor: by worst, by this window, by name",
         views=WITH_ROWS | {"monitor"},
         label="sort",
     ),
+    Action(
+        "statistic",
+        "S",
+        "Choose the statistic",
+        "What the heat map and the curve show: psi, js, ks, wasserstein …",
+        views=frozenset({"monitor", "feature"}),
+        footer=2,
+        label="statistic",
+    ),
+    Action(
+        "metric",
+        "M",
+        "Choose the metric",
+        "What the performance chart shows: auc, log_loss, f1 …",
+        views=frozenset({"monitor", "performance"}),
+        footer=2,
+        label="metric",
+    ),
+    Action(
+        "slice",
+        "L",
+        "Choose the slices",
+        "Performance by the values of a column",
+        views=frozenset({"performance"}),
+        footer=2,
+        label="slices",
+    ),
+    Action("pane", "tab", "Next pane", "Choose the next pane; enter opens it", views=OVER_TIME, footer=2, label="pane"),
     Action("mark", "space", "Mark the row", "Mark rows to copy together", views=WITH_ROWS, needs_row=True),
     Action("copy", "y", "Copy", "Copy the marked rows or the chosen one to the clipboard", label="copy"),
     Action("pause", "p", "Pause the rows", "Hold the rows still; the age goes on", label="pause"),
-    Action("windows", "w", "Windows", "Width and span of the monitoring windows", label="windows"),
+    Action(
+        "windows",
+        "w",
+        "Windows",
+        "Width and span of the monitoring windows",
+        footer=2,
+        footer_on=OVER_TIME,
+        label="span",
+    ),
     Action("time_travel", "t", "Time travel", "Show everything as the store knew it at a past moment"),
     Action("open_alerts", "exclamation_mark", "Open alerts", "The alerts that are open now"),
     Action(
@@ -350,7 +398,8 @@ class Registry:
         return [action for action in self.actions if not action.views or view in action.views]
 
     def footer(self, view: str) -> list[Action]:
-        return sorted((action for action in self.valid(view) if action.footer), key=lambda action: action.footer)
+        shown = [action for action in self.valid(view) if not action.footer_on or view in action.footer_on]
+        return sorted((action for action in shown if action.footer), key=lambda action: action.footer)
 
 
 def unavailable(action: Action, situation: Situation) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at what has grown old on the screen.
 HEARTBEAT = 5.0
+NOTHING_DEPLOYED = "nothing is deployed yet: open the versions with 4 and promote one with P"
 #: Two ^C within this many seconds leave the console.
 TWICE = 2.0
 
@@ -69,7 +70,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
 
-    def __init__(self, opening: Opening, *, view: str = "fleet", registry: Registry | None = None) -> None:
+    def __init__(
+        self, opening: Opening, *, view: str = "fleet", registry: Registry | None = None, awaits: str = ""
+    ) -> None:
         super().__init__(driver_class=TerminalDriver)
         # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
         self._disable_notifications = True
@@ -81,6 +84,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.link.listener = _Listener(self)
         #: The past moment that every view shows, null for the present.
         self.at: float | None = None
+        #: What views say while nothing is deployed: what is waited for, where somebody else promotes.
+        self.nothing_deployed = awaits or NOTHING_DEPLOYED
         #: The deployment that was chosen last, for views that need one.
         self.last_deployment = ""
         self.log_lines: list[Logged] = []

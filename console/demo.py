@@ -19,6 +19,8 @@ from store.protocol import ExitCode, Refusal
 USUAL_SPEED = 1.0
 #: Seconds that the conductor has to end its children and the agent, and to remove the store.
 TIDY_SECONDS = 30.0
+#: What the console says before the story's first deployment.
+AWAITS = "waiting for the first deployment: the demo trains version 1, then promotes it"
 #: Tells the conductor whom it must not outlive (sample_data/demo/lifeline.py).
 _PARENT = "QUARTERDECK_DEMO_PARENT"
 
@@ -39,7 +41,7 @@ def run_demo(speed: float | None = None, keep: Path | None = None, story: str = 
             "Without one: quarterdeck demo --headless --keep DIR",
         )
     with _store(keep) as store, _conductor(store, speed, keep is None, ["--stop-agent", "--story", story]):
-        return open_console(store)
+        return open_console(store, AWAITS)
 
 
 def run_headless(

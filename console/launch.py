@@ -23,10 +23,11 @@ class Opening:
     page: Page | None
 
 
-def launch(store: Path, view: str = "fleet") -> int:
+def launch(store: Path, view: str = "fleet", awaits: str = "") -> int:
     """Open the console on `store`; returns the exit status. Raises `Refusal` when no agent can be had.
 
-    `view` is where it opens. Starts an agent in the background when none runs.
+    `view` is where it opens, `awaits` what it says while nothing is deployed. Starts an agent in the background when
+    none runs.
     """
     # Nothing becomes garbage before the first frame; the app turns the collector on again behind it.
     gc.disable()
@@ -52,7 +53,7 @@ def launch(store: Path, view: str = "fleet") -> int:
         page = client.take(listing, PATIENCE)
     except (TimeoutError, Refusal):
         page = None
-    app = ConsoleApp(Opening(client, page), view=view)
+    app = ConsoleApp(Opening(client, page), view=view, awaits=awaits)
     try:
         app.run()
     finally:

@@ -10,12 +10,15 @@ from console.actions import LISTS, MAIN_VIEWS
 from store.protocol import ExitCode, Refusal
 
 #: Views that `:` reaches, beside the lists. Those that need a name take it as their first word.
-NAMED_VIEWS = ("run", "deployment", "monitor", "describe")
+NAMED_VIEWS = ("run", "deployment", "monitor", "feature", "describe")
+#: Lists whose rows are windows of a deployment: `:drift model@environment` is that one's.
+WINDOWED = frozenset({"windows", "drift", "performance", "quality"})
 VIEW_NAMES: tuple[str, ...] = (
     *MAIN_VIEWS,
     *sorted(LISTS - set(MAIN_VIEWS)),
     "run",
     "deployment",
+    "feature",
     "describe",
     "log",
 )
@@ -51,14 +54,23 @@ class Place:
     sort: str = ""
     scope: tuple[tuple[str, str], ...] = ()
     window: str = ""
+    """Width of the monitoring windows."""
+    span: str = ""
+    """How far back they reach: `30d`."""
     since: float | None = None
     until: float | None = None
+    feature: str = ""
+    statistic: str = ""
     cursor: str | None = None
     """Id of the row that the cursor stood on."""
 
     def same_view(self, other: Place) -> bool:
         """Whether both are the same view of the same thing, however filtered and sorted."""
-        return (self.view, self.name, self.kind, self.scope) == (other.view, other.name, other.kind, other.scope)
+        mine, others = (
+            (place.view, place.name, place.kind, place.scope, place.feature if place.view == "feature" else "")
+            for place in (self, other)
+        )
+        return mine == others
 
 
 @dataclass
@@ -117,8 +129,8 @@ class Trail:
 def parse_command(text: str) -> Place | tuple[str, str]:
     """What `:text` asks for: a place, or a verb with its argument.
 
-    `VIEW [NAME] [/FILTER] [COL=VALUE …] [sort=COL[:desc]] [window=1d]`. Words with an operator that are not
-    `sort=` or `window=` are filter terms. Raises `Refusal(USAGE)` naming the word that was wrong.
+    `VIEW [NAME] [/FILTER] [COL=VALUE …] [sort=COL[:desc]] [window=1d] [span=30d]`. Words with an operator that are
+    none of these are filter terms. Raises `Refusal(USAGE)` naming the word that was wrong.
     """
     try:
         words = shlex.split(text.strip(), posix=True)
@@ -146,18 +158,32 @@ def parse_command(text: str) -> Place | tuple[str, str]:
             place = replace(place, sort=value)
         elif separator and name == "window":
             place = replace(place, window=value)
+        elif separator and name == "span":
+            place = replace(place, span=value)
+        elif separator and name == "statistic" and view in ("monitor", "feature"):
+            place = replace(place, statistic=value)
         elif word.startswith("/"):
             filters.append(_term(word[1:]))
         elif any(mark in word for mark in "=<>!") or (":" in word and view in LISTS):
             filters.append(_term(word))
         else:
             names.append(word)
+    if view in WINDOWED and names and "@" in names[0]:
+        place = replace(place, scope=(("deployment", names.pop(0)),))
     if view in LISTS:
         filters += [_term(name) for name in names]
     elif view == "describe":
         if len(names) != 2:
             raise Refusal(ExitCode.USAGE, "describe takes a kind and a name.", "For instance :describe run train-1")
         place = replace(place, kind=names[0], name=names[1])
+    elif view == "feature":
+        if len(names) != 2:
+            raise Refusal(
+                ExitCode.USAGE,
+                "feature takes a deployment and a feature.",
+                "For instance :feature flight-delay@production carrier",
+            )
+        place = replace(place, name=names[0], feature=names[1])
     elif view in NAMED_VIEWS:
         if len(names) > 1 or (not names and view != "monitor"):
             raise Refusal(ExitCode.USAGE, f"{view} takes one name.", f"For instance :{view} NAME")
@@ -188,6 +214,6 @@ def complete_command(text: str, columns: tuple[str, ...] = (), names: tuple[str,
         options = [f"/{name}" for name in names if name.startswith(last[1:])]
     else:
         options = [f"{name}=" for name in columns if name.startswith(last)] if last else []
-        options += [word for word in ("sort=", "window=") if last and word.startswith(last)]
+        options += [word for word in ("sort=", "window=", "span=") if last and word.startswith(last)]
         options += [name for name in names if last and name.startswith(last)]
     return [f"{head} {option}" for option in options if option != last]

@@ -8,8 +8,11 @@ from pathlib import Path
 from store.protocol import ExitCode, Refusal, default_store
 
 
-def open_console(store: str | Path | None) -> int:
-    """The console on `store` (None: the default one); the exit status when it has closed."""
+def open_console(store: str | Path | None, awaits: str = "") -> int:
+    """The console on `store` (None: the default one); the exit status when it has closed.
+
+    `awaits` is what it says while nothing is deployed, where that is not for the operator to change.
+    """
     folder = default_store() if store is None else Path(store).expanduser()
     try:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -20,7 +23,7 @@ def open_console(store: str | Path | None) -> int:
             )
         from console.launch import launch
 
-        return launch(folder)
+        return launch(folder, awaits=awaits)
     except Refusal as refusal:
         from console.commands.output import print_error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from console.actions import LISTS, Action, unavailable
@@ -209,8 +210,6 @@ def _windows(deck: Deck) -> None:
 
 
 def _with_window(place: Place, window: str) -> Place:
-    from dataclasses import replace
-
     return replace(place, window=window)
 
 
@@ -262,8 +261,11 @@ def run_command(deck: Deck, text: str) -> None:
         deck.say_refusal(refusal)
         return
     if isinstance(asked, Place):
+        known = deck.view.deployment() or deck.deck_app.last_deployment
         if asked.view == "monitor" and not asked.name:
-            asked = deck.deck_app.main_place("monitor")
+            asked = replace(asked, name=known)
+        elif asked.view == "performance" and not (asked.scope or asked.filter or asked.sort) and known:
+            asked = replace(asked, scope=(("deployment", known),))
         deck.go(asked)
         return
     verb, argument = asked

@@ -1,145 +1,146 @@
-"""The monitor of one deployment: drift heat map, the chosen feature against its reference, performance over time."""
+"""The monitor of one deployment: drift heat map, the chosen feature against its reference, performance, scores."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import msgspec
 from textual.app import ComposeResult
 from textual.widget import Widget
 
 from console.places import Place
 from console.screens import monitor_data as shown
-from console.screens.view import View
-from console.text import clean, when
+from console.screens.over_time import OverTime
+from console.screens.performance_data import performance_chart, shown_metric
+from console.screens.spans import seconds
+from console.text import clean
 from console.widgets.bars import Bars, BarsData
 from console.widgets.chart import Chart
 from console.widgets.heatmap import Heatmap
+from console.widgets.heatmap_data import Order
 from store import protocol
-from store.protocol import (
-    Distribution,
-    DistributionParams,
-    ListParams,
-    Page,
-    Performance,
-    PerformanceParams,
-    Refusal,
-    SpanParams,
-)
+from store.protocol import Distribution, DistributionParams, Performance, Refusal
 
-DEFAULT_WINDOW = "1d"
-#: Windows that one answer covers.
-COUNT = 120
-#: Narrower than this the panes stand one under the other, two at a time.
+#: Narrower than this the panes stand one under the other, one at a time when it is low too.
 WIDE = 110
+LOW = 34
+#: What the monitor calls the scores among the features.
+SCORE = "score"
+HEAT, FEATURE, PERFORMANCE, SCORES = range(4)
+_NEXT: dict[Order, Order] = {"worst": "window", "window": "name", "name": "worst"}
+_SORTED: dict[Order, str] = {
+    "worst": "features by the worst window in sight",
+    "window": "features by their value in the cursor's window",
+    "name": "features by name",
+}
 
 
 class Below(Widget, inherit_bindings=False):
     """The panes under the heat map."""
 
-    DEFAULT_CSS = "Below { height: 1fr; layout: vertical; }"
+    DEFAULT_CSS = "Below { height: 1fr; layout: grid; grid-size: 1 3; }"
 
 
-class Monitor(View):
-    """Three panes over the same windows; the heat map's cursor chooses the feature and the window."""
+class Monitor(OverTime):
+    """Panes over the same windows; the heat map's cursor chooses the feature and the window."""
 
-    topics: ClassVar[frozenset[str]] = frozenset(
-        {"drift", "performance", "windows", "alerts", "revisions", "deployments", "predictions", "labels"}
-    )
     DEFAULT_CSS = """
-    Monitor { layout: vertical; }
     Monitor Heatmap { height: auto; max-height: 60%; }
-    Monitor Below.-wide { layout: horizontal; }
-    Monitor Below Bars { height: 1fr; width: 1fr; }
-    Monitor Below Chart { height: 1fr; width: 1fr; }
-    Monitor Below.-wide Chart { margin-left: 2; }
-    Monitor Below.-low Chart { display: none; }
-    Monitor Below.-low.-performance Chart { display: block; }
-    Monitor Below.-low.-performance Bars { display: none; }
+    Monitor Below.-wide { grid-size: 2 2; grid-gutter: 0 2; grid-rows: 3fr 2fr; }
+    Monitor Below.-wide #feature { row-span: 2; }
+    Monitor Below.-low, Monitor Below.-low.-wide { grid-size: 1 1; grid-rows: 1fr; }
+    Monitor Below.-low.-wide { grid-size: 2 1; }
+    Monitor Below.-low.-wide #feature { row-span: 1; }
     """
+    topics: ClassVar[frozenset[str]] = OverTime.topics
 
     def __init__(self, place: Place) -> None:
-        super().__init__(replace(place, window=place.window or DEFAULT_WINDOW))
+        super().__init__(place)
         self.heatmap = Heatmap()
-        self.bars = Bars()
+        self.bars = Bars(id="feature")
         self.chart = Chart()
+        self.scores = Bars(id="scores")
         self.below = Below()
         self.drift: protocol.Heatmap | None = None
         self.performance: Performance | None = None
-        self.metric = 0
+        self.distribution: Distribution | None = None
+        self.metric = ""
+        #: Where the newest windows end, once they were seen: later than that there is nothing to look for.
+        self._newest: float | None = None
 
     def compose(self) -> ComposeResult:
         yield self.heatmap
         with self.below:
             yield self.bars
             yield self.chart
+            yield self.scores
 
     def on_mount(self) -> None:
+        if self.place.feature:
+            self.heatmap.go_to(self.place.feature, self.place.since)
         self.fetch_soon()
 
     def on_resize(self) -> None:
         self.below.set_class(self.size.width >= WIDE, "-wide")
-        self.below.set_class(self.size.width < WIDE and self.size.height < 34, "-low")
+        self.below.set_class(self.size.height < LOW, "-low")
         self._fit()
+        self.pane_chosen()
 
     def _fit(self) -> None:
         features = len(self.drift.features) if self.drift is not None else 4
-        share = 2 if self.size.height >= 30 else 1.8
-        self.heatmap.styles.height = max(7, min(features + 5, int(self.size.height / share)))
+        part = 2 if self.size.height >= 30 else 1.8
+        self.heatmap.styles.height = max(7, min(features + 5, int(self.size.height / part)))
+
+    # --- panes -------------------------------------------------------------------------------------------
+
+    def panes(self) -> Sequence[Widget]:
+        return (self.heatmap, self.bars, self.chart, self.scores)
+
+    def pane_chosen(self) -> None:
+        low, wide = self.below.has_class("-low"), self.below.has_class("-wide")
+        pane = self.pane or FEATURE
+        # The pane that stands beside the distribution when it is low and wide.
+        beside = pane if pane != FEATURE else PERFORMANCE
+        for number, widget in enumerate(self.panes()):
+            if number != HEAT:
+                widget.display = not low or number == pane or (wide and number in (FEATURE, beside))
+        if self.scores.display and not self.scores.data.labels:
+            self._follow()
 
     # --- what is chosen ----------------------------------------------------------------------------------
 
     def heading(self) -> str:
         return f"monitor {self.place.name or 'of nothing yet'}"
 
-    def remarks(self) -> Iterable[str]:
-        yield f"windows of {self.place.window}"
+    def present(self) -> Place:
         cursor = self.heatmap.cursor
-        if cursor is not None:
-            yield f"{clean(cursor[0], 24)} at {when(cursor[1])}"
-
-    def row_id(self) -> str | None:
-        return self.place.name or None
-
-    def chosen(self) -> tuple[str, str]:
-        return ("deployments", self.place.name) if self.place.name else ("", "")
-
-    def subject(self) -> str:
-        return self.place.name
-
-    def deployment(self) -> str:
-        return self.place.name
+        return replace(self.place, feature=cursor[0]) if cursor is not None else self.place
 
     # --- fetching ----------------------------------------------------------------------------------------
 
     async def fetch(self) -> None:
         if not self.place.name:
-            await self._choose_deployment()
+            self.with_place(name=await self.first_deployment())
         if not self.place.name:
-            self.heatmap.update(shown.no_heatmap("nothing is deployed yet: open the versions with 4 and press P"))
-            self.bars.update(BarsData(why="no deployment"))
+            self.heatmap.update(shown.no_heatmap(self.deck_app.nothing_deployed))
+            for pane in (self.bars, self.scores):
+                pane.update(BarsData(why="no deployment"))
             return
-        place = self.place
-        span = SpanParams(place.name, place.window, place.since, place.until, count=COUNT)
-        performance = PerformanceParams(place.name, [], place.window, place.since, place.until, count=COUNT)
         self.drift, self.performance = await asyncio.gather(
-            self.ask("heatmap", span), self.ask("performance", performance)
+            self.ask("heatmap", self.span()), self.ask("performance", self.performance_span(self.metric))
         )
         assert self.drift is not None
         assert self.performance is not None
+        if self.place.until is None and self.drift.starts:
+            self._newest = shown.window_end(self.drift, self.drift.starts[-1])
         self._fit()
         self.heatmap.update(shown.heatmap_data(self.drift))
-        self._draw_performance()
+        self.chart.update(performance_chart(self.performance, self.metric))
         await self._fetch_distribution()
         self.fetched(self.deck_app.link.heard)
-
-    async def _choose_deployment(self) -> None:
-        """The one deployment there is, or the first of several."""
-        page: Page = await self.ask("list", ListParams("deployments", limit=1))
-        if page.rows:
-            self.with_place(name=str(page.rows[0][0]))
 
     async def _fetch_distribution(self) -> None:
         cursor, drift = self.heatmap.cursor, self.drift
@@ -149,17 +150,21 @@ class Monitor(View):
         feature, start = cursor
         asked = DistributionParams(self.place.name, feature, start, shown.window_end(drift, start))
         distribution: Distribution = await self.ask("distribution", asked)
+        self.distribution = distribution
         self.bars.update(shown.bars_data(distribution))
+        if self.scores.display:
+            await self._fetch_scores(asked)
 
-    def _draw_performance(self) -> None:
-        if self.performance is not None:
-            names = shown.metric_names(self.performance)
-            metric = names[self.metric % len(names)] if names else ""
-            self.chart.update(shown.performance_chart(self.performance, metric, len(names) > 1))
+    async def _fetch_scores(self, asked: DistributionParams) -> None:
+        try:
+            scores: Distribution = await self.ask("distribution", msgspec.structs.replace(asked, feature=SCORE))
+        except Refusal:
+            self.scores.update(BarsData(title="scores", why="this version gives no scores"))
+            return
+        data = shown.bars_data(scores)
+        self.scores.update(replace(data, title=data.title.replace(SCORE, "scores", 1)))
 
-    def on_heatmap_cell_highlighted(self, message: Heatmap.CellHighlighted) -> None:
-        message.stop()
-        self.deck_app.deck.refresh_lines()
+    def _follow(self) -> None:
         self.run_worker(self._follow_cursor(), group="distribution", exclusive=True)
 
     async def _follow_cursor(self) -> None:
@@ -170,35 +175,68 @@ class Monitor(View):
         except Refusal as refusal:
             self.bars.update(BarsData(title="distribution", why=refusal.message))
 
+    def on_heatmap_cell_highlighted(self, message: Heatmap.CellHighlighted) -> None:
+        message.stop()
+        self._follow()
+
     def on_heatmap_cell_selected(self, message: Heatmap.CellSelected) -> None:
         message.stop()
+        self.choose_pane(HEAT)
         self.deck_app.deck.do("open")
+
+    def on_heatmap_beyond(self, message: Heatmap.Beyond) -> None:
+        """Past the windows there are: half a span earlier or later."""
+        message.stop()
+        drift = self.drift
+        if drift is None or not drift.starts:
+            return
+        end = shown.window_end(drift, drift.starts[-1])
+        half = seconds(self.place.span) / 2
+        if message.by > 0:
+            if self.place.until is None:
+                return
+            later = end + half
+            newest = self._newest is None or later >= self._newest or message.by > 1
+            self.with_place(until=None if newest else later)
+        elif message.by == -1:
+            full = end - drift.starts[0] >= seconds(self.place.span) * 0.9
+            if not full:
+                self.deck_app.deck.say("there is no earlier data", "warning")
+                return
+            self.with_place(until=end - half)
+        else:
+            return
+        self.fetch_soon()
 
     # --- actions of this view ----------------------------------------------------------------------------
 
     def do_open(self) -> None:
-        """From a cell to the drift rows of its window; on a low screen the other pane first."""
-        if self.below.has_class("-low"):
-            self.below.toggle_class("-performance")
+        """From a cell, or the distribution, to the feature; from performance and scores to their pages."""
+        if self.pane == PERFORMANCE:
+            scope = (("deployment", self.place.name),)
+            place = Place("performance", scope=scope, window=self.place.window, span=self.place.span)
+            self.deck_app.deck.go(replace(place, until=self.place.until), drill=True)
             return
-        self._rows_of_window()
-
-    def _rows_of_window(self) -> None:
-        cursor, drift = self.heatmap.cursor, self.drift
-        if cursor is None or drift is None:
+        cursor = self.heatmap.cursor
+        if cursor is None:
             return
-        scope = (("deployment", self.place.name),)
-        until = shown.window_end(drift, cursor[1])
-        place = Place("drift", scope=scope, window=self.place.window, since=cursor[1], until=until)
-        self.deck_app.deck.go(place, drill=True)
+        feature = SCORE if self.pane == SCORES else cursor[0]
+        self.deck_app.deck.go(
+            replace(self.place, view="feature", feature=feature, since=cursor[1], cursor=None), drill=True
+        )
 
     def do_sort(self) -> None:
-        """The next metric of the performance pane."""
-        self.metric += 1
-        self._draw_performance()
+        """The heat map's features in another order."""
+        self.heatmap.order_by(_NEXT[self.heatmap.order])
+        self.deck_app.deck.say(_SORTED[self.heatmap.order])
 
-    def do_windows(self) -> None:
-        from console.screens.doing import pick_window
+    def do_statistic(self) -> None:
+        self.pick_statistic(self.distribution.statistics if self.distribution is not None else [])
 
-        deck = self.deck_app.deck
-        pick_window(deck, self.place.window, lambda window: deck.go(replace(self.place, window=window)))
+    def do_metric(self) -> None:
+        performance = self.performance
+        self.pick_metric(performance, shown_metric(performance, self.metric) if performance is not None else "")
+
+    def metric_chosen(self, metric: str) -> None:
+        self.metric = clean(metric, 60)
+        self.fetch_soon()

@@ -1,17 +1,45 @@
-"""From the monitor's wire types to what its panes draw."""
+"""From the monitor's drift answers to what its panes draw."""
 
 from __future__ import annotations
 
-from console.text import clean, number, share, when
-from console.widgets.bars import BarsData
-from console.widgets.chart import ChartData, ChartMark, Series
-from console.widgets.chart_draw import Threshold
-from console.widgets.heatmap import HeatmapData, HeatmapMark
-from store import protocol
-from store.protocol import Distribution, Performance, Statistic
+import math
 
-#: Statistics that the distribution pane tells, the others stay with `drift` listings.
-TOLD = 4
+from console.glyphs import glyphs
+from console.text import clean, number, share, when
+from console.widgets.bars import BarsData, folded
+from console.widgets.chart_data import ChartData, ChartMark, Series
+from console.widgets.figures import FiguresData, Heading, verdict
+from console.widgets.heatmap_data import HeatmapData, HeatmapMark, severity
+from store import protocol
+from store.protocol import Distribution, Page, Statistic
+
+#: Statistics that the distribution pane tells; the feature's own view has all.
+TOLD = 2
+#: Bins of a number that changes are told of.
+CHANGED_BINS = 16
+#: A curve over values so many times apart is drawn with logarithms.
+_FAR_APART = 30.0
+
+STATISTICS: dict[str, str] = {
+    "psi": "population stability index",
+    "js": "Jensen-Shannon distance",
+    "js_divergence": "Jensen-Shannon divergence",
+    "hellinger": "Hellinger distance",
+    "tv": "total variation",
+    "kl": "Kullback-Leibler divergence",
+    "chi2": "chi-square",
+    "linf": "largest change of a share",
+    "ks": "Kolmogorov-Smirnov",
+    "wasserstein": "Wasserstein-1, in standard deviations",
+    "cvm": "Cramér-von Mises",
+    "mean_change": "change of the mean, in standard deviations",
+    "median_change": "change of the median, in standard deviations",
+    "spread_change": "change of the spread",
+    "below_range": "share below the reference's range",
+    "above_range": "share above the reference's range",
+    "new_categories": "share of new categories",
+    "vanished_categories": "share of vanished categories",
+}
 
 
 def no_heatmap(why: str) -> HeatmapData:
@@ -29,10 +57,12 @@ def heatmap_data(drift: protocol.Heatmap) -> HeatmapData:
         noise=tuple(tuple(row) for row in drift.noise),
         warn=drift.warn,
         alarm=drift.alarm,
-        marks=tuple(HeatmapMark(mark.at, _letter(mark)) for mark in drift.marks),
+        alarms=tuple(tuple(row) for row in drift.alarms),
+        marks=tuple(HeatmapMark(mark.at, letter(mark)) for mark in drift.marks),
         rows=tuple(drift.rows),
+        versions=tuple(drift.versions),
         statistic=drift.statistic,
-        title=f"drift ({drift.statistic}) by feature and window, worst first",
+        title=f"drift ({drift.statistic}) by feature and window",
         why=drift.why,
     )
 
@@ -43,20 +73,27 @@ def window_end(drift: protocol.Heatmap, start: float) -> float:
     return min(following, default=start + drift.window_seconds)
 
 
-def bars_data(distribution: Distribution) -> BarsData:
+def letter(mark: protocol.Mark) -> str:
+    """What a mark is drawn as."""
+    return "R" if mark.kind == "revision" else "!"
+
+
+# --- distributions -----------------------------------------------------------------------------------------
+
+
+def bars_data(distribution: Distribution, facts: bool = True) -> BarsData:
     """Reference and current side by side, with what the statistics say."""
-    span = ""
-    if distribution.since is not None:
-        span = f", {when(distribution.since)}"
+    span = f", {when(distribution.since)}" if distribution.since is not None else ""
     return BarsData(
         labels=tuple(clean(label, 40) for label in distribution.labels),
         reference=tuple(distribution.reference),
         current=tuple(distribution.current),
         ordered=distribution.kind == "numeric",
+        edges=tuple((low, high) for low, high in distribution.edges),
         title=clean(f"{distribution.feature} against the reference of version {distribution.version}{span}", 110),
         reference_rows=distribution.reference_rows,
         rows=distribution.rows,
-        facts=_facts(distribution.statistics),
+        facts=_facts(distribution.statistics) if facts else (),
         why=distribution.why,
     )
 
@@ -79,47 +116,118 @@ def _statistic(statistic: Statistic) -> tuple[str, str]:
     if statistic.noise_floor is not None:
         limits.append(f"noise up to {number(statistic.noise_floor)}")
     if statistic.threshold is not None:
-        limits.append(f"alarm at {number(statistic.threshold)}")
-    over = statistic.threshold is not None and statistic.value >= statistic.threshold
-    quiet = statistic.noise_floor is not None and statistic.value < statistic.noise_floor
-    tone = "critical" if over else "ok" if quiet else ""
+        limits.append(f"threshold {number(statistic.threshold)} beyond it")
+    level = level_of(statistic.value, statistic.noise_floor, statistic.threshold)
+    tone = "warning" if level == 2 else "ok" if level == 0 else ""
     return f"{text} ({', '.join(limits)})" if limits else text, tone
 
 
-def metric_names(performance: Performance) -> list[str]:
-    """The metrics that there are lines for, in the order they came."""
-    return list(dict.fromkeys(line.metric for line in performance.lines))
+def level_of(value: float | None, noise: float | None, threshold: float | None) -> int | None:
+    """0 within the noise, 1 beyond it, 2 beyond the threshold too; None without a value."""
+    level = severity(value, noise, math.inf if threshold is None else threshold, math.inf)
+    return None if level is None else min(level, 2)
 
 
-def performance_chart(performance: Performance, metric: str, several: bool) -> ChartData:
-    """One metric over the windows, realised and estimated, with its reference, revisions and alerts."""
-    lines = [line for line in performance.lines if line.metric == metric]
-    series = []
-    for line in lines:
-        label = " ".join(
-            part for part in (line.metric, line.kind if line.kind != "realised" else "", _of(line)) if part
+def changes(distribution: Distribution) -> FiguresData:
+    """The bins or categories whose share changed most, greatest change first."""
+    rows = folded(bars_data(distribution, facts=False), CHANGED_BINS if distribution.kind == "numeric" else 10_000)
+    rows.sort(key=lambda row: -abs(row[2] - row[1]))
+    shown = []
+    for label, before, now in rows:
+        times = f"{now / before:.2g}{glyphs().times}" if before > 0 and now > 0 else "new" if now > 0 else "gone"
+        shown.append(
+            (
+                (" ".join(label.split()), ""),
+                (share(before), "muted"),
+                (share(now), ""),
+                (f"{(now - before) * 100:+.1f} pt", ""),
+                (times if now != before else "", "muted"),
+            )
         )
-        points = tuple(zip(performance.starts, line.values, strict=True))
-        series.append(Series(clean(label, 30), points))
-    references = dict.fromkeys(line.reference for line in lines if line.reference is not None)
-    labelled, rows = sum(performance.labelled), sum(performance.rows)
-    title = f"{metric or 'performance'} over time"
-    if rows:
-        title += f", {number(labelled)} of {number(rows)} labelled"
-    if several:
-        title += " (s: next metric)"
+    what = "bins" if distribution.kind == "numeric" else "categories"
+    headings = (
+        Heading(what.removesuffix("s") if what == "bins" else "category", stretch=True),
+        Heading("reference", right=True),
+        Heading("current", right=True),
+        Heading("change", right=True),
+        Heading("", right=True, priority=1),
+    )
+    return FiguresData(f"{what} that changed most", headings, tuple(shown), why=distribution.why or "no values")
+
+
+# --- one feature over time -----------------------------------------------------------------------------------
+
+
+def series_chart(drift: protocol.Heatmap, feature: str, start: float | None) -> ChartData:
+    """The statistic of one feature over the windows, with its noise floor and what lies as far beyond it as the two
+    thresholds; the window that is looked at is marked."""
+    if feature not in drift.features:
+        return ChartData(title=drift.statistic, why=drift.why or f"{drift.statistic} is not for {clean(feature, 40)}")
+    row = drift.features.index(feature)
+    values = [abs(value) if value is not None else None for value in drift.values[row]]
+    noise = drift.noise[row] if drift.noise else [None] * len(values)
+
+    def beyond(limit: float) -> tuple[tuple[float, float | None], ...]:
+        pairs = zip(drift.starts, noise, values, strict=True)
+        return tuple((at, None if value is None else limit + (floor or 0.0)) for at, floor, value in pairs)
+
+    known = [value for value in values if value]
+    series = [Series(drift.statistic, tuple(zip(drift.starts, values, strict=True)))]
+    if any(floor is not None for floor in noise):
+        series.append(Series("noise", tuple(zip(drift.starts, noise, strict=True)), "dashes", "noise"))
+    series.append(Series("warn", beyond(drift.warn), "dashes", "threshold"))
+    series.append(Series("alarm", beyond(drift.alarm), "dashes", "threshold"))
+    marks = [ChartMark(mark.at, letter(mark)) for mark in drift.marks]
+    if start is not None:
+        marks.append(ChartMark(start, glyphs().here))
+    log = max(known, default=0.0) > _FAR_APART * drift.warn
     return ChartData(
         series=tuple(series),
-        marks=tuple(ChartMark(mark.at, _letter(mark)) for mark in performance.marks),
-        thresholds=tuple(Threshold(reference, "reference") for reference in references),
-        title=title,
-        why=performance.why or "no labels yet: they come after the predictions",
+        marks=tuple(marks),
+        title=f"{drift.statistic} over time{', log scale' if log else ''}",
+        low=None if log else 0.0,
+        log=log,
+        why=drift.why or "no windows yet",
     )
 
 
-def _of(line: protocol.PerformanceLine) -> str:
-    return f"v{line.version}" if line.version else ""
+def figures(page: Page, chosen: str) -> FiguresData:
+    """Every statistic of a feature in one window, from its rows of the `drift` listing; the chosen one is marked."""
+    names = [column.name for column in page.columns]
+    headings = (
+        Heading("statistic"),
+        Heading("value", right=True),
+        Heading("noise", right=True),
+        Heading("threshold", right=True),
+        Heading("verdict"),
+        Heading("p", right=True, priority=1),
+        Heading("what stands behind it", priority=2, stretch=True),
+    )
+    rows = []
+    for cells in page.rows:
+        row = dict(zip(names, cells, strict=False))
+        value, noise, limit = (_float(row.get(name)) for name in ("value", "noise_floor", "threshold"))
+        if value is None and row.get("why"):
+            continue
+        level = level_of(value, noise, limit)
+        alarm = str(row.get("severity") or "") or ("warning" if row.get("alarm") is True else "")
+        said = verdict(3 if alarm == "critical" else 2 if alarm else None if level is None else min(level, 1))
+        if not alarm and level == 2:
+            said = ("not significant", "")
+        name = str(row.get("statistic"))
+        rows.append(
+            (
+                (f"{glyphs().cursor if name == chosen else ' '} {name}", ""),
+                (number(value), said[1] if alarm else ""),
+                (number(noise), "muted"),
+                (number(limit), "muted"),
+                said,
+                (number(_float(row.get("p_value"))), "muted"),
+                (str(row.get("guarantee") or ""), "muted"),
+            )
+        )
+    return FiguresData("all statistics", headings, tuple(rows), why="no rows of this feature in this window")
 
 
-def _letter(mark: protocol.Mark) -> str:
-    return "R" if mark.kind == "revision" else "!"
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

@@ -21,7 +21,8 @@ _VIEWS = {
     "journal": ("console.screens.journal", "Journal"),
     "quarantine": ("console.screens.journal", "Quarantine"),
     "drift": ("console.screens.alerts", "Windowed"),
-    "performance": ("console.screens.alerts", "Windowed"),
+    "performance": ("console.screens.performance", "PerformanceView"),
+    "feature": ("console.screens.feature", "FeatureView"),
     "quality": ("console.screens.alerts", "Windowed"),
     "windows": ("console.screens.alerts", "Windowed"),
     "run": ("console.screens.run", "RunView"),
@@ -35,6 +36,9 @@ _VIEWS = {
 def open_view(place: Place, first: Page | None = None) -> View:
     """The view of `place`, not yet mounted; `first` is its first page when that is here already."""
     module, name = _VIEWS.get(place.view, ("console.screens.listing", "ListingView"))
+    if place.view == "performance" and (place.filter or place.sort):
+        # Who filters or sorts wants the rows.
+        module, name = _VIEWS["windows"]
     view_class = getattr(import_module(module), name)
     view: View = view_class(place, first) if issubclass(view_class, ListingView) else view_class(place)
     return view

@@ -87,15 +87,20 @@ class Chart(Widget):
             self._request()
 
     async def drawn(self) -> None:
-        """Wait until the picture fits the data and the size."""
+        """Wait until the picture fits the data and the size; at once where it is not shown."""
         await self._drawn.wait()
 
     def on_resize(self) -> None:
         self._request()
 
+    def on_hide(self) -> None:
+        self._drawn.set()
+
     def _request(self) -> None:
         size = self.size
         if not self.is_mounted or not size.width or not size.height:
+            # Nothing to draw where it is not shown; it is laid out anew when it is.
+            self._drawn.set()
             return
         found = self._pictures.get((self._data, size, glyphs().ascii))
         if found is not None:

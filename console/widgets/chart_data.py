@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Style = Literal["line", "dots", "dashes"]
+Style = Literal["line", "dots", "crosses", "dashes"]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     """A line: `points` are (x, y) in rising x; a y that is None or not finite is a gap in the line.
 
-    What was measured is a line; what was estimated is drawn point by point, a limit that moves in dashes.
+    What was measured is a line; what was estimated is drawn point by point, what is not final in crosses, a limit
+    that moves in dashes.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Threshold:
 
     y: float
     label: str = ""
+    part: str = "threshold"
 
 
 @dataclass(frozen=True, slots=True)

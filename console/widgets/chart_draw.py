@@ -78,7 +78,8 @@ def draw(data: ChartData, width: int, height: int) -> Picture:
     points_and_dashes(canvas, scaled.series, column, line)
     _curves(picture, scaled.series, (first, last), (low, high), left + 1, canvas_width, canvas_height)
     _letters(picture, scaled.series, column, line, left + 1, canvas_width)
-    seen = [threshold for threshold in scaled.thresholds if low <= threshold.y <= high]
+    named = [*scaled.thresholds, *_named_dashes(scaled.series)]
+    seen = [threshold for threshold in named if low <= threshold.y <= high]
     unnamed = [threshold.label for threshold in threshold_labels(canvas, seen, line)]
     if data.strip is not None:
         strip(picture, data.strip, column, left, height - 3)
@@ -202,8 +203,19 @@ def _letters(picture: Picture, series: Sequence[Series], column: _Scale, line: _
         picture.put(x, y, SERIES_LETTERS[number % 26], part_of(one, number))
 
 
+def _named_dashes(series: Sequence[Series]) -> list[Threshold]:
+    """Where the dashed lines end: their names stand there."""
+    found = []
+    for one in series:
+        last = next((y for _, y in reversed(one.points) if y is not None and _finite(y)), None)
+        if one.style == "dashes" and last is not None:
+            found.append(Threshold(last, one.label, one.part or "threshold"))
+    return found
+
+
 def _legend(picture: Picture, data: ChartData, unnamed: Sequence[str]) -> None:
-    entries = [(_entry(one, number, data), part_of(one, number)) for number, one in enumerate(data.series)]
+    drawn = [(one, number) for number, one in enumerate(data.series) if one.style != "dashes"]
+    entries = [(_entry(one, number, data), part_of(one, number)) for one, number in drawn]
     entries += [(f"{glyphs().dash} {text.clean(label, 24)}", "threshold") for label in unnamed]
     x = 0
     if data.title:
@@ -223,12 +235,10 @@ def _entry(one: Series, number: int, data: ChartData) -> str:
     """What the legend says of a line: how it is drawn, its letter, its name and its last value."""
     latest = text.number(next((y for _, y in reversed(one.points) if _finite(y)), None))
     label = text.clean(one.label, 24)
-    if one.style == "dashes":
-        return f"{glyphs().dash} {label} {latest}"
     several = len([other for other in data.series if other.style != "dashes"]) > 1
     letter = f"{SERIES_LETTERS[number % 26]} " if several else ""
-    if one.style == "dots":
-        letter = f"{glyphs().dot}{letter or ' '}"
+    if one.style != "line":
+        letter = f"{glyphs().dot if one.style == 'dots' else glyphs().times}{letter or ' '}"
     elif glyphs().ascii and letter:
         letter = f"{_ASCII_MARKERS[number % len(_ASCII_MARKERS)]}{letter}"
     return f"{letter}{label} {latest}"

@@ -48,10 +48,11 @@ def points_and_dashes(canvas: Canvas, series: Sequence[Series], column: Place, l
     """The series that are no curves."""
     for number, one in enumerate(series):
         part = part_of(one, number)
-        if one.style == "dots":
+        if one.style in ("dots", "crosses"):
+            glyph = glyphs().dot if one.style == "dots" else glyphs().times
             for x, y in one.points:
                 if y is not None and math.isfinite(y):
-                    canvas.put(column(x), line(y), glyphs().dot, part)
+                    canvas.put(column(x), line(y), glyph, part)
         elif one.style == "dashes":
             for x, y in _by_column(one.points, column):
                 canvas.put(x, line(y), glyphs().dash, part)
@@ -96,7 +97,7 @@ def threshold_labels(canvas: Canvas, thresholds: Sequence[Threshold], line: Plac
         for y in (here, here - 1, here + 1):
             x = _room(canvas, y, len(label), on_line=y == here)
             if x is not None:
-                canvas.put(x, y, label, "threshold")
+                canvas.put(x, y, label, threshold.part)
                 break
         else:
             left.append(threshold)

@@ -20,6 +20,7 @@ from console.widgets.heatmap_data import (
     HeatmapData,
     HeatmapMark,
     Order,
+    level_at,
     part_of,
     severity,
     size_of,
@@ -347,7 +348,7 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             (text.number(found).rjust(8) + " ", part_of(level)),
         ]
         for window in shown:
-            level = self._level(index, window)
+            level = level_at(data, index, window)
             glyph = glyphs().no_data if level is None else glyphs().shades[level]
             part = part_of(level)
             if here and window == cursor[1]:
@@ -357,19 +358,14 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         return pieces
 
     def _worst_level(self, index: int, shown: range) -> int | None:
-        levels = (self._level(index, window) for window in shown)
+        levels = (level_at(self._data, index, window) for window in shown)
         return max((level for level in levels if level is not None), default=None)
-
-    def _level(self, index: int, window: int) -> int | None:
-        data = self._data
-        noise = data.noise[index][window] if data.noise else None
-        return severity(data.values[index][window], noise, data.warn, data.alarm)
 
     def _here(self, place: tuple[int, int], width: int) -> list[Piece]:
         data = self._data
         feature, start, value = self._cell(place)
         noise = data.noise[self._order[place[0]]][place[1]] if data.noise else None
-        level = self._level(self._order[place[0]], place[1])
+        level = level_at(data, self._order[place[0]], place[1])
         parts = [text.clean(feature, 32), text.when(start), f"{data.statistic} {text.number(value)}"]
         if noise is not None:
             parts.append(f"noise {text.number(noise)}")

@@ -38,6 +38,8 @@ class HeatmapData:
     noise: tuple[tuple[float | None, ...], ...] = ()
     warn: float = 0.1
     alarm: float = 0.25
+    alarms: tuple[tuple[str, ...], ...] = ()
+    """Of each cell the verdict, `warning`, `critical` or "", or empty: then the values alone decide."""
     marks: tuple[HeatmapMark, ...] = ()
     rows: tuple[int, ...] = ()
     """Rows seen in each window, or empty."""
@@ -58,6 +60,21 @@ def severity(value: float | None, noise: float | None, warn: float, alarm: float
     if abs(value) < floor:
         return 0
     return 1 + sum(abs(value) >= floor + limit for limit in (warn, alarm, EXTREME * alarm))
+
+
+def level_at(data: HeatmapData, feature: int, window: int) -> int | None:
+    """The `severity` of a cell; where there are verdicts, only what they call an alarm is one."""
+    noise = data.noise[feature][window] if data.noise else None
+    level = severity(data.values[feature][window], noise, data.warn, data.alarm)
+    if level is None or not data.alarms:
+        return level
+    match data.alarms[feature][window]:
+        case "critical":
+            return max(3, level)
+        case "":
+            return min(1, level)
+        case _:
+            return 2
 
 
 def part_of(level: int | None) -> str:
