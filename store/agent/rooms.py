@@ -70,6 +70,7 @@ class Rooms:
 
     def close(self) -> None:
         self.scheduler.close()
+        self.judging.close()
         self.courier.stop()
         self.estimating.close()
         workers.stop_all()
