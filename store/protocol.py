@@ -326,6 +326,16 @@ class Heatmap(msgspec.Struct, frozen=True):
     """Why there is nothing to show, when there is nothing."""
     alarms: list[list[str]] = []
     """Of each cell: `warning` or `critical` where a large effect is also more than chance, else ""."""
+    importance: list[float | None] = []
+    """Of each feature: its share of the model's importances (model.json, `importance`); null where none are given."""
+    correlation: list[float | None] = []
+    """Of each feature: rank correlation, over the windows, of its drift with the loss of performance (realised, else
+    estimated); null with fewer than 8 such windows."""
+    relevance: list[float | None] = []
+    """Of each feature: its worst drift beyond noise, in units of the threshold, times importance (where that is not
+    given, times the correlation, if positive): which drifted features matter."""
+    relevance_basis: str = ""
+    """`importance`, `correlation`, or "" when there is neither."""
 
 
 class DistributionParams(msgspec.Struct, frozen=True, omit_defaults=True):

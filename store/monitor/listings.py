@@ -19,6 +19,7 @@ from store.monitor.performance_reading import PerformanceView
 from store.monitor.performance_rows import performance_rows
 from store.monitor.quality import quality
 from store.monitor.realised import performance_sums, slice_names
+from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
 from store.monitor.windows import Window
@@ -60,6 +61,9 @@ DRIFT_COLUMNS = (
     Column("q_value", "number", priority=2),
     Column("severity", priority=2),
     Column("guarantee", priority=2),
+    Column("importance", "number", priority=2),
+    Column("correlation", "number", priority=2),
+    Column("relevance", "number", priority=2),
 )
 PERFORMANCE_COLUMNS = (
     Column("id", priority=9),
@@ -177,10 +181,23 @@ def _drift(
     for deployment in _deployments(connection, params):
         for statistic in _statistics(params):
             asked = msgspec.structs.replace(_asked(params, deployment, settings), statistic=statistic)
-            window = span(connection, asked, settings).window
-            for row in reading.drift(connection, asked, settings):
-                if not feature or row.found.feature == feature:
-                    yield _drift_row(deployment, window, row)
+            over = span(connection, asked, settings)
+            rows = list(reading.drift(connection, asked, settings))
+            drifts: dict[str, dict[int, float]] = {}
+            for row in rows:
+                beyond = excess(row.found.value, row.found.noise_floor, row.found.threshold)
+                if beyond is not None:
+                    drifts.setdefault(row.found.feature, {})[row.start] = beyond
+            matters = relevance(connection, deployment, over, drifts)
+            for row in rows:
+                name = row.found.feature
+                if not feature or name == feature:
+                    yield [
+                        *_drift_row(deployment, over.window, row),
+                        matters.importance.get(name),
+                        matters.correlation.get(name),
+                        matters.of(name, drifts.get(name, {}).get(row.start)),
+                    ]
 
 
 def _statistics(params: ListParams) -> list[str]:

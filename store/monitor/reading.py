@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -12,6 +12,7 @@ from store.monitor import counts, presets, statistics
 from store.monitor.bins import FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
 from store.monitor.reference import Reference, load_reference
+from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
 from store.monitor.windows import window
@@ -106,6 +107,8 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
     scale = float(np.median(scales)) if scales else 1.0
     traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
     model = split(params.deployment).model
+    drifts = {name: _excess(cells[name], asked.starts) for name in features}
+    matters = relevance(connection, params.deployment, asked, drifts)
     return Heatmap(
         deployment=params.deployment,
         statistic=statistic,
@@ -121,7 +124,21 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         marks=marks(connection, params.deployment, asked.since, asked.end, asked.at),
         why=asked.why or ("" if features else f"No version of {model} that predicted here has a reference."),
         alarms=[[cell.severity if cell else "" for cell in cells[name]] for name in features],
+        importance=[matters.importance.get(name) for name in features],
+        correlation=[matters.correlation.get(name) for name in features],
+        relevance=[matters.of(name, max(drifts[name].values(), default=None)) for name in features],
+        relevance_basis=matters.basis,
     )
+
+
+def _excess(cells: Sequence[statistics.FeatureVerdict | None], starts: Sequence[int]) -> dict[int, float]:
+    """Window start → how far the feature drifted beyond noise."""
+    found = {}
+    for start, cell in zip(starts, cells, strict=True):
+        beyond = excess(cell.value, cell.noise_floor, cell.threshold) if cell else None
+        if beyond is not None:
+            found[start] = beyond
+    return found
 
 
 def _shown(cell: statistics.FeatureVerdict) -> float | None:

@@ -187,6 +187,9 @@ def test_drift_rows_have_designs_names(flights: Bench) -> None:
         "q_value",
         "severity",
         "guarantee",
+        "importance",
+        "correlation",
+        "relevance",
     ]
     assert page.rows[0][3] == "temperature_f"
 
