@@ -228,7 +228,7 @@ def _volume(
     order = np.argsort(traffic.starts, kind="stable")
     totals = spans(traffic.starts[order], traffic.rows[order][:, None], begins, ends)[:, 0]
     return {
-        end: [Reading(ROWS, "", begin, end, float(total), math.sqrt(float(total)), int(total))]
+        end: [Reading(ROWS, "", begin, end, float(total), None, int(total))]
         for begin, end, total in zip(begins, ends, totals.tolist(), strict=True)
     }
 

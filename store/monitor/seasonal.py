@@ -18,6 +18,8 @@ _MAD = 0.6745
 _DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 #: A usual level (a median) is known from fewer windows than a quantile.
 LEAST_USUAL = 3
+#: A distance must be so much above its usual level, however little healthy windows vary.
+MARGIN = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,8 @@ def learn_quantile(
 
     With enough windows (n + 1 ≥ 1 / (1 − quantile)) it is the order statistic ⌈(n + 1) quantile⌉, which a further
     exchangeable window passes with a chance of at most 1 − quantile (split conformal prediction; Vovk, Gammerman
-    & Shafer 2005). With fewer: the greatest, or median + z · MAD / 0.6745 where that is more.
+    & Shafer 2005). With fewer: the greatest, or median + z · MAD / 0.6745 where that is more (of logarithms where
+    all values are positive and high ones bad: distances have long tails).
     """
     chosen = _alike(past, healthy(past, learn, begin, end, bad), window, end, learn.least)
     if chosen is None:
@@ -76,9 +79,18 @@ def learn_quantile(
     if place <= count:
         limit = float(ordered[place - 1])
     else:
-        spread = float(np.median(np.abs(ordered - middle))) / _MAD
-        limit = max(float(ordered[-1]), middle + NormalDist().inv_cdf(learn.quantile) * spread)
+        limit = max(float(ordered[-1]), _beyond_seen(ordered, learn.quantile))
+    if above and ordered[0] >= 0:
+        limit = max(limit, middle * (1 + MARGIN))
     return Learnt(sign * limit, sign * (middle + limit) / 2, count, f"{count} healthy {kind}")
+
+
+def _beyond_seen(ordered: Floats, quantile: float) -> float:
+    """The quantile of the normal (or log-normal) that has the median and the spread of `ordered` (ascending)."""
+    scaled = np.log(ordered) if ordered[0] > 0 else ordered
+    middle = float(np.median(scaled))
+    limit = middle + NormalDist().inv_cdf(quantile) * float(np.median(np.abs(scaled - middle))) / _MAD
+    return math.exp(min(limit, 700.0)) if ordered[0] > 0 else limit
 
 
 def learn_usual(
