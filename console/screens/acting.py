@@ -157,10 +157,10 @@ async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
         return
     why = unavailable(action, deck.view.situation())
     if why:
-        raise Refusal(ExitCode.REFUSED, f"{action.title}: {why}")
-    params = msgspec.structs.replace(
-        params, reason=agreed.reason, expect=plan.revision if plan.revision else None, data_age=_data_age(deck)
-    )
+        raise Refusal(ExitCode.REFUSED, f"Nothing was done: {why}")
+    # Deployments have revisions, and revision 0 is one too: "never deployed" is what the dialog showed.
+    expect = plan.revision if "@" in params.subject else None
+    params = msgspec.structs.replace(params, reason=agreed.reason, expect=expect, data_age=_data_age(deck))
     await _do(deck, action, params)
 
 

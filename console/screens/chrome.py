@@ -35,8 +35,12 @@ TONES: dict[Tone, str] = {
 }
 
 
+#: Lines that a notice may take at the foot.
+NOTICE_LINES = 4
+
+
 class Line(Widget, inherit_bindings=False):
-    """One line of styled parts, with some of them at its right end."""
+    """One line of styled parts, with some of them at its right end; `lines` may allow what is long some more."""
 
     DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
     ALLOW_SELECT = False
@@ -45,12 +49,25 @@ class Line(Widget, inherit_bindings=False):
         super().__init__(id=id)
         self._left: tuple[Part, ...] = ()
         self._right: tuple[Part, ...] = ()
+        self._lines = 1
 
-    def put(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
+    def put(self, left: Sequence[Part], right: Sequence[Part] = (), lines: int = 1) -> None:
         """Show these parts; draws only when they differ from what is shown."""
-        if (tuple(left), tuple(right)) != (self._left, self._right):
-            self._left, self._right = tuple(left), tuple(right)
-            self.refresh()
+        if (tuple(left), tuple(right), lines) == (self._left, self._right, self._lines):
+            return
+        self._left, self._right, self._lines = tuple(left), tuple(right), lines
+        self._grow()
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self._grow()
+
+    def _grow(self) -> None:
+        """Take as many lines as the parts fill, `lines` at most."""
+        width = max(1, self.size.width)
+        wanted = min(self._lines, self.render().get_height({}, width)) if self._lines > 1 else 1
+        if self.styles.height is None or self.styles.height.value != wanted:
+            self.styles.height = wanted
 
     @property
     def plain(self) -> str:
@@ -61,14 +78,14 @@ class Line(Widget, inherit_bindings=False):
         width = self.size.width
         tail = sum(cell_len(part) for part, _ in self._right)
         parts: list[str | Content | tuple[str, str]] = []
-        room = width - tail
+        room = width * self._lines - tail
         for part, style in self._left:
             if room <= 0:
                 break
             shown = clean(part, room)
             room -= cell_len(shown)
             parts.append((shown, style))
-        if room > 0:
+        if room > 0 and self._lines == 1:
             parts.append(" " * room)
         parts.extend(self._right)
         return Content.assemble(*parts)

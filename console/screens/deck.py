@@ -17,7 +17,7 @@ from textual.widget import Widget
 from console.actions import Registry, unavailable
 from console.glyphs import glyphs
 from console.places import Place, Trail
-from console.screens.chrome import Line, Part, Tone, footer_parts, notice_parts, view_tabs
+from console.screens.chrome import NOTICE_LINES, Line, Part, Tone, footer_parts, notice_parts, view_tabs
 from console.screens.opening import open_view
 from console.screens.view import View
 from console.text import age, clean, when
@@ -217,7 +217,8 @@ class Deck(Screen[None], inherit_bindings=False):
         separator = f" {glyphs().separator} "
         remarks = "".join(f"{separator}{clean(remark, 80)}" for remark in self.view.remarks())
         self.title_line.put([(f" {clean(self.view.heading(), 90)}", "bold"), (remarks, "")], self._age())
-        self.foot.put(self._foot(width))
+        noticed = self._hint is None and self._notice is not None
+        self.foot.put(self._foot(width), lines=NOTICE_LINES if noticed else 1)
 
     def _badge(self) -> list[Part]:
         app, glyph = self.deck_app, glyphs()

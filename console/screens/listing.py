@@ -97,7 +97,7 @@ class ListingView(View):
     def __init__(self, place: Place, first: Page | None = None) -> None:
         super().__init__(place)
         self._first = first
-        self.table = RowTable(empty_text=_EMPTY.get(place.view, "no rows"))
+        self.table = RowTable()
 
     @property
     def listing_kind(self) -> str:
@@ -129,7 +129,14 @@ class ListingView(View):
     def _show(self, first: Page | None = None, keep_cursor: bool = True) -> None:
         column, _, direction = self.place.sort.partition(":")
         source = LinkSource(self.deck_app.link, self.params(), self._answered, self.reshape, first)
+        self.table.empty_text = self._when_empty()
         self.table.show(source, sort=column, descending=direction == "desc", keep_cursor=keep_cursor)
+
+    def _when_empty(self) -> str:
+        """What stands where no row is: a filter that lets nothing through is not an empty store."""
+        if self.place.filter:
+            return f"no row passes /{clean(self.place.filter, 60)}: esc shows all"
+        return _EMPTY.get(self.place.view, "no rows")
 
     def reshape(self, page: Page) -> Page:
         """The page as this view shows it."""
@@ -243,6 +250,11 @@ class ListingView(View):
     def on_row_table_row_vanished(self, message: table_messages.RowVanished) -> None:
         message.stop()
         self.deck_app.deck.say(f"{clean(message.row_id, 60)} is no longer in this listing", "warning")
+
+    def on_row_table_listing_refused(self, message: table_messages.ListingRefused) -> None:
+        message.stop()
+        # The table's own line has room for a few words; here stands all of it.
+        self.deck_app.deck.say_refusal(message.refusal)
 
     def on_row_table_rows_marked(self, message: table_messages.RowsMarked) -> None:
         message.stop()

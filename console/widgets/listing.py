@@ -18,8 +18,9 @@ from console import text
 from console.glyphs import glyphs
 from console.widgets.rows import Row, RowCache, RowSource
 from console.widgets.scroll_bars import thumb_of
-from console.widgets.table_messages import RowHighlighted, RowVanished
+from console.widgets.table_messages import ListingRefused, RowHighlighted, RowVanished
 from console.widgets.table_paint import HeaderLine, Line, Painter, RowLine, TextLine, read_palette
+from store.protocol import ExitCode, Refusal
 
 
 class Listing(ScrollView, can_focus=True, inherit_bindings=False):
@@ -228,7 +229,9 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
             raise
         except Exception as failure:
             self._refresh_wanted = False
-            self.error = text.clean(f"{failure}" or type(failure).__name__)
+            before, self.error = self.error, text.clean(f"{failure}" or type(failure).__name__)
+            if isinstance(failure, Refusal) and failure.code is not ExitCode.NO_AGENT and self.error != before:
+                self.post_message(ListingRefused(self, failure))
             self._repaint()
         finally:
             self._loading = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from console.widgets.rows import Row
+from store.protocol import Refusal
 
 if TYPE_CHECKING:
     from console.widgets.listing import Listing
@@ -70,3 +71,11 @@ class HeaderSelected(TableMessage, namespace="row_table"):
     def __init__(self, table: Listing, column: str) -> None:
         super().__init__(table)
         self.column = column
+
+
+class ListingRefused(TableMessage, namespace="row_table"):
+    """The rows cannot be fetched as asked for; those that are shown are the last that could be."""
+
+    def __init__(self, table: Listing, refusal: Refusal) -> None:
+        super().__init__(table)
+        self.refusal = refusal

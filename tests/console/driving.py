@@ -72,7 +72,9 @@ class Driver:
 
     @property
     def foot(self) -> str:
-        return self.picture.rstrip("\n").split("\n")[-1]
+        """What the foot says, in however many lines."""
+        lines = max(1, self.app.deck.foot.size.height)
+        return " ".join(line.strip() for line in self.picture.split("\n")[-lines:])
 
     def matches(self, name: str) -> None:
         """Compare the picture with tests/console/snapshots/NAME.txt; UPDATE_SNAPSHOTS=1 writes it."""

@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.clipboard import sequence
+from console.screens.chrome import NOTICE_LINES
 from store.protocol import Change, Column, ExitCode, Outcome, Progress, Refusal
 from tests.console.canned import HOSTILE
 from tests.console.conftest import Console
@@ -48,6 +50,36 @@ async def test_a_bad_filter_is_an_error_and_never_all_rows(console: Console) -> 
         await driver.press("3", "slash", "left_square_bracket", "enter")
         assert "is not a regular expression" in driver.picture
         assert "train-001" not in driver.picture or "■" in driver.line(2)
+
+
+async def test_a_refused_listing_is_said_in_full_at_the_foot(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("3", "slash", "left_square_bracket", "enter")
+        assert "is not a regular expression. Close the bracket." in driver.foot
+
+
+async def test_a_filter_that_lets_nothing_through_is_not_an_empty_store(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("3", "slash", *"nosuch", "enter")
+        assert "no row passes /nosuch: esc shows all" in driver.picture
+
+
+async def test_a_long_notice_is_shown_whole_and_the_foot_shrinks_again(console: Console) -> None:
+    async with console(size=(80, 24)) as driver:
+        words = " ".join(f"word{number}" for number in range(30))
+        driver.app.deck.say(words, "critical")
+        await driver.settle()
+        assert words in driver.foot
+        await driver.press("j")
+        await driver.press("question_mark", "escape")
+        assert driver.app.deck.foot.size.height == 1
+
+
+async def test_a_notice_without_end_leaves_the_view_its_room(console: Console) -> None:
+    async with console(size=(80, 24)) as driver:
+        driver.app.deck.say("word " * 500, "critical")
+        await driver.settle()
+        assert driver.app.deck.foot.size.height == NOTICE_LINES
 
 
 async def test_escape_clears_the_filter_before_it_leaves(console: Console) -> None:
@@ -237,6 +269,16 @@ async def test_a_version_is_promoted_to_the_chosen_environment(console: Console)
         await confirm(driver, "try")
         await driver.until(lambda: driver.agent.asked("act"))
         assert driver.agent.asked("act")[0].subject == "flight-delay@staging"
+
+
+async def test_a_first_promotion_names_revision_0(console: Console) -> None:
+    async with console() as driver:
+        plan = driver.agent._plan
+        driver.agent.answer("plan", lambda params: msgspec.structs.replace(plan(params), revision=0))
+        await driver.press("R")
+        await confirm(driver, "first", "flight-delay")
+        await driver.until(lambda: driver.agent.asked("act"))
+        assert driver.agent.asked("act")[0].expect == 0
 
 
 async def test_turning_back_in_the_dialog_does_nothing(console: Console) -> None:
