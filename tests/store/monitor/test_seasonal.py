@@ -103,14 +103,14 @@ def test_an_hour_of_the_week_has_its_own_threshold() -> None:
     learn = Learn(None, None, 5 * WEEK, 0.5, 4)
     found = quantile(nightly(5), learn, HOURLY, 5 * 168 + 6 * 24 + 3)
     assert found is not None
-    assert (found.threshold, found.said) == (100.0, "5 healthy Sundays at 03:00")
+    assert (round(found.threshold), found.said) == (110, "5 healthy Sundays at 03:00")
 
 
 def test_without_enough_weeks_it_falls_back_to_the_hour_of_the_day() -> None:
     learn = Learn(None, None, 2 * WEEK, 0.5, 4)
     found = quantile(nightly(2), learn, HOURLY, 2 * 168 + 3)
     assert found is not None
-    assert (found.threshold, found.said) == (10.0, "14 healthy windows at 03:00")
+    assert (round(found.threshold), found.said) == (11, "14 healthy windows at 03:00")
 
 
 def test_then_to_the_day_of_the_week() -> None:
