@@ -10,7 +10,7 @@ import numpy as np
 from store.catalog.manifest import ModelManifest
 from store.database import times
 from store.monitor import counts, estimated, performance
-from store.monitor.bins import SCORE, Integers
+from store.monitor.bins import SCORE, Floats, Integers
 from store.monitor.counts import Traffic
 from store.monitor.deployments import split
 from store.monitor.estimated import Estimate
@@ -112,7 +112,7 @@ class PerformanceView:
     # --- realised ----------------------------------------------------------------------------------------
 
     @functools.cached_property
-    def _cells(self) -> dict[tuple[int, str], tuple[Integers, performance.Floats]]:
+    def _cells(self) -> dict[tuple[int, str], tuple[Integers, Floats]]:
         return {(start, version): self.sums.total(version, start, start + 1) for start, version in self.sums.labelled}
 
     def realised(self, start: int, version: str, name: str) -> tuple[float | None, str]:
@@ -125,24 +125,23 @@ class PerformanceView:
     def realised_lines(self, name: str) -> list[PerformanceLine]:
         """The line of what served, then one a version if there are several."""
         starts = self.asked.starts
-        by_version = {
-            version: [self.realised(start, version, name)[0] for start in starts]
-            for version in self.sums.names
-            if performance.of_task(self.manifests[version].task, name)
-        }
+        versions = [version for version in self.sums.names if performance.of_task(self.manifests[version].task, name)]
         main = [self.sums.main_version(start) for start in starts]
-        return self._lines(name, "realised", by_version, main)
 
-    def _lines(
-        self, name: str, kind: str, by_version: dict[str, list[float | None]], main: list[str | None]
-    ) -> list[PerformanceLine]:
-        served = [by_version[version][place] if version in by_version else None for place, version in enumerate(main)]
-        newest = next((version for version in reversed(main) if version), None)
-        before = self.reference(newest, name) if newest is not None else None
-        lines = [PerformanceLine(name, "", kind, served, before)]  # type: ignore[arg-type]  # one of the two
-        if len(by_version) > 1:
-            for version, values in by_version.items():
-                lines.append(PerformanceLine(name, version, kind, values, self.reference(version, name)))  # type: ignore[arg-type]
+        def line(version: str, by: list[str | None]) -> PerformanceLine:
+            found = [
+                self.realised(start, chosen, name) if chosen in versions else (None, "no labelled predictions")
+                for start, chosen in zip(starts, by, strict=True)
+            ]
+            values = [value for value, _ in found]
+            known = next((chosen for chosen in reversed(by) if chosen), None)
+            why = "" if any(value is not None for value in values) or not found else _last_reason(found)
+            before = self.reference(known, name) if known is not None else None
+            return PerformanceLine(name, version, "realised", values, before, why=why)
+
+        lines = [line("", main)]
+        if len(versions) > 1:
+            lines += [line(version, [version] * len(starts)) for version in versions]
         return lines
 
     def slice_lines(self, name: str, slice: str) -> list[PerformanceLine]:
@@ -248,3 +247,9 @@ class PerformanceView:
             reference = load_reference(self._connection, self._model, version)
             able[version] = reference is not None and estimated.calibration(reference, manifest)[0] is not None
         return [able.get(self.traffic.main_version(start) or "", False) for start in self.asked.starts]
+
+
+def _last_reason(found: list[tuple[float | None, str]]) -> str:
+    """Why the newest window that has labels has no value, else why none has."""
+    whys = [why for _, why in found]
+    return next((why for why in reversed(whys) if why != "no labelled predictions"), whys[-1])
