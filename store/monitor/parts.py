@@ -232,12 +232,15 @@ def read_group(part: Part, wanted: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def parts_of(paths: Sequence[str]) -> list[Part]:
-    """The files' parts in order, without empty ones. Raises `Refusal` (usage) when a footer cannot be read."""
+def parts_of(paths: Sequence[str], known: Format | None = None) -> list[Part]:
+    """The files' parts in order, without empty ones; `known` is their format where their names do not tell it.
+
+    Raises `Refusal` (usage) when a footer cannot be read.
+    """
     found: list[Part] = []
     first = 0
     for path in paths:
-        format = format_of(path)
+        format = known or format_of(path)
         if format != "parquet":
             found.append(Part(path, format, None, first))
             continue

@@ -225,7 +225,7 @@ class _Scan:
             return count_part(part, reference, places, taken.times[rows], counted, self._base)
 
         try:
-            return taken, count_parts(count, parts.parts_of([location]), reference.width if reference else 0)
+            return taken, count_parts(count, parts.parts_of([location], "parquet"), reference.width if reference else 0)
         finally:
             parts.close_parquet()
 

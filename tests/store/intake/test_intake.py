@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import duckdb
+
 from tests.store.intake.running import Running, eventually
 
 
@@ -44,6 +48,19 @@ def test_predictions_and_labels_reach_the_monitor(store: Running) -> None:
     store.put("predictions/m@production/a.csv", "timestamp,prediction_id,score\n2013-01-01 00:00:00,a,0.7\n")
     store.put("labels/m@production/a.csv", "prediction_id,label,timestamp\na,1,2013-01-02 00:00:00\n")
     eventually(lambda: store.one("SELECT count(*) FROM monitor_arrival") == 2)
+    assert store.quarantined() == []
+
+
+def test_predictions_in_parquet_of_several_row_groups_reach_the_monitor(store: Running, tmp_path: Path) -> None:
+    made = tmp_path / "made.parquet"
+    duckdb.sql(
+        "SELECT 'p' || i AS prediction_id, TIMESTAMP '2013-01-01' + to_seconds(i) AS timestamp, 0.5 AS score, i AS x"
+        " FROM range(20000) t(i)"
+    ).write_parquet(str(made), row_group_size=5000)
+    store.put("models/m/1/model.json", {"task": "binary"})
+    eventually(lambda: store.rows("SELECT * FROM model_version"))
+    store.put("predictions/m@production/a.parquet", made.read_bytes())
+    eventually(lambda: store.quarantined() or store.one("SELECT count(*) FROM monitor_arrival") == 1)
     assert store.quarantined() == []
 
 
