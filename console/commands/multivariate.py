@@ -9,6 +9,7 @@ import msgspec
 from console.commands import output
 from console.link import Client
 from store.protocol import (
+    Cell,
     Column,
     FeatureWeight,
     Field,
@@ -91,7 +92,7 @@ def sections(found: Multivariate) -> list[Section]:
     return made
 
 
-def _table(weights: list[FeatureWeight], title: str) -> tuple[list[Column], list[list[str | float | None]]]:
+def _table(weights: list[FeatureWeight], title: str) -> tuple[list[Column], list[list[Cell]]]:
     if not weights:
         return [], []
     columns = [Column("feature"), Column("value", "number", title), Column("change")]

@@ -255,5 +255,6 @@ def of_errors(names: tuple[str, ...], rows: int, sums: Floats) -> dict[str, Esti
         found["mae"] = Estimate(mean, max(0.0, mean - off), mean + off)
     if "rmse" in names:
         mean, off = squared / rows, _WIDTH * math.sqrt(max(0.0, squared_variance)) / rows
-        found["rmse"] = Estimate(*(math.sqrt(max(0.0, part)) for part in (mean, mean - off, mean + off)))
+        value, low, high = (math.sqrt(max(0.0, part)) for part in (mean, mean - off, mean + off))
+        found["rmse"] = Estimate(value, low, high)
     return found

@@ -284,11 +284,12 @@ def fetch_outcomes(
     ).fetchnumpy()
     plain = {name: np.ma.getdata(column) for name, column in found.items()}
     outcomes = Outcomes(
-        *(plain[name] for name in ("sign", "score", "positive", "predicted", "decided", "right_", "value")),
+        plain["sign"], plain["score"], plain["positive"], plain["predicted"], plain["decided"], plain["right_"],
+        plain["value"],
         label_class=plain.get("label_class"),
         predicted_class=plain.get("prediction_class"),
         quantiles={level: plain[f"q{level}"] for level in levels},
-    )
+    )  # fmt: skip
     return outcomes, plain
 
 
