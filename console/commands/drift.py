@@ -30,7 +30,7 @@ def drift(
     fail_on_drift: bool,
     as_json: bool,
 ) -> int:
-    """Compare two files feature by feature; no store and no agent is needed.
+    """Compare two files feature by feature; needs no store.
 
     CURRENT and REFERENCE are Parquet, CSV or JSON lines files, folders of them, globs, or URLs that fsspec reads. A
     feature has drifted when its change passes the threshold beyond the noise of samples of these sizes, and is

@@ -115,6 +115,7 @@ def quarterdeck(ctx: click.Context) -> int:
 def run(arguments: list[str]) -> int:
     """Runs the command line `arguments`; prints errors, returns the exit status."""
     as_json = says_json(arguments)
+    _open_what_is_closed()
     try:
         status = quarterdeck.main(args=list(arguments), prog_name="quarterdeck", standalone_mode=False)
         sys.stdout.flush()
@@ -140,7 +141,16 @@ def run(arguments: list[str]) -> int:
         return int(ExitCode.USAGE)
 
 
+def _open_what_is_closed() -> None:
+    """Started with `>&-` or `2>&-`, a stream is None: prints to standard error would then go to standard output."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
 def _usage(error: click.ClickException) -> Refusal:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "quarterdeck"
-    return Refusal(ExitCode.USAGE, error.format_message(), f"Usage: {path} --help")
+    # click lays some messages out over several lines.
+    return Refusal(ExitCode.USAGE, " ".join(error.format_message().split()), f"Usage: {path} --help")

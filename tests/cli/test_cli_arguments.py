@@ -72,7 +72,7 @@ def test_the_group_lists_every_command_in_one_line_each(capsys: pytest.CaptureFi
     assert not [line for line in listed if line.endswith("...")]
 
 
-@pytest.mark.parametrize("name", ["approve", "reject", "gate", "diff", "changes", "drift"])
+@pytest.mark.parametrize("name", ["approve", "reject", "gate", "diff", "changes"])
 def test_what_is_not_built_is_not_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(name) == 2
     assert f"There is no command '{name}'" in capsys.readouterr().err
@@ -89,6 +89,7 @@ def test_a_misspelt_command_is_guessed(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("ls", "Missing argument 'KIND'. Choose from: datasets, runs,"),
         ("ls nothing", "'nothing' is not one of 'datasets'"),
         ("ls runs --limit -1", "-1 is not in the range x>=0"),
         ("ls runs --at yesterday", "'yesterday' is not a time"),
@@ -110,6 +111,16 @@ def test_usage_errors_are_two_lines_and_exit_2(line: str, message: str, capsys: 
     lines = capsys.readouterr().err.splitlines()
     assert message in lines[0]
     assert len(lines) <= 2
+
+
+@pytest.mark.parametrize("stream", [">&-", "2>&-"])
+def test_a_closed_stream_costs_only_what_would_have_gone_there(stream: str) -> None:
+    command = f"{sys.executable} -m console.cli ls nothing --json {stream}"
+    done = subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert ("'nothing' is not one of" in done.stderr) == (stream == ">&-")
+    assert "Traceback" not in done.stderr
 
 
 def test_usage_errors_are_objects_with_json(capsys: pytest.CaptureFixture[str]) -> None:
