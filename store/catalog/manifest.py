@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -85,4 +85,7 @@ def _found(known: dict[str, Any], error: str) -> dict[str, Any]:
     """The key that a msgspec message names (`… - at `$.task``), with what was found there."""
     _, _, path = error.rpartition("$.")
     key = path.strip("`").split(".")[0].split("[")[0]
-    return {"key": key, "found": repr(known.get(key))[:200], "expected": error.partition(" - at")[0]}
+    choices = get_args(get_type_hints(ModelManifest).get(key))
+    words = all(isinstance(choice, str) for choice in choices)
+    expected = f"one of {', '.join(choices)}" if choices and words else error.partition(" - at")[0]
+    return {"key": key, "found": repr(known.get(key))[:200], "expected": expected}
