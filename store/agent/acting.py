@@ -59,9 +59,11 @@ def act(rooms: Rooms, params: ActionParams, peer: Peer) -> Future[Outcome]:
     """Do it, as the peer that the kernel names. The future may carry a `Refusal`."""
     check_may_act(rooms.settings, peer)
     _check(params)
+    if params.dry_run:
+        raise Refusal(ExitCode.USAGE, f"{params.action} cannot be done as a dry run.", "Ask for its plan.")
     actor = Actor(peer.user, params.via if params.via in _VIA else "socket")
     if params.action == "note":
-        return rooms.database.writer.submit(lambda tx: _note(tx, params, actor))
+        return rooms.database.writer.submit(lambda tx: _note(tx, rooms, params, actor))
     if params.action == "resolve" and params.subject.startswith("q"):
         return rooms.database.writer.submit(lambda tx: _resolve_case(tx, params, actor))
     if params.action in _ALERT:
@@ -111,10 +113,12 @@ def _command(params: ActionParams) -> str:
     return f"quarterdeck {params.action} {shlex.quote(params.subject)}{reason}"
 
 
-def _note(tx: Transaction, params: ActionParams, actor: Actor) -> Outcome:
+def _note(tx: Transaction, rooms: Rooms, params: ActionParams, actor: Actor) -> Outcome:
     kind, slash, subject = params.subject.partition("/")
     if not slash or not subject:
         raise Refusal(ExitCode.USAGE, f"{params.subject!r}: what is the note about?", "KIND/NAME, e.g. runs/train-3.")
+    if kind not in rooms.listings.kinds:
+        raise Refusal(ExitCode.USAGE, f"There is no kind {kind[:64]!r}.", f"One of {', '.join(rooms.listings.kinds)}.")
     repeated = _earlier(tx.connection, params.request_id)
     if repeated is not None:
         return Outcome("note", params.subject, 0, "noted", {}, {}, "Noted.", repeated, True)

@@ -104,6 +104,8 @@ def restore(layout: Layout, path: Path) -> int:
         for name in (_DATABASE, f"{_DATABASE}.wal", *_FOLDERS):
             if (layout.root / name).exists():
                 (layout.root / name).rename(aside / name)
+        if (unpacked / FILE_NAME).exists() and (layout.root / FILE_NAME).exists():
+            (layout.root / FILE_NAME).rename(aside / FILE_NAME)
         for name in (_DATABASE, FILE_NAME, *_FOLDERS):
             if (unpacked / name).exists():
                 (unpacked / name).replace(layout.root / name)

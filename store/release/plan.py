@@ -89,7 +89,9 @@ def command_line(params: ActionParams, revision: int) -> str:
 def _state(held: Situation) -> Field:
     if held.latest is None:
         return Field("Now", "never deployed")
-    text = f"{share(held.effective)}, {held.health} (revision {held.revision}, {held.latest.phase})"
+    # Not the word "ok": that would be the target's health alone, beside a fleet that says alarm.
+    trouble = f", {held.trouble}" if held.trouble else ""
+    text = f"{share(held.effective)}{trouble} (revision {held.revision}, {held.latest.phase})"
     if held.latest.versions != held.effective:
         text += f"; requested is {share(held.latest.versions)}"
     if held.latest.message or held.message:

@@ -189,6 +189,18 @@ def note(agent: RunningAgent, text: str, **params: Any) -> Any:
         return client.call("act", ActionParams("note", "runs/r", reason=text, **params))
 
 
+def test_a_note_about_a_kind_that_there_is_not_is_refused(agent: RunningAgent) -> None:
+    with agent.client() as client, pytest.raises(Refusal, match="There is no kind 'rums'") as refused:
+        client.call("act", ActionParams("note", "rums/r", reason="x"))
+    assert "runs" in refused.value.hint
+
+
+def test_what_is_asked_for_as_a_dry_run_is_not_done(agent: RunningAgent) -> None:
+    with agent.client() as client, pytest.raises(Refusal, match="dry run"):
+        client.call("act", ActionParams("note", "runs/r", reason="x", dry_run=True))
+    assert agent.page("notes").total == 0
+
+
 def test_subscribers_hear_of_changes_and_ask_for_what_they_missed(agent: RunningAgent, raw: Raw) -> None:
     raw.hello()
     subscribed = raw.ask({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {}})["result"]
@@ -244,6 +256,8 @@ def test_users_who_are_no_operators_may_look_but_not_act(tmp_path: Path) -> None
 
 def test_backup_while_it_works_and_restore_brings_everything_back(agent: RunningAgent, tmp_path: Path) -> None:
     note(agent, "before")
+    settings = agent.store / "quarterdeck.toml"
+    settings.write_text("# then\n")
     target = tmp_path / "backup.tar"
     with agent.client() as client:
         done = client.call("backup", BackupParams(str(target)))
@@ -254,6 +268,7 @@ def test_backup_while_it_works_and_restore_brings_everything_back(agent: Running
     code, _ = run_agent(agent.store, "restore", str(target))
     assert code == ExitCode.NO_AGENT, "a running agent's store must not be restored over"
     agent.stop()
+    settings.write_text("# now\n")
     assert run_agent(agent.store, "restore", str(target))[0] == 0
     agent.start()
     rows = agent.page("notes").rows
@@ -262,6 +277,9 @@ def test_backup_while_it_works_and_restore_brings_everything_back(agent: Running
         verified: Verified = client.call("verify", Empty())
     assert verified.broken_at is None
     assert list((agent.store / "backups").glob("before-restore-*/metadata.duckdb"))
+    assert settings.read_text() == "# then\n"
+    aside = next((agent.store / "backups").glob("before-restore-*/quarterdeck.toml"))
+    assert aside.read_text() == "# now\n"
 
 
 def test_a_file_that_is_no_backup_changes_nothing(agent: RunningAgent, tmp_path: Path) -> None:
