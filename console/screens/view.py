@@ -17,8 +17,12 @@ from store.protocol import Change, Refusal
 if TYPE_CHECKING:
     from console.app import ConsoleApp
 
-#: A view that changes all the time is fetched again at most this often, seconds.
+#: A view that changes all the time is fetched again at most this often, seconds …
 QUIET_SECONDS = 0.2
+#: … and not before so many times as long as the last fetch took has passed, up to so many seconds: a store where files
+#: arrive all the time is to spend its time on them.
+REST = 3.0
+LONGEST_REST = 2.0
 #: Seconds that what is shown may lag behind a store that keeps changing and still be acted on: where files arrive
 #: all the time something newer is always being fetched, and what is sent names the revision that was seen.
 LAG_SECONDS = 3.0
@@ -42,7 +46,10 @@ class View(Widget):
         self.stale = False
         self.problem = ""
         self._fetched = 0.0
+        self._rest = QUIET_SECONDS
         self._due = False
+        #: When the fetch under way began; null when there is none.
+        self._begun: float | None = None
 
     @property
     def deck_app(self) -> ConsoleApp:
@@ -122,16 +129,34 @@ class View(Widget):
         self.stale = True
         if not self._due:
             self._due = True
-            pause = max(0.0, self._fetched + QUIET_SECONDS - time.monotonic())
-            self.set_timer(pause, self.fetch_soon) if pause else self.fetch_soon()
+            if self._begun is None:
+                self._fetch_when_rested()
 
     def fetch_soon(self) -> None:
         """Fetch in the background; a fetch under way is given up for this one."""
         self._due = False
-        self._fetched = time.monotonic()
-        self.run_worker(self._fetch(), group="fetch", exclusive=True)
+        self._begun = time.monotonic()
+        self.run_worker(self._fetch(self._begun), group="fetch", exclusive=True)
 
-    async def _fetch(self) -> None:
+    def _fetch_when_rested(self) -> None:
+        pause = self._fetched + self._rest - time.monotonic()
+        if pause > 0:
+            self.set_timer(pause, self.fetch_soon)
+        else:
+            self.fetch_soon()
+
+    async def _fetch(self, begun: float) -> None:
+        try:
+            await self._fetch_now()
+        finally:
+            if self._begun == begun:
+                self._begun = None
+                self._fetched = time.monotonic()
+                self._rest = min(LONGEST_REST, max(QUIET_SECONDS, REST * (self._fetched - begun)))
+                if self._due:
+                    self._fetch_when_rested()
+
+    async def _fetch_now(self) -> None:
         try:
             await self.fetch()
         except Refusal as refusal:
@@ -139,7 +164,6 @@ class View(Widget):
             self.show_problem(refusal)
         else:
             self.problem = ""
-        self._fetched = time.monotonic()
         self.deck_app.deck.refresh_lines()
 
     def show_problem(self, refusal: Refusal) -> None:

@@ -45,9 +45,11 @@ class Summary:
     last_data: datetime | None
 
 
-#: A line may lag behind by this share of its window's rows, and only for so many seconds.
+#: Drift may lag behind by this share of its window's rows, and only for so many seconds.
 LAG_SHARE = 0.02
 LAG_SECONDS = 5.0
+#: Finding drift takes no longer than this at a time (seconds), so that a fleet is seen at once; the rest is next.
+BUDGET_SECONDS = 0.1
 
 
 def summary(
@@ -98,7 +100,8 @@ class Fleet:
         self._kept: dict[str, Summary] = {}
 
     def summary(self, connection: duckdb.DuckDBPyConnection, at: datetime | None = None) -> dict[str, Summary]:
-        """See the function of this name; drift may lag (`LAG_SHARE`, `LAG_SECONDS`). Safe on several threads."""
+        """See the function of this name; drift may lag (`LAG_SHARE`, `LAG_SECONDS`, `BUDGET_SECONDS`). Safe on several
+        threads."""
         if at is not None:
             return self._past(connection, at)
         with self._lock:
@@ -108,7 +111,7 @@ class Fleet:
                 # How much of it was added is not known: start afresh.
                 self._recent = RecentWindows(self._settings)
                 raise
-            for deployment in changed | self._behind():
+            for deployment in changed | self._drift_again(connection):
                 self._kept[deployment] = self.line(connection, deployment, self._recent, None)
             return {deployment: self._kept[deployment] for deployment in sorted(self._kept)}
 
@@ -120,7 +123,7 @@ class Fleet:
         moment = recent.last_us / 1e6
         start = self._width.start(moment)
         drift = self._drift.get(deployment)
-        if drift is None or self._is_due(recent, drift, start):
+        if drift is None:
             drift = self._drift[deployment] = self._find_drift(connection, deployment, windows, start)
         if recent.labels or deployment not in self._performance:
             self._performance[deployment] = _performance(connection, deployment, self._width, at, self._settings)
@@ -150,17 +153,20 @@ class Fleet:
         found = {str(row[0]): one(connection, str(row[0]), at, self._settings) for row in rows}
         return {deployment: summary for deployment, summary in found.items() if summary is not None}
 
-    def _behind(self) -> set[str]:
-        """Deployments whose drift was found on fewer rows than there are, and some time ago."""
-        past = time.monotonic() - LAG_SECONDS
-        recent = self._recent.deployments
-        return {
-            deployment
-            for deployment, drift in self._drift.items()
-            if drift.found_at < past
-            and deployment in recent
-            and _rows_since(recent[deployment], drift.start) != drift.rows
-        }
+    def _drift_again(self, connection: duckdb.DuckDBPyConnection) -> set[str]:
+        """Find the drift of those that lag behind, the longest first, as the time allows."""
+        begun, done = time.monotonic(), set()
+        for deployment, drift in sorted(self._drift.items(), key=lambda item: item[1].found_at):
+            recent = self._recent.deployments.get(deployment)
+            if recent is None:
+                continue
+            start = self._width.start(recent.last_us / 1e6)
+            if self._is_due(recent, drift, start):
+                self._drift[deployment] = self._find_drift(connection, deployment, self._recent, start)
+                done.add(deployment)
+                if time.monotonic() - begun > BUDGET_SECONDS:
+                    break
+        return done
 
     def _is_due(self, recent: Recent, drift: _Drift, start: int) -> bool:
         if start > drift.start and _rows_of(recent, start) >= self._settings.min_rows:
