@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from store.agent import fleet
@@ -24,6 +25,8 @@ from store.protocol import Progress
 from store.release.actions import Releases
 from store.release.listings import listings as release_listings
 from store.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Rooms:
@@ -58,15 +61,16 @@ class Rooms:
         )
 
     def start(self) -> None:
-        """Bring requested and observed together, then let files in."""
+        """Bring requested and observed together, then let files in. A room that cannot start holds up no other."""
+        before = [self.releases.start, self.judging.start, self.estimating.start, self.courier.start]
+        steps: list[Callable[[], object]] = [self.intake.start]
         if not self.database.read_only:
-            self.releases.start()
-            self.judging.start()
-            self.estimating.start()
-            self.courier.start()
-        self.intake.start()
-        if not self.database.read_only:
-            self.scheduler.start()
+            steps = [*before, *steps, self.scheduler.start]
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                log.exception("%s did not start; the agent serves what it can", step.__module__)
 
     def close(self) -> None:
         self.scheduler.close()

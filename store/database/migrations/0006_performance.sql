@@ -60,14 +60,3 @@ CREATE TABLE monitor_estimate (
     arrival VARCHAR NOT NULL,
     recorded_at TIMESTAMP NOT NULL
 );
-
--- Which files hold predictions of which version, and of when: what a worker reads again.
-CREATE TABLE monitor_file (
-    deployment VARCHAR NOT NULL,
-    version VARCHAR NOT NULL,
-    arrival VARCHAR NOT NULL,
-    first_at TIMESTAMP NOT NULL,
-    last_at TIMESTAMP NOT NULL,
-    row_count BIGINT NOT NULL,
-    recorded_at TIMESTAMP NOT NULL
-);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,18 @@ from store.database import Database, migrate
 from store.database.migrate import Migration
 from store.governance.journal import Journal
 from store.protocol import ExitCode, Refusal
+
+#: SHA-256, in part, of each migration as stores out there have run it; one that is finished adds its line.
+AS_RUN = {
+    1: "a9d29ec527be938f",
+    2: "dda162cb4a37c81e",
+    3: "a30363ca897361ef",
+    4: "917b6a0e8da7c2ba",
+    5: "2417623b5b472a9d",
+    6: "854f1d903ecc81d3",
+    7: "e063f54751eb3b26",
+    9: "5aff9700755b2d05",
+}
 
 
 def make(path: Path) -> None:
@@ -84,6 +97,13 @@ def test_an_older_store_is_backed_up_then_migrated(tmp_path: Path, monkeypatch: 
     assert "later" in tables(path)
     (backup,) = (tmp_path / "backups").iterdir()
     assert "later" not in tables(backup)
+
+
+def test_a_migration_that_stores_have_run_is_never_edited() -> None:
+    found = {each.number: hashlib.sha256(each.sql.encode()).hexdigest()[:16] for each in migrate.migrations()}
+    assert {number: found.get(number) for number in AS_RUN} == AS_RUN, (
+        "an edit reaches only new stores: write a further migration"
+    )
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
