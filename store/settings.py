@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from datetime import UTC, date, datetime, time
@@ -35,9 +36,31 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Largest run.json, params.json or model.json."""
 
 
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DAY = 86_400
+
+
+def duration(text: str) -> float:
+    """Seconds of `90s`, `15m`, `4h`, `28d`, `2w`. Raises ValueError that says what was expected."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise ValueError(f"{text[:40]!r} is no duration: write 90s, 15m, 4h, 28d or 2w")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+class Roll(msgspec.Struct, frozen=True):
+    """Rows of counts recorded longer than `after` seconds ago are added up into windows of `width` seconds."""
+
+    width: int
+    after: float
+
+
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_window_seconds: int = 3600
-    """Width of the finest window that counts are kept for."""
+    """Width of the finest window that counts are kept for: 60 or more."""
+    compact: tuple[str, ...] = ("1h after 2d", "1d after 180d")
+    """How rows are rolled up by age; `--at` is exact within the first age, and then to the width. Empty keeps all."""
     alert_window: str = "1d"
     """How often alerts are decided: at the end of each window of this width."""
     alert_span: int = 7
@@ -60,17 +83,32 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preset: Literal["", "evidently", "nannyml", "sagemaker", "vertex", "whylogs"] = ""
     """Whose verdicts on drift hold in listings, heat map and the default rule; "" for Quarterdeck's own."""
 
+    def __post_init__(self) -> None:
+        if self.base_window_seconds < 60 or _DAY % self.base_window_seconds:
+            raise ValueError(
+                f"base_window_seconds is {self.base_window_seconds}; expected 60 or more, and a part of a day"
+            )
+        _ = self.rolls
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+    @property
+    def rolls(self) -> tuple[Roll, ...]:
+        """`compact`, read; widths that are not above the base window are left out."""
+        found = tuple(_roll(text) for text in self.compact)
+        for before, roll in itertools.pairwise(found):
+            if roll.width <= before.width or roll.width % before.width or roll.after < before.after:
+                raise ValueError(f"compact has {list(self.compact)}; expected ever wider windows of ever greater age")
+        for roll in found:
+            if roll.width > self.base_window_seconds and roll.width % self.base_window_seconds:
+                raise ValueError(f"compact has {roll.width} s, no multiple of base_window_seconds")
+        return tuple(roll for roll in found if roll.width >= self.base_window_seconds)
 
 
-def duration(text: str) -> float:
-    """Seconds of `90s`, `15m`, `4h`, `28d`, `2w`. Raises ValueError that says what was expected."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not float(match[1]):
-        raise ValueError(f"{text[:40]!r} is no duration: write 90s, 15m, 4h, 28d or 2w")
-    return float(match[1]) * _UNITS[match[2]]
+def _roll(text: str) -> Roll:
+    width, _, after = text.partition(" after ")
+    seconds = duration(width)
+    if not after or seconds < 60 or _DAY % seconds:
+        raise ValueError(f'compact has {text[:40]!r}; expected for instance "1h after 2d", with a part of a day first')
+    return Roll(int(seconds), duration(after))
 
 
 class LearnSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -305,6 +343,7 @@ TEMPLATE = """\
 
 # [monitor]
 # base_window_seconds = 3600
+# compact = ["1h after 2d", "1d after 180d"]   # old counts are added up: --at is then exact to the hour, the day
 # alert_window = "1d"       # alerts are decided at the end of each
 # alert_span = 7            # … on so many of them together
 # open_after = 2            # decisions in a row that open an alert
