@@ -143,7 +143,7 @@ ACTIONS: tuple[Action, ...] = (
         "enter",
         "Open",
         "Drill into the chosen row, cell or pane",
-        views=WITH_ROWS | {"monitor", "feature"},
+        views=WITH_ROWS | {"monitor", "feature", "replay"},
         needs_row=True,
         footer=1,
     ),
@@ -210,7 +210,7 @@ ACTIONS: tuple[Action, ...] = (
         "mute",
         "m",
         "Mute the alert",
-        "Keep it quiet until it is resolved",
+        "Keep it quiet for a while that you choose",
         danger=1,
         views=frozenset({"alerts"}),
         wire="mute",
@@ -227,6 +227,16 @@ ACTIONS: tuple[Action, ...] = (
         views=frozenset({"alerts"}),
         wire="resolve",
         needs_row=True,
+    ),
+    Action(
+        "replay",
+        "W",
+        "Replay the alert rule",
+        "What the rule would have done with other thresholds; on the replay: another rule",
+        views=frozenset({"alerts", "replay"}),
+        footer=5,
+        footer_on=frozenset({"alerts", "replay"}),
+        label="what if",
     ),
     Action(
         "note",
@@ -301,7 +311,7 @@ ACTIONS: tuple[Action, ...] = (
         "Windows",
         "Width and span of the monitoring windows",
         footer=2,
-        footer_on=OVER_TIME,
+        footer_on=OVER_TIME | {"replay"},
         label="span",
     ),
     Action("time_travel", "t", "Time travel", "Show everything as the store knew it at a past moment"),
@@ -445,6 +455,8 @@ def command_line(params: ActionParams) -> str:
                 words += ["--to", params.version]
         case _:
             words += [params.action, params.subject]
+    if params.action == "mute" and params.until is not None:
+        words += ["--until", _iso(params.until)]
     if params.reason:
         words += ["--reason", params.reason]
     if params.expect is not None and params.action in ("promote", "rollback", "abort", "retry"):

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 from console.actions import Registry
+from console.alarm import Alarm
 from console.live import Link, LinkListener, LinkState
 from console.places import Place
 from console.screens.deck import Deck
@@ -49,9 +50,12 @@ class _Listener(LinkListener):
 
     def changed(self, change: Change) -> None:
         self.app.deck.store_changed(change)
+        if "alerts" in change.topics:
+            self.app.look_for_alarms()
 
     def missed(self) -> None:
         self.app.deck.all_changed()
+        self.app.look_for_alarms()
 
     def link_state(self, state: LinkState) -> None:
         self.app.link_changed(state)
@@ -89,6 +93,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         #: The deployment that was chosen last, for views that need one.
         self.last_deployment = ""
         self.log_lines: list[Logged] = []
+        self.alarm = Alarm(self.link, self.ring, self.show_title)
         self.deck = Deck(self.registry, Place(view), opening.page if view == "fleet" else None)
         self._histories: dict[str, History] = {}
         self._interrupted = 0.0
@@ -118,9 +123,26 @@ class ConsoleApp(App[int], inherit_bindings=False):
             hello = self.link.hello
             if hello is not None and hello.read_only:
                 self.deck.say(f"The store takes no changes: {hello.read_only}", "warning")
+            self.look_for_alarms()
         self.deck.refresh_lines()
         if state.connected and (self.deck.view.data_at is None or self.deck.view.problem):
             self.deck.view.fetch_soon()
+
+    def look_for_alarms(self) -> None:
+        """Ring, and say so in the title, when a critical alert has opened."""
+        self.run_worker(self.alarm.look(), group="alarm", exclusive=True)
+
+    def ring(self) -> None:
+        """Sound the terminal's bell."""
+        driver = self._driver
+        if isinstance(driver, TerminalDriver):
+            driver.ring()
+
+    def show_title(self, text: str) -> None:
+        """Give the terminal's window a title; "" gives back the one it had."""
+        driver = self._driver
+        if isinstance(driver, TerminalDriver):
+            driver.show_title(text)
 
     def confirmed(self) -> float:
         """When the agent last said that nothing else has changed (wall clock, seconds)."""

@@ -10,7 +10,7 @@ from console.actions import LISTS, MAIN_VIEWS
 from store.protocol import ExitCode, Refusal
 
 #: Views that `:` reaches, beside the lists. Those that need a name take it as their first word.
-NAMED_VIEWS = ("run", "deployment", "monitor", "feature", "describe")
+NAMED_VIEWS = ("run", "deployment", "monitor", "feature", "replay", "describe")
 #: Lists whose rows are windows of a deployment: `:drift model@environment` is that one's.
 WINDOWED = frozenset({"windows", "drift", "performance", "quality"})
 VIEW_NAMES: tuple[str, ...] = (
@@ -19,6 +19,7 @@ VIEW_NAMES: tuple[str, ...] = (
     "run",
     "deployment",
     "feature",
+    "replay",
     "describe",
     "log",
 )
@@ -154,7 +155,9 @@ def parse_command(text: str) -> Place | tuple[str, str]:
     names: list[str] = []
     for word in words[1:]:
         name, separator, value = word.partition("=")
-        if separator and name == "sort":
+        if view == "replay" and word.startswith("{"):
+            names.append(word)  # a rule to try, as a TOML table
+        elif separator and name == "sort":
             place = replace(place, sort=value)
         elif separator and name == "window":
             place = replace(place, window=value)
@@ -176,6 +179,12 @@ def parse_command(text: str) -> Place | tuple[str, str]:
         if len(names) != 2:
             raise Refusal(ExitCode.USAGE, "describe takes a kind and a name.", "For instance :describe run train-1")
         place = replace(place, kind=names[0], name=names[1])
+    elif view == "replay":
+        place = replace(
+            place,
+            name=" ".join(name for name in names if "@" not in name or name.startswith("{")),
+            scope=tuple(("deployment", name) for name in names if "@" in name and not name.startswith("{"))[:1],
+        )
     elif view == "feature":
         if len(names) != 2:
             raise Refusal(

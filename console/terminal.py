@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
+from console.alarm import BELL, RESTORE_TITLE, SAVE_TITLE, title_sequence
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -67,6 +69,7 @@ class TerminalDriver(LinuxDriver):
         assert output is not None
         self._file = _HangingUp(output, self.hang_up)  # type: ignore[assignment]
         self._leaving = False
+        self._titled = False
 
     def hang_up(self) -> None:
         """End the app from any thread or signal handler; the process is gone within CLEAN_UP_SECONDS."""
@@ -81,6 +84,24 @@ class TerminalDriver(LinuxDriver):
         except RuntimeError:
             # The loop is closed already: the clean-up is under way.
             pass
+
+    def show_title(self, text: str) -> None:
+        """Give the window this title; with "" the one it had before."""
+        if text:
+            self.write(("" if self._titled else SAVE_TITLE) + title_sequence(text))
+        elif self._titled:
+            self.write(RESTORE_TITLE)
+        self._titled = bool(text)
+        self.flush()
+
+    def ring(self) -> None:
+        """The terminal's bell."""
+        self.write(BELL)
+        self.flush()
+
+    def stop_application_mode(self) -> None:
+        self.show_title("")
+        super().stop_application_mode()
 
     def start_application_mode(self) -> None:
         signal.signal(signal.SIGHUP, lambda *_: self.hang_up())
@@ -100,6 +121,8 @@ class TerminalDriver(LinuxDriver):
         if self.attrs_before is not None:
             try:
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+                if self._titled:
+                    os.write(self.fileno, RESTORE_TITLE.encode())
                 os.write(self.fileno, b"\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[?7h")
             except (OSError, termios.error):
                 pass

@@ -123,6 +123,8 @@ def _alert_command(action: ActionName, text: str) -> click.Command:
 
 
 ack = _alert_command("ack", "Take charge of an alert.")
+
+
 def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     try:
         return None if value is None else read_duration(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import click
 
 from console.commands import output
@@ -12,8 +10,6 @@ from console.commands.times import time_option
 from console.link import Client
 from store.protocol import Column, Episode, Replay, ReplayLine, ReplayParams
 
-#: Points of the timeline in the table.
-POINTS = 24
 #: Episodes that the table names.
 NAMED = 20
 
@@ -93,16 +89,9 @@ def _line_object(line: ReplayLine, ends: list[float]) -> dict[str, object]:
     }
 
 
-def thinned(counts: list[int], points: int = POINTS) -> list[float | None]:
-    """At most `points` values, each the most of its stretch: what fired once is seen."""
-    if len(counts) <= points:
-        return [float(count) for count in counts]
-    cuts = [round(place * len(counts) / points) for place in range(points + 1)]
-    return [float(max(counts[low:high])) for low, high in pairwise(cuts)]
-
-
 def _print(found: Replay) -> None:
     from console import text
+    from console.replayed import thinned, threshold_words
 
     print(text.clean(f"{found.rule}: {found.said}", 400))
     if not found.ends:
@@ -122,7 +111,7 @@ def _print(found: Replay) -> None:
         Column("on", "spark", "alerts on", 2),
     ]
     rows = [
-        [_threshold(line), line.fired, line.carried, line.over, line.quiet_share, thinned(line.on)]
+        [threshold_words(line), line.fired, line.carried, line.over, line.quiet_share, thinned(line.on)]
         for line in found.lines
     ]
     for row in output.table_lines(columns, rows, output.terminal_width()):
@@ -131,11 +120,6 @@ def _print(found: Replay) -> None:
     if own.episodes:
         print()
         _print_episodes(own.episodes)
-
-
-def _threshold(line: ReplayLine) -> str:
-    said = "as the rule has it" if line.threshold is None else f"{line.threshold:g}"
-    return f"{said} (the rule's)" if line.own and line.threshold is not None else said
 
 
 def _print_episodes(episodes: list[Episode]) -> None:

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 #: Seconds that a request whose answer was lost waits for the agent, to be sent again as the same request.
 ANSWER_AGAIN_SECONDS = 60.0
 VERSIONS_OFFERED = 50
+#: How long an alert may be muted, as the dialog offers it (seconds); the command line takes any time.
+MUTES = (
+    (3600, "an hour"),
+    (4 * 3600, "4 hours"),
+    (24 * 3600, "a day"),
+    (3 * 24 * 3600, "3 days"),
+    (7 * 24 * 3600, "a week"),
+)
 
 
 def act(deck: Deck, action: Action) -> None:
@@ -45,6 +53,10 @@ async def _asked_for(deck: Deck, action: Action) -> ActionParams | None:
     if action.wire == "note":
         kind, name = deck.view.chosen()
         return _params("note", f"{kind}/{name}")
+    if action.wire == "mute":
+        seconds = await _pick_mute(deck, subject)
+        until = time.time() + seconds if seconds is not None else None
+        return msgspec.structs.replace(_params("mute", subject), until=until) if until is not None else None
     if action.wire != "promote":
         return _params(action.wire, subject)
     if deck.view.place.view == "versions" or deck.view.place.kind == "versions":
@@ -57,6 +69,17 @@ async def _asked_for(deck: Deck, action: Action) -> ActionParams | None:
 
 def _params(action: ActionName, subject: str, version: str = "") -> ActionParams:
     return ActionParams(action, subject, version, request_id=str(uuid.uuid4()), via="console")
+
+
+async def _pick_mute(deck: Deck, alert: str) -> float | None:
+    """For how long, seconds; null when the operator thought better of it."""
+    from console.screens.picker import Choice, Picker
+    from console.widgets.rows import Column
+
+    choices = [Choice(str(seconds), (words,)) for seconds, words in MUTES]
+    columns = [Column("for", priority=0)]
+    chosen = await deck.app.push_screen_wait(Picker(f"Mute {clean(alert, 20)} for", columns, choices))
+    return float(chosen) if chosen is not None else None
 
 
 async def _pick_environment(deck: Deck, model: str, version: str) -> str | None:

@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
+import msgspec
+from textual.app import ComposeResult
+
 from console.places import Place
+from console.screens.alert_times import of_alerts
 from console.screens.listing import ListingView
 from console.screens.shaping import as_alerts
-from store.protocol import Page
+from console.widgets import table_messages
+from console.widgets.timeline import Timeline
+from store.protocol import Page, Refusal
+
+#: Alerts that the timeline is drawn from.
+ALERTS_ON_TIMELINE = 500
 
 
 class Alerts(ListingView):
-    """Enter leads to the monitor of the alert's deployment."""
+    """The alerts, and below them when they were on; enter leads to the monitor of the alert's deployment."""
+
+    DEFAULT_CSS = "Alerts > Timeline { height: auto; max-height: 35%; }"
+
+    def __init__(self, place: Place, first: Page | None = None) -> None:
+        super().__init__(place, first)
+        self.timeline = Timeline()
+        self.timeline.display = False
+        self._shown: Page | None = None
+
+    def compose(self) -> ComposeResult:
+        yield from super().compose()
+        yield self.timeline
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.run_worker(self._fetch_times(), group="times", exclusive=True)
 
     def reshape(self, page: Page) -> Page:
         return as_alerts(page)
+
+    async def fetch(self) -> None:
+        await super().fetch()
+        await self._fetch_times()
+
+    def set_filter(self, text: str) -> None:
+        super().set_filter(text)
+        self.run_worker(self._fetch_times(), group="times", exclusive=True)
+
+    async def _fetch_times(self) -> None:
+        """What the timeline shows: the same alerts, the latest of them first."""
+        asked = msgspec.structs.replace(self.params(), sort="opened_at:desc", offset=0, limit=ALERTS_ON_TIMELINE)
+        try:
+            self._shown = await self.deck_app.link.call("list", asked)
+        except Refusal:
+            return  # The table says what is wrong with the filter.
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._shown is not None:
+            data = of_alerts(self._shown, self.row_id())
+            self.timeline.display = bool(data.rows)
+            self.timeline.update(data)
+
+    def on_row_table_row_highlighted(self, message: table_messages.RowHighlighted) -> None:
+        super().on_row_table_row_highlighted(message)
+        self._draw()
+
+    def do_replay(self) -> None:
+        """What the rule of the chosen alert would have done with other thresholds."""
+        name, rule = self.deployment(), str(self.cell("rule") or "drift")
+        scope = (("deployment", name),) if name else ()
+        self.deck_app.deck.go(Place("replay", rule, scope=scope), drill=True)
 
     def target(self) -> Place | None:
         name = self.deployment()

@@ -20,6 +20,7 @@ _VIEWS = {
     "alerts": ("console.screens.alerts", "Alerts"),
     "journal": ("console.screens.journal", "Journal"),
     "quarantine": ("console.screens.journal", "Quarantine"),
+    "replay": ("console.screens.replay", "ReplayView"),
     "drift": ("console.screens.alerts", "Windowed"),
     "performance": ("console.screens.performance", "PerformanceView"),
     "feature": ("console.screens.feature", "FeatureView"),

@@ -8,12 +8,18 @@ from typing import Any
 from store.protocol import (
     Column,
     Distribution,
+    Episode,
     Field,
     Heatmap,
+    LabelDelays,
     Mark,
+    Maturity,
     MetricSeries,
     Performance,
     PerformanceLine,
+    Replay,
+    ReplayLine,
+    ReplayParams,
     RunMetrics,
     Section,
     Statistic,
@@ -104,13 +110,26 @@ def _alerts() -> Listing:
         Column("value", "number"),
         Column("threshold", "number"),
         Column("opened_at", "time"),
+        Column("rule"),
+        Column("window_end", "time"),
+        Column("opened_window", "time"),
+        Column("closed_window", "time"),
     ]
     deployment = "flight-delay@production"
     rows: list[list[Any]] = [
-        ["a2", "open", "critical", deployment, "1", "auc", 0.592, 0.65, NOW - HOUR],
-        ["a1", "open", "warning", deployment, "1", "temperature_f", 8.48, 0.25, NOW - DAY],
-        ["a0", "closed", "warning", deployment, "1", "carrier", 0.3, 0.25, NOW - 9 * DAY],
-    ]
+        [
+            "a2", "open", "critical", deployment, "1", "auc", 0.592, 0.65, NOW - HOUR,
+            "performance", NOW, NOW - 6 * DAY, None,
+        ],
+        [
+            "a1", "open", "warning", deployment, "1", "temperature_f", 8.48, 0.25, NOW - DAY,
+            "drift", NOW, NOW - 30 * DAY, None,
+        ],
+        [
+            "a0", "closed", "warning", deployment, "1", "carrier", 0.3, 0.25, NOW - 9 * DAY,
+            "drift", NOW - 40 * DAY, NOW - 50 * DAY, NOW - 40 * DAY,
+        ],
+    ]  # fmt: skip
     return columns, rows
 
 
@@ -196,7 +215,7 @@ LISTINGS: dict[str, Listing] = {
     "revisions": _revisions(),
     "versions": _versions(),
     "journal": _journal(),
-    **{kind: _plain(kind) for kind in ("datasets", "models", "quarantine", "drift", "windows", "performance")},
+    **{kind: _plain(kind) for kind in ("datasets", "models", "quarantine", "windows", "performance")},
 }
 
 SHOWN: dict[tuple[str, str], list[Section]] = {
@@ -227,34 +246,115 @@ def _heatmap(params: Any) -> Heatmap:
     features = ["temperature_f", "humidity_pct", "carrier"]
     starts = [NOW - (30 - day) * DAY for day in range(30)]
     values: list[list[float | None]] = [
-        [0.02 + day / 20 for day in range(30)],
+        [0.02 * 1.25**day for day in range(30)],
         [0.05 + day % 7 / 40 for day in range(30)],
         [None if day == 9 else 0.01 for day in range(30)],
     ]
     marks = [Mark(starts[12], "revision", "7", "version 1"), Mark(starts[20], "alert", "a1", "temperature_f")]
-    noise: list[list[float | None]] = [[0.02] * 30] * 3
+    noise: list[list[float | None]] = [[0.02 + day % 3 / 200 for day in range(30)]] * 3
+    alarms = [
+        ["critical" if (value or 0) > 0.27 else "warning" if (value or 0) > 0.12 else "" for value in row]
+        for row in values
+    ]
     return Heatmap(
-        params.deployment, "psi", int(DAY), starts, features, values, noise, [900] * 30, ["1"] * 30, 0.1, 0.25, marks
-    )
+        params.deployment, params.statistic, int(DAY), starts, features, values, noise, [900] * 30, ["1"] * 30, 0.1,
+        0.25, marks, alarms=alarms, importance=[0.41, 0.22, 0.05], relevance=[3.0, 0.2, 4.0],
+        relevance_basis="importance",
+    )  # fmt: skip
 
 
 def _distribution(params: Any) -> Distribution:
-    labels = ["< 40", "40 … 50", "50 … 60", "60 … 70", "> 70"]
-    statistics = [Statistic("psi", 8.48, 0.01, 0.25), Statistic("js", 0.81, 0.09), Statistic("missing", 0.0)]
+    statistics = [Statistic("psi", 8.48, 0.01, 0.1), Statistic("js", 0.81, 0.09, 0.1), Statistic("missing", 0.0)]
+    more = (params.deployment, "1", params.feature)
+    if params.feature == "carrier":
+        labels = ["UA", "B6", "EV", "(other)"]
+        return Distribution(
+            *more, "categorical", labels, [0.4, 0.3, 0.2, 0.1], [0.38, 0.2, 0.3, 0.12], 28_886, 994, params.since,
+            params.until, statistics,
+        )  # fmt: skip
+    labels = ["< 40", "40 … 50", "50 … 60", "60 … 70", "> 70", "(missing)"]
+    edges: list[tuple[float | None, float | None]] = [
+        (None, 40.004), (40.004, 49.98), (49.98, 60.02), (60.02, 69.98), (69.98, None), (None, None),
+    ]  # fmt: skip
     return Distribution(
-        params.deployment, "1", params.feature, "numeric", labels, [0.3, 0.4, 0.2, 0.1, 0.0], [0.0, 0.1, 0.2, 0.3, 0.4],
-        28_886, 994, params.since, params.until, statistics,
+        *more, "numeric", labels, [0.3, 0.4, 0.2, 0.08, 0.0, 0.02], [0.0, 0.1, 0.2, 0.29, 0.4, 0.01], 28_886, 994,
+        params.since, params.until, statistics, edges=edges,
     )  # fmt: skip
+
+
+def _drift() -> Listing:
+    columns = [
+        Column("id", priority=9),
+        Column("deployment"),
+        Column("version"),
+        Column("feature", priority=0),
+        Column("window_start", "time"),
+        Column("statistic"),
+        Column("value", "number", priority=0),
+        Column("noise_floor", "number"),
+        Column("threshold", "number"),
+        Column("alarm"),
+        Column("why", priority=2),
+        Column("p_value", "number", priority=2),
+        Column("severity", priority=2),
+        Column("guarantee", priority=2),
+        Column("importance", "number", priority=2),
+    ]
+    of = "flight-delay@production"
+    window = "of windows in which nothing changed, at most 0.5% raise any such alarm"
+    watch = "of watches in which nothing changes, at most 1% ever raise any such alarm"
+    found: list[tuple[Any, ...]] = [
+        ("cvm", 329.8, 0.46, 9.665, True, "", 0.0, "critical", window),
+        ("psi", 8.48, 0.01, 0.1, True, "", 1e-12, "critical", window),
+        ("js", 0.81, 0.09, 0.1, True, "", 1e-12, "critical", window),
+        ("ks", 0.18, 0.04, 0.1, True, "", 0.001, "warning", watch),
+        ("wasserstein", 0.05, 0.06, 0.1, False, "", 0.4, "", ""),
+        ("mean_change", -0.31, 0.02, 0.25, False, "", 0.02, "", ""),
+        ("median_change", 0.11, 0.08, 0.25, False, "", 0.2, "", ""),
+        ("new_categories", None, None, 0.01, False, "new_categories is not for numeric features", None, "", ""),
+    ]
+    rows: list[list[Any]] = [
+        [f"{of}/1/{feature}/{name}", of, "1", feature, NOW - DAY, name, *rest, 0.41]
+        for feature in ("temperature_f", "humidity_pct", "carrier")
+        for name, *rest in found
+    ]
+    return columns, rows
+
+
+#: Windows of the performance answer whose labels have all come; then some have, then none but an estimate, then none.
+COMPLETE, EARLY, ESTIMATED = 20, 24, 28
 
 
 def _performance(params: Any) -> Performance:
     starts = [NOW - (30 - day) * DAY for day in range(30)]
-    lines = [
-        PerformanceLine("auc", "", "realised", [0.70 - day / 300 for day in range(29)] + [None], 0.702),
-        PerformanceLine("log_loss", "", "realised", [0.49 + day / 300 for day in range(29)] + [None], 0.49),
-    ]
+    days = range(30)
+    realised: list[float | None] = [0.70 - day / 300 if day < EARLY else None for day in days]
+    expected: list[float | None] = [0.71 - day / 300 if day < ESTIMATED else None for day in days]
+    low = [None if value is None else value - 0.02 for value in expected]
+    high = [None if value is None else value + 0.02 for value in expected]
+    lines = []
+    for metric in params.metrics or ["auc", "log_loss"]:
+        lines.append(PerformanceLine(metric, "", "realised", realised, 0.702))
+        lines.append(PerformanceLine(metric, "", "estimated", expected, 0.702, low, high))
+        if params.slice:
+            for number, name in enumerate(("UA", "EV", "B6")):
+                values = [None if value is None else value - number / 20 for value in realised]
+                lines.append(PerformanceLine(metric, "", "realised", values, None, slice=name))
     marks = [Mark(starts[12], "revision", "7", "version 1")]
-    return Performance(params.deployment, int(DAY), starts, [900] * 30, [850] * 29 + [0], lines, marks)
+    labelled = [850] * COMPLETE + [600, 450, 300, 100] + [0] * 6
+    maturity: list[Maturity] = ["realised"] * COMPLETE
+    maturity += ["partial"] * (EARLY - COMPLETE)
+    maturity += ["estimated"] * (ESTIMATED - EARLY)
+    maturity += ["unknown"] * (30 - ESTIMATED)
+    delays = LabelDelays(
+        24_000, 3, 0, 0.94, [0.5, 0.9, 0.95], [4 * HOUR, 40 * HOUR, 70 * HOUR],
+        [0.0, HOUR, 4 * HOUR, 16 * HOUR, 64 * HOUR], [3000, 9000, 8000, 4000],
+    )  # fmt: skip
+    return Performance(
+        params.deployment, int(DAY), starts, [900] * 30, labelled, lines, marks, maturity=maturity,
+        expected=[0.94] * COMPLETE + [0.9, 0.7, 0.4, 0.1] + [0.0] * 6, frontier=starts[COMPLETE], delays=delays,
+        slices=["carrier", "origin"], metrics=["auc", "log_loss", "f1"],
+    )  # fmt: skip
 
 
 def _run_metrics(params: Any) -> RunMetrics:
@@ -273,6 +373,23 @@ def _run_metrics(params: Any) -> RunMetrics:
     )
 
 
+def replayed(params: ReplayParams) -> Replay:
+    """A rule that is on for the last month of ninety days, the less the higher its threshold."""
+    ends = [NOW - (89 - place) * DAY for place in range(90)]
+    own = None if params.rule == "performance" else 0.1
+    lines = []
+    for threshold in sorted({own, *params.thresholds}, key=lambda value: value or 0.0):
+        first = min(89, round(60 + (threshold or 0.1) * 40))
+        on = [int(place >= first) for place in range(90)]
+        episode = Episode(
+            "flight-delay@production", "temperature_f", "1", ends[first], None, 8.48, "psi of temperature_f is 8.48"
+        )
+        lines.append(ReplayLine(threshold, threshold == own, 1, 0, 90 - first, first / 90, on, [episode]))
+    said = "psi of * above 0.1 in 2 of 2 windows (7 × 1d)"
+    rules = ["drift", "performance", "volume"]
+    return Replay(params.rule, said, ["flight-delay@production"], 86_400, ends, 540, rules, lines)
+
+
 def answers() -> dict[str, Callable[[Any], Any]]:
     """How the fake agent answers what is no listing."""
     return {
@@ -280,4 +397,8 @@ def answers() -> dict[str, Callable[[Any], Any]]:
         "distribution": _distribution,
         "performance": _performance,
         "run_metrics": _run_metrics,
+        "replay": replayed,
     }
+
+
+LISTINGS["drift"] = _drift()

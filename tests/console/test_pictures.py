@@ -17,6 +17,7 @@ VIEWS = {
     "deployments": "5",
     "monitor": "6",
     "alerts": "7",
+    "replay": "7 j W",
     "journal": "8",
     "quarantine": "9",
     "run": "3 enter",
@@ -43,7 +44,7 @@ async def test_a_view_looks_as_it_did(console: Console, view: str, size: str) ->
         driver.matches(f"{view}-{size}")
 
 
-@pytest.mark.parametrize("view", ["fleet", "monitor", "run"])
+@pytest.mark.parametrize("view", ["fleet", "monitor", "run", "alerts", "replay"])
 async def test_an_ascii_locale_gets_ascii_alone(console: Console, view: str) -> None:
     glyphs.use(glyphs.ASCII)
     async with console((80, 24)) as driver:
