@@ -31,14 +31,17 @@ _LATELY = 20
 def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams, sequence: int) -> Detail:
     """The detail of `params.name` as of `params.at`. Raises `Refusal` when there is no such thing."""
     describe = _DESCRIBE.get(params.kind)
-    sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
+    if params.kind == "alerts":
+        sections = _alert(connection, rooms, params)
+    else:
+        sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
     sections += _journal(connection, rooms, params)
     return Detail(params.kind, params.name, sections, sequence, time.time())
 
 
 def _row(connection: duckdb.DuckDBPyConnection, params: ShowParams, sql: str, *values: Any) -> dict[str, Any]:
     """One fact as a mapping. `sql` ends in a condition that `recorded_at` is added to."""
-    at = times.to_db(times.from_seconds(params.at)) if params.at is not None else None
+    at = times.to_db(times.asked(params.at))
     cursor = connection.execute(
         f"{sql} AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY recorded_at DESC LIMIT 1", [*values, at, at]
     )
@@ -147,7 +150,7 @@ def _version(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[
 
 def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
     _row(connection, params, "FROM model_version WHERE model = ?", params.name)
-    at = times.to_db(times.from_seconds(params.at)) if params.at is not None else None
+    at = times.to_db(times.asked(params.at))
     rows = connection.execute(
         "SELECT version, flavour, run, digest[8:19], manifest->>'$.metrics', epoch(recorded_at) FROM model_version"
         " WHERE model = ? AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY sequence DESC",
@@ -161,8 +164,53 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
 
 
 def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
-    at = times.from_seconds(params.at) if params.at is not None else None
+    at = times.asked(params.at)
     return show_deployment(connection, params.name, at)
+
+
+def _alert(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:
+    """The alert, its life (without the values between), and the messages that told of it."""
+    at = times.to_db(times.asked(params.at))
+    life = connection.execute(
+        "SELECT epoch(recorded_at), event, actor, epoch(window_end), value, epoch(muted_until), message"
+        " FROM monitor_alert_event WHERE alert = ? AND event <> 'updated'"
+        " AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY ordinal",
+        [params.name, at, at],
+    ).fetchall()
+    sent = connection.execute(
+        "SELECT epoch(a.recorded_at), d.event, d.route || '/' || (a.target + 1), a.attempt, a.outcome, a.detail,"
+        " epoch(a.next_at) FROM monitor_delivery AS d JOIN monitor_delivery_attempt AS a USING (delivery)"
+        " WHERE list_contains(from_json(d.alerts, '[\"VARCHAR\"]'), ?)"
+        " AND (?::TIMESTAMP IS NULL OR a.recorded_at <= ?) ORDER BY a.recorded_at",
+        [params.name, at, at],
+    ).fetchall()
+    queued = connection.execute(
+        "SELECT count(*) FROM monitor_delivery WHERE list_contains(from_json(alerts, '[\"VARCHAR\"]'), ?)",
+        [params.name],
+    ).fetchall()[0][0]
+    sections = _from_listing(connection, rooms, params)
+    sections.append(
+        Section(
+            "life",
+            columns=[
+                Column("at", "time"), Column("event"), Column("by"), Column("window end", "time"),
+                Column("value", "number"), Column("muted until", "time"), Column("message"),
+            ],
+            rows=[list(row) for row in life],
+        )
+    )  # fmt: skip
+    if queued:
+        sections.append(
+            Section(
+                "messages",
+                columns=[
+                    Column("at", "time"), Column("of"), Column("to"), Column("try", "number"),
+                    Column("outcome", "health"), Column("detail"), Column("next", "time"),
+                ],
+                rows=[list(row) for row in sent],
+            )
+        )  # fmt: skip
+    return sections
 
 
 def _from_listing(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:

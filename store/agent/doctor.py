@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 
 from store.catalog.objects import Objects
-from store.database import Database, Layout
+from store.database import Database, Layout, times
 from store.governance import journal
 from store.protocol import CheckResult, DoctorReport
-from store.settings import Settings
+from store.settings import FILE_NAME, Settings
 
 _LOW_DISK_BYTES = 1 << 30
 
@@ -30,6 +32,7 @@ def examine(
             _chain(connection),
             *_digests(connection, Objects(layout.objects)),
             _inotify(layout, settings),
+            *_messages(connection, layout, settings),
         ]
     )
 
@@ -92,3 +95,25 @@ def _inotify(layout: Layout, settings: Settings) -> CheckResult:
             "sysctl fs.inotify.max_user_watches, or move old folders.",
         )
     return CheckResult("inotify", "ok", f"{folders} folders watched, limit {limit}")
+
+
+def _messages(connection: duckdb.DuckDBPyConnection, layout: Layout, settings: Settings) -> list[CheckResult]:
+    """Whether alerts can be told; nothing where no route is configured. Urls are secrets: only their number is told."""
+    routes = settings.alerts.route
+    if not routes:
+        return []
+    found = f"{len(routes)} routes, {sum(len(route.urls) for route in routes.values())} urls"
+    if importlib.util.find_spec("apprise") is None:
+        return [CheckResult("messages", "failed", f"{found}, no apprise", "pip install 'quarterdeck[alerts]'")]
+    path = layout.root / FILE_NAME
+    if path.exists() and path.stat().st_mode & 0o044:
+        hint = f"chmod 600 {path}, or name environment variables in it ($NAME)."
+        return [CheckResult("messages", "warning", f"{found}; others may read {FILE_NAME}", hint)]
+    lost = connection.execute(
+        "SELECT count(*) FROM monitor_delivery_attempt WHERE outcome = 'given_up' AND recorded_at > ?",
+        [times.to_db(times.now() - timedelta(days=7))],
+    ).fetchall()[0][0]
+    if lost:
+        hint = "`quarterdeck show alerts ID` says why."
+        return [CheckResult("messages", "warning", f"{found}; {lost} given up within a week", hint)]
+    return [CheckResult("messages", "ok", found)]

@@ -42,7 +42,7 @@ class Judging:
     def start(self) -> None:
         """Decide what ended while no agent ran."""
         for deployment in self._database.reader.read(_watched):
-            self._ask(deployment)
+            self._ask(deployment, settle=True)
 
     def committed(self, topics: Mapping[str, set[str]], _at: datetime) -> None:
         """Called by the writer after each commit."""
@@ -75,7 +75,7 @@ class Judging:
         for deployment in due:
             self._ask(deployment)
 
-    def _ask(self, deployment: str) -> None:
+    def _ask(self, deployment: str, settle: bool = False) -> None:
         with self._lock:
             if deployment in self._asked:
                 return
@@ -86,7 +86,7 @@ class Judging:
             # Data recorded from here on, even in this very group, asks anew.
             with self._lock:
                 self._asked.discard(deployment)
-            evaluate(tx, deployment, self._settings, self._alerts, self._rules)
+            evaluate(tx, deployment, self._settings, self._alerts, self._rules, settle)
 
         def decided(end: Future[None]) -> None:
             error = end.exception()

@@ -33,13 +33,15 @@ def evaluate(
     settings: MonitorSettings = DEFAULTS,
     alerts: AlertSettings = NO_ALERTS,
     rules: Sequence[Rule] | None = None,
+    settle: bool = False,
 ) -> None:
     """Open, update and close the deployment's alerts for the windows that ended since the last time.
 
     A window has ended when a later event time has arrived (for performance: a later label), so that the clock
     of the host plays no part; only staleness goes by it. Each decision looks at the rule's `span` of windows
     together; `for` of the last `of` decisions over the threshold open an alert, `close_after` in a row well
-    below it close it. Cheap when no window ended. Late rows are seen by the next decision; past decisions stand.
+    below it close it. `settle` closes what no rule decides any more even where no window ended: the first time after
+    the rules may have changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past decisions stand.
     """
     rules = compiled(settings, alerts) if rules is None else rules
     mine = [rule for rule in rules if rule.watches(deployment)]
@@ -50,7 +52,7 @@ def evaluate(
         ).fetchall()
     }
     reached: dict[bool, tuple[float, float] | None] = {}
-    ledger: Ledger | None = None
+    ledger = Ledger(tx, deployment) if settle else None
     for rule in mine:
         if rule.kind == "staleness":
             ledger = staleness.freshen(tx, deployment, rule, ledger)

@@ -317,6 +317,11 @@ def _alert_columns(_connection: duckdb.DuckDBPyConnection) -> list[tuple[Column,
         (Column("by", priority=2), "actor"),
         (Column("note", priority=2), "note"),
         time("muted_until"),
+        (Column("statistic", priority=3), "statistic"),
+        (Column("guarantee", priority=4), "guarantee"),
+        (Column("q_value", "number", priority=4), "q_value"),
+        time("opened_window", 4),
+        time("closed_window", 4),
     ]
 
 
