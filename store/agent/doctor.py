@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,13 +21,21 @@ _LOW_DISK_BYTES = 1 << 30
 
 
 def examine(
-    connection: duckdb.DuckDBPyConnection, database: Database, layout: Layout, settings: Settings
+    connection: duckdb.DuckDBPyConnection,
+    database: Database,
+    layout: Layout,
+    settings: Settings,
+    not_started: Sequence[str] = (),
 ) -> DoctorReport:
     """Lock, disk, chain, digests and inotify limits; what only the terminal knows the console adds."""
     return DoctorReport(
         [
             CheckResult("lock", "ok", f"held by this agent ({layout.lock})"),
             _python(),
+            *(
+                CheckResult("start", "failed", found, "log/agent.log has the rest; restart the agent.")
+                for found in not_started
+            ),
             _writable(database),
             _disk(layout.root),
             _chain(connection),

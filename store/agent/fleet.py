@@ -48,7 +48,7 @@ def listing(settings: MonitorSettings) -> ComputedListing:
     summaries = monitor.Fleet(settings)
 
     def compute(connection: duckdb.DuckDBPyConnection, params: ListParams) -> Iterable[Sequence[Cell]]:
-        at = times.from_seconds(params.at) if params.at is not None else None
+        at = times.asked(params.at)
         return _lines(connection, at, params.scope.get("deployment"), summaries)
 
     return ComputedListing("deployments", COLUMNS, compute, "deployment", name_column="deployment")

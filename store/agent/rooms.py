@@ -35,6 +35,8 @@ class Rooms:
     def __init__(self, layout: Layout, settings: Settings, on_progress: Callable[[Progress], None]) -> None:
         self.layout = layout
         self.settings = settings
+        self.not_started: list[str] = []
+        """What failed at the start, for `doctor`: the agent goes on without it."""
         self.objects = Objects(layout.objects)
         rules = compiled(settings.monitor, settings.alerts)
         self.database = Database.open(layout.database, Journal)
@@ -69,8 +71,9 @@ class Rooms:
         for step in steps:
             try:
                 step()
-            except Exception:
+            except Exception as error:
                 log.exception("%s did not start; the agent serves what it can", step.__module__)
+                self.not_started.append(f"{step.__module__}: {error}")
 
     def close(self) -> None:
         self.scheduler.close()

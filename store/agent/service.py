@@ -195,7 +195,9 @@ class Service:
 
     async def doctor(self, _connection: Connection, _params: Empty) -> DoctorReport:
         rooms = self._rooms
-        return await self._read(lambda cursor: doctor.examine(cursor, rooms.database, rooms.layout, rooms.settings))
+        return await self._read(
+            lambda cursor: doctor.examine(cursor, rooms.database, rooms.layout, rooms.settings, rooms.not_started)
+        )
 
     async def verify(self, _connection: Connection, _params: Empty) -> Verified:
         return await self._read(journal.verify)

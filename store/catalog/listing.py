@@ -157,7 +157,7 @@ class _Query:
         described = listing.columns(connection)
         self._all = {column.name: column for column, _ in described}
         self._sql = {column.name: sql for column, sql in described}
-        source = listing.source(times.from_seconds(params.at) if params.at is not None else None)
+        source = listing.source(times.asked(params.at))
         conditions, bound = [f"({source.where})"], list(source.params)
         for key, value in params.scope.items():
             if key not in listing.scopes:

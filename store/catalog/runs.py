@@ -218,7 +218,7 @@ def metrics(connection: duckdb.DuckDBPyConnection, params: RunMetricsParams) -> 
     Thinning keeps, of every bucket of neighbouring points, the least and the greatest value, so that a spike
     is never lost. Raises `Refusal` when there is no such run.
     """
-    at = times.to_db(times.from_seconds(params.at)) if params.at is not None else None
+    at = times.to_db(times.asked(params.at))
     known = connection.execute(
         "SELECT sequence, status FROM run WHERE name = $name AND"
         " CASE WHEN $at::TIMESTAMP IS NULL THEN superseded_at IS NULL"

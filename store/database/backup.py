@@ -50,6 +50,7 @@ def back_up(
                 for file in sorted((layout.root / folder).rglob("*"))
                 if file.is_file() and not any(part.startswith(".incoming-") for part in file.parts)
             ]
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with tarfile.open(partial, "w") as archive:
                 archive.add(copy, _DATABASE)
                 with contextlib.suppress(FileNotFoundError):

@@ -98,7 +98,10 @@ class Database:
     def _open(self) -> duckdb.DuckDBPyConnection:
         existed = self.path.exists()
         try:
-            return duckdb.connect(str(self.path), config=CONFIG)
+            connection = duckdb.connect(str(self.path), config=CONFIG)
+            # Predictions and their ids are somebody's data: for the store's owner alone.
+            self.path.chmod(0o600)
+            return connection
         except duckdb.Error as error:
             if existed and _only_readable(error):
                 self.read_only = _first_line(error)

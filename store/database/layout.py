@@ -64,5 +64,6 @@ class Layout:
             (self.inbox / kind).mkdir(parents=True, exist_ok=True)
         for folder in (self.objects, self.quarantine, self.targets, self.backups, self.log.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        self.quarantine.chmod(0o700)
-        self.backups.chmod(0o700)
+        # Feeders write the inbox and scorers read the targets; the rest is the owner's alone.
+        for folder in (self.objects, self.quarantine, self.backups, self.log.parent):
+            folder.chmod(0o700)

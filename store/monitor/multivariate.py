@@ -20,11 +20,11 @@ import msgspec
 from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.catalog.objects import Objects, file_digest
-from store.database import Layout
+from store.database import Layout, times
 from store.monitor import counts, deployments
 from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.scan import DEFAULTS
-from store.monitor.spans import moment, span
+from store.monitor.spans import span
 from store.monitor.windows import window
 from store.monitor.workers import process
 from store.monitor.workers.messages import Compared, Comparison, File, Format, Weight
@@ -101,7 +101,7 @@ def plan(
         SpanParams(params.deployment, settings.alert_window, params.since, params.until, None, 1),
         settings,
     )
-    moment(params.since)
+    times.asked(params.since)
     since = params.since if params.since is not None else float(asked.since)
     until = params.until if params.until is not None else float(asked.end)
     traffic = counts.traffic(connection, params.deployment, width, asked.since, asked.end, None)

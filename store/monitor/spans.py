@@ -12,7 +12,7 @@ import msgspec
 from store.database import times
 from store.monitor import counts
 from store.monitor.windows import Window, window
-from store.protocol import ExitCode, Mark, Refusal
+from store.protocol import Mark
 from store.settings import MonitorSettings
 
 
@@ -48,22 +48,12 @@ class Span:
         return self.starts[0] if self.starts else 0
 
 
-def moment(at: float | None) -> datetime | None:
-    """Raises `Refusal` for a time that no calendar has."""
-    if at is None:
-        return None
-    try:
-        return times.from_seconds(at)
-    except (OverflowError, ValueError, OSError) as error:
-        raise Refusal(ExitCode.USAGE, f"{at} is no time: {error}") from error
-
-
 def span(connection: duckdb.DuckDBPyConnection, asked: Asked, settings: MonitorSettings) -> Span:
     """The windows asked for. Without `until` they end with the last data, without `since` there are `count`."""
     width = window(asked.window, settings.base_window_seconds)
-    at = moment(asked.at)
-    moment(asked.since)
-    moment(asked.until)
+    at = times.asked(asked.at)
+    times.asked(asked.since)
+    times.asked(asked.until)
     last = times.seconds(counts.last_data(connection, asked.deployment, at))
     if last is None:
         when = " by then" if at else ""
