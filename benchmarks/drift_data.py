@@ -27,7 +27,7 @@ def drift_file(name: str, rows: int, seed: int, shift: float = 0.0, predictions:
 
     `shift` is added to the first three numbers. With `predictions` it has an id, a time within one day and a score.
     """
-    path = folder() / f"{name}-{rows}-{seed}-{shift}.parquet"
+    path = folder() / f"{name}-{rows}-{seed}-{shift}{'-predictions' if predictions else ''}.parquet"
     if path.exists():
         return path
     draw = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -40,6 +41,7 @@ def by_evidently(reference: str, current: str) -> Any:
 
 def by_nannyml(reference: str, current: str) -> Any:
     """NannyML's univariate calculator with its defaults."""
+    os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
     import nannyml  # type: ignore[import-not-found, unused-ignore]
     import pandas as pd
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from store.monitor.moments import Grid, Moments, moments_of
+from store.monitor.moments import EXACT_ROWS, Grid, Moments, moments_of
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -27,7 +27,6 @@ QUANTILE_SAMPLE = 100_000
 SCORE, PREDICTION = "score", "prediction"
 
 _LOOKUP_CELLS = 8192
-_LOOKUP_CHUNK = 16_384
 
 
 #: Edges for the scores of a version whose reference holds none: hundredths and quarter steps of logit.
@@ -86,7 +85,7 @@ def numeric_edges(values: Floats, bins: int = INTERIOR_BINS) -> list[float]:
     if len(first) < bins:
         distinct = ordered[np.append(first, len(ordered) - 1)]
         # Half-way is exact enough: where it rounds to a neighbour, that neighbour begins its own bin.
-        splits = distinct[:-1] + (distinct[1:] - distinct[:-1]) / 2
+        splits = distinct[:-1] / 2 + distinct[1:] / 2
         splits = np.where(splits <= distinct[:-1], distinct[1:], splits)
     else:
         splits = ordered[(np.arange(1, bins) * len(ordered)) // bins]
@@ -114,13 +113,10 @@ class NumericCoder:
         self._origin, self._scale = self.low, 1.0
         with np.errstate(over="ignore"):
             held = self._best_table()
-            wide = not math.isfinite(self.high - self.low)
-        self.grid = Grid.over(
-            self.low,
-            self.high,
-            0.0 if wide else self._origin,
-            2.0**-1000 if wide else self._scale,
-        )
+            reach = max(abs(self.high - self._origin) * self._scale, abs(self.low - self._origin) * self._scale)
+        # So wide that its steps would overflow: measured in steps of its own.
+        origin, scale = (self._origin, self._scale) if reach < 2.0**100 else (0.0, 2.0**-1000)
+        self.grid = Grid.over(self.low, self.high, origin, scale)
         if self._cells:
             self._first = (np.cumsum(held) - held).astype(np.uint16)
             self._edge = np.full(self._cells, math.inf)
@@ -146,6 +142,9 @@ class NumericCoder:
         leading = self._inner.view(np.int64) >> 40
         shift = 40 + max(0, int(leading[-1] - leading[0]).bit_length() - 13)
         base = int(self._inner[0].view(np.int64) >> shift) - 1
+        if base < 0:
+            # Zero and minus zero must fall into one cell, the first.
+            return held
         cells = int(self._inner[-1].view(np.int64) >> shift) - base + 2
         self._shift, self._base, self._cells = shift, base, cells
         by_bits = np.bincount(self._keys(self.full), minlength=cells)
@@ -177,8 +176,8 @@ class NumericCoder:
     def _fill(self, values: Floats, slots: Integers, moments: list[Moments] | None) -> None:
         values = np.ascontiguousarray(values)
         with np.errstate(over="ignore"):
-            for start in range(0, len(values), _LOOKUP_CHUNK):
-                part = values[start : start + _LOOKUP_CHUNK]
+            for start in range(0, len(values), EXACT_ROWS):
+                part = values[start : start + EXACT_ROWS]
                 scaled = None if self._shift or not self._cells else self._scaled(part)
                 slots[start : start + len(part)] = self._slots(part, scaled)
                 if moments is not None:

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 GRID_BITS = 36
 #: Rows whose sums on the grid stay below 2 ** 53, where floating point adds integers exactly.
 EXACT_ROWS = 65_536
-_FAR = 2.0**480
+_FAR = 2.0**400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Grid:
         with np.errstate(over="ignore"):
             reach = max(abs((low - origin) * scale), abs((high - origin) * scale))
         bits = math.frexp(reach)[1] if 0 < reach < math.inf else 0
-        return cls(origin, scale, min(GRID_BITS - bits, 400), min(2 * GRID_BITS - 2 * bits, 400))
+        return cls(origin, scale, min(GRID_BITS - bits, 60), min(2 * GRID_BITS - 2 * bits, 120))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _ratio(integer: int, count: int, bits: int) -> float:
 def moments_of(values: Floats, scaled: Floats, grid: Grid, low: float, high: float) -> Moments:
     """Moments of at most EXACT_ROWS finite `values`, given (values - origin) * scale in `scaled` (overwritten).
 
-    `low` and `high` bound the reference; values beyond 2 ** 480 steps of the scale count as that far.
+    `low` and `high` bound the reference; values beyond 2 ** 400 steps of the scale count as that far.
     """
     if not len(values):
         return Moments()
