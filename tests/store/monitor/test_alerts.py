@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from store.catalog.listing import Listings
 from store.database import Actor
+from store.database.migrate import migrations
 from store.monitor import act, evaluate, open_alerts
 from store.monitor.listings import listings
 from store.protocol import ActionParams, ExitCode, ListParams, Outcome, Refusal
-from store.settings import MonitorSettings
+from store.settings import AlertSettings, MonitorSettings, RuleSettings
 from tests.store.monitor.conftest import DEPLOYMENT, Bench
 
 SETTINGS = MonitorSettings(alert_span=1, open_after=2, close_after=2, min_rows=100, min_labelled=100)
@@ -215,3 +219,68 @@ def test_an_unknown_alert_is_refused(watched: Bench) -> None:
     with pytest.raises(Refusal, match="There is no alert 'a7'") as refused:
         do(watched, "mute", "a7")
     assert refused.value.code is ExitCode.USAGE
+
+
+# --- rules over time ---------------------------------------------------------------------------------------
+
+
+def test_an_alert_of_an_older_store_lives_on(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.duckdb"
+    with duckdb.connect(path) as old:
+        old.execute("CREATE TABLE migration (number INTEGER, name VARCHAR, applied_at TIMESTAMP)")
+        for migration in migrations():
+            if migration.number <= 5:
+                old.execute(migration.sql)
+                old.execute("INSERT INTO migration VALUES (?, ?, now())", [migration.number, migration.name])
+        old.execute(
+            "INSERT INTO monitor_alert_event VALUES (1, 'a1', 'm@production', 'drift', 'x', '1', 'opened', 'warning',"
+            " 0.4, 0.25, 0.01, '2024-04-01', '2024-04-02', 'psi of x is 0.4', 'agent', NULL, '2024-04-02')"
+        )
+    bench = Bench(tmp_path)
+    bench.reference(
+        bench.register(metrics={"auc": 0.9}), bench.file("SELECT (i % 1000)::DOUBLE AS x FROM range(20000) t(i)")
+    )
+    assert bench.rows("SELECT state, guarantee FROM monitor_alert_now") == [("open", "")]
+    days(bench, "....")
+    assert alerts(bench) == [("a1", "closed")]
+    bench.close()
+
+
+def test_what_no_rule_watches_any_more_is_closed(watched: Bench) -> None:
+    days(watched, "xxx")
+    elsewhere = AlertSettings(rule=[RuleSettings(name="drift", statistic="psi", feature="y*")])
+    watched.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, elsewhere, settle=True))
+    assert alerts(watched) == [("a1", "closed")]
+    assert watched.rows("SELECT reason FROM journal WHERE action = 'close'") == [("Rule drift watches y* only.",)]
+
+
+def test_a_feature_that_the_next_version_lacks_holds_no_alert_open(watched: Bench) -> None:
+    days(watched, "xxx")
+    watched.reference(watched.register("2"), watched.file("SELECT (i % 1000)::DOUBLE AS other FROM range(20000) t(i)"))
+    for number in (3, 4):
+        watched.predict(
+            watched.file(
+                f"SELECT 'v{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
+                " '2' AS model_version, (i * 7 % 1000)::DOUBLE AS other FROM range(500) t(i)"
+            )
+        )
+        decide(watched)
+    assert alerts(watched) == [("a1", "closed")]
+
+
+def test_a_mute_that_is_over_leaves_the_alert_open(watched: Bench) -> None:
+    days(watched, "xxx")
+    do(watched, "mute", until=(datetime.now(UTC) + timedelta(seconds=3600)).timestamp())
+    watched.database.writer.change(
+        lambda tx: tx.execute("UPDATE monitor_alert_event SET muted_until = muted_until - INTERVAL 2 HOUR") and None
+    )
+    assert alerts(watched) == [("a1", "open")]
+
+
+def test_a_shorter_mute_takes_the_place_of_a_longer_one(watched: Bench) -> None:
+    days(watched, "xxx")
+    now = datetime.now(UTC)
+    do(watched, "mute", until=(now + timedelta(days=7)).timestamp())
+    do(watched, "mute", until=(now + timedelta(hours=1)).timestamp())
+    until = watched.rows("SELECT epoch(muted_until) FROM monitor_alert_now WHERE alert = 'a1'")[0][0]
+    assert until == pytest.approx((now + timedelta(hours=1)).timestamp(), abs=1)
