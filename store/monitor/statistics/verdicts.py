@@ -21,6 +21,8 @@ Guarantee = Literal["", "window", "watch"]
 WINDOW_LEVEL = 0.005
 #: e-BH's level over the features of a whole watch.
 WATCH_LEVEL = 0.01
+#: More rows than any window has.
+_NEVER = 2**62
 #: What stands behind an alarm, for people.
 GUARANTEES: dict[Guarantee, str] = {
     "": "",
@@ -35,8 +37,8 @@ GUARANTEES: dict[Guarantee, str] = {
 class FeatureVerdict:
     """What is to be said of one feature in one window.
 
-    `alarm` needs an effect, |value| > threshold + noise_floor on `min_rows` rows, and significance: `q_value` (of the
-    window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence that has
+    `alarm` needs an effect, |value| > threshold + noise_floor on `min_rows` rows of both, and significance: `q_value`
+    (of the window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence that has
     gathered since window `since` (its place among those given): `e_value` is a discovery at `WATCH_LEVEL`, and
     the effect over these windows together, `watch_value`, passes the threshold beyond its own noise floor: guarantee
     "watch". The window's own value must then pass the threshold, too, so that what is over is over. `severity` is
@@ -193,7 +195,8 @@ def _column(
         limits=warn * sizes,
         criticals=alarm * sizes,
         rows=rows,
-        least_rows=settings.min_rows,
+        # A handful of reference rows gets bins of its own values, which nothing else falls into.
+        least_rows=settings.min_rows if before.sum() >= settings.min_rows else _NEVER,
         p=p_values(feature, before, after),
         log_e=log_e,
         starts=starts,

@@ -1,0 +1,252 @@
+"""Two sets of files compared: what drifted, what is odd, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from store.monitor.comparing import compare
+from store.protocol import ComparedFeature, DriftReport, DriftRequest, ExitCode, Refusal
+from store.settings import MonitorSettings
+
+ROWS = 2_000
+
+
+def normal(seed: int, shift: float = 0.0, rows: int = ROWS) -> Any:
+    return np.random.default_rng(seed).normal(shift, 1.0, rows)
+
+
+def letters(seed: int, kinds: str = "aaabbc", rows: int = ROWS) -> Any:
+    return np.random.default_rng(seed).choice(list(kinds), rows)
+
+
+class Pair:
+    """Two Parquet files made of columns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, name: str, columns: dict[str, Any]) -> str:
+        path = self._folder / f"{name}.parquet"
+        parquet.write_table(pa.table(columns), path)
+        return str(path)
+
+    def compare(self, reference: dict[str, Any], current: dict[str, Any], **request: Any) -> DriftReport:
+        before, after = self.write("reference", reference), self.write("current", current)
+        return compare(DriftRequest(after, before, **request), MonitorSettings())
+
+    def feature(self, before: Any, after: Any) -> ComparedFeature:
+        """The verdict on one column `x` beside one that stays as it was."""
+        steady = normal(9)
+        report = self.compare({"x": before, "y": steady[: len(before)]}, {"x": after, "y": steady[: len(after)]})
+        return next(feature for feature in report.features if feature.feature == "x")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return Pair(tmp_path)
+
+
+def test_a_shift_is_found_and_comes_first(pair: Pair) -> None:
+    report = pair.compare(
+        {"steady": normal(1), "moved": normal(2), "k": letters(3)},
+        {"steady": normal(4), "moved": normal(5, 0.7), "k": letters(6)},
+    )
+    assert [feature.alarm for feature in report.features] == [True, False, False]
+    moved = report.features[0]
+    assert moved.feature == "moved"
+    assert moved.guarantee == "window"
+    assert moved.reference_mean == pytest.approx(normal(2).mean(), rel=1e-9)
+    assert moved.mean == pytest.approx(normal(5, 0.7).mean(), rel=1e-9)
+
+
+def test_every_statistic_is_told_for_every_feature(pair: Pair) -> None:
+    report = pair.compare({"x": normal(1), "k": letters(2)}, {"x": normal(3), "k": letters(4)})
+    told = {feature.feature: {value.statistic for value in feature.statistics} for feature in report.features}
+    assert {"psi", "js", "hellinger", "tv", "kl", "ks", "wasserstein", "chi2", "mean_change"} <= told["x"]
+    assert {"psi", "js", "chi2", "linf", "new_categories", "vanished_categories"} <= told["k"]
+
+
+def test_the_binned_ks_is_within_a_bin_of_scipys(pair: Pair) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    before, after = normal(1), normal(2, 0.3)
+    [value] = [one for one in pair.feature(before, after).statistics if one.statistic == "ks"]
+    assert value.value == pytest.approx(stats.ks_2samp(before, after).statistic, abs=1 / 128)
+
+
+def test_the_small_pictures_are_shares_of_all_values(pair: Pair) -> None:
+    found = pair.feature(normal(1), normal(2, 1.0))
+    assert sum(found.reference_shape) == pytest.approx(1.0)
+    assert sum(found.shape) == pytest.approx(1.0)
+    middle = len(found.shape) // 2
+    assert sum(found.shape[middle:]) > sum(found.reference_shape[middle:])
+
+
+# --- what arrives ----------------------------------------------------------------------------------------
+
+
+def test_a_constant_stays_steady_and_what_leaves_it_drifts(pair: Pair) -> None:
+    constant = np.full(ROWS, 3.0)
+    assert not pair.feature(constant, constant).alarm
+    assert pair.feature(constant, np.where(np.arange(ROWS) % 2, 3.0, 3.5)).alarm
+
+
+def test_all_null_is_steady_beside_all_null_and_drifts_beside_values(pair: Pair) -> None:
+    nothing = pa.nulls(ROWS, pa.float64())
+    assert not pair.feature(nothing, nothing).alarm
+    assert pair.feature(normal(1), nothing).alarm
+    assert pair.feature(nothing, normal(1)).alarm
+    assert pair.feature(normal(1), pa.nulls(ROWS)).alarm
+
+
+def test_one_row_is_compared_and_alarms_nobody(pair: Pair) -> None:
+    found = pair.feature(normal(1), np.array([50.0]))
+    assert (found.rows, found.alarm) == (1, False)
+    assert found.value is not None
+
+
+def test_a_reference_of_one_row_says_nothing_of_what_is_usual(pair: Pair) -> None:
+    found = pair.feature(np.array([50.0]), normal(1))
+    assert (found.reference_rows, found.alarm) == (1, False)
+
+
+def test_a_new_column_is_said(pair: Pair) -> None:
+    report = pair.compare({"x": normal(1)}, {"x": normal(2), "extra": normal(3)})
+    assert report.notes == ["not in the reference: extra"]
+    assert [feature.feature for feature in report.features] == ["x"]
+
+
+def test_a_missing_column_is_an_alarm_without_a_value(pair: Pair) -> None:
+    report = pair.compare({"x": normal(1), "gone": normal(2)}, {"x": normal(3)})
+    gone = report.features[0]
+    assert (gone.feature, gone.alarm, gone.severity, gone.value) == ("gone", True, "critical", None)
+    assert gone.why == "the current files have no such column"
+
+
+def test_reordered_columns_change_nothing(pair: Pair) -> None:
+    before = {"x": normal(1), "k": letters(2)}
+    after = {"x": normal(3), "k": letters(4)}
+    report = pair.compare(before, after)
+    assert pair.compare(before, dict(reversed(after.items()))) == report
+
+
+def test_ten_thousand_new_categories_are_counted_and_named_in_part(pair: Pair) -> None:
+    many = [f"new-{number}" for number in range(10_000)]
+    [found] = pair.compare({"x": letters(1)}, {"x": many}).features
+    assert found.alarm
+    assert len(found.new_categories) == 5
+    assert found.notes[0].startswith("about ")
+    assert "new categories: new-" in found.notes[0]
+
+
+def test_a_number_that_turned_to_text_is_said_and_parsed(pair: Pair) -> None:
+    numbers = normal(1)
+    parsed = pair.feature(numbers, pa.array([str(value) for value in numbers]))
+    assert parsed.notes == ["was double in the reference, now string"]
+    assert parsed.value == pytest.approx(0.0, abs=1e-12)
+    words = pair.feature(numbers, pa.array(["hot"] * ROWS))
+    assert words.alarm
+
+
+def test_a_category_that_turned_to_a_number_is_other_categories(pair: Pair) -> None:
+    found = pair.feature(letters(1), normal(2))
+    assert found.alarm
+    assert "was string in the reference, now double" in found.notes
+
+
+def test_a_category_that_turned_from_codes_to_fractions_is_the_same(pair: Pair) -> None:
+    codes = np.random.default_rng(1).integers(0, 3, ROWS)
+    found = pair.feature(pa.array([str(code) for code in codes]), codes.astype(float))
+    assert (found.alarm, found.value) == (False, 0.0)
+
+
+@pytest.mark.parametrize("after", [pa.array([[1.0]] * ROWS), pa.array([{"a": 1}] * ROWS)])
+def test_a_number_that_turned_to_something_nested_is_no_number(pair: Pair, after: Any) -> None:
+    found = pair.feature(normal(1), after)
+    assert found.alarm
+    assert found.notes[0].startswith("was double in the reference, now ")
+
+
+def test_infinity_and_nan_are_counted_apart_and_leave_the_mean_alone(pair: Pair) -> None:
+    values = normal(1)
+    odd = values.copy()
+    odd[:400:2], odd[1:400:2] = np.inf, np.nan
+    found = pair.feature(values, odd)
+    assert found.alarm
+    assert found.mean == pytest.approx(values[400:].mean(), rel=1e-9)
+    assert pair.feature(odd, odd).value == pytest.approx(0.0, abs=1e-12)
+
+
+def test_truth_values_are_two_categories(pair: Pair) -> None:
+    found = pair.feature(normal(1) > 0, normal(2) > 1)
+    assert (found.kind, found.shape_labels[:2], found.alarm) == ("categorical", ["false", "true"], True)
+
+
+def test_times_and_nested_values_are_left_out_and_said_also_when_they_lie_in_the_future(pair: Pair) -> None:
+    future = pa.array(np.full(ROWS, np.datetime64("2200-01-01T00:00:00", "us")))
+    columns = {"x": normal(1), "at": future, "list": pa.array([[1]] * ROWS), "raw": pa.array([b"x"] * ROWS)}
+    report = pair.compare(columns, columns)
+    assert [feature.feature for feature in report.features] == ["x"]
+    assert report.left_out == {
+        "at": "timestamp[us]: a time, not compared",
+        "list": "list<element: int64>: nested or binary, not compared",
+        "raw": "binary: nested or binary, not compared",
+    }
+
+
+def test_duplicate_ids_change_nothing_here_and_ids_are_not_compared(pair: Pair) -> None:
+    ids = pa.array([f"id-{number}" for number in range(ROWS)])
+    report = pair.compare(
+        {"x": normal(1), "prediction_id": ids}, {"x": normal(2), "prediction_id": ids.take([0] * ROWS)}
+    )
+    assert report.left_out == {"prediction_id": "text that names its rows, not compared"}
+    assert report.features[0].rows == ROWS
+
+
+# --- what is asked ---------------------------------------------------------------------------------------
+
+
+def test_features_may_be_chosen_by_name_and_by_glob(pair: Pair) -> None:
+    columns = {"a1": normal(1), "a2": normal(2), "b": normal(3), "c*": normal(4)}
+    report = pair.compare(columns, columns, features=["a?", "c*"])
+    assert {feature.feature for feature in report.features} == {"a1", "a2", "c*"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"features": ["speed"]}, "The reference has no column 'speed'"),
+        ({"statistic": "vibes"}, "No statistic 'vibes'"),
+        ({"preset": "alibi"}, "No preset 'alibi'"),
+    ],
+)
+def test_what_there_is_not_is_refused(pair: Pair, request_: dict[str, Any], message: str) -> None:
+    with pytest.raises(Refusal, match=message) as refused:
+        pair.compare({"x": normal(1)}, {"x": normal(2)}, **request_)
+    assert refused.value.code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("empty", ["reference", "current"])
+def test_files_without_rows_are_refused(pair: Pair, empty: str) -> None:
+    columns = {name: {"x": normal(1, rows=0 if name == empty else 10)} for name in ("reference", "current")}
+    with pytest.raises(Refusal, match=rf"{empty}\.parquet: no rows"):
+        pair.compare(columns["reference"], columns["current"])
+
+
+def test_a_reference_with_nothing_to_compare_is_refused_with_the_reason(pair: Pair) -> None:
+    nested = {"list": pa.array([[1]])}
+    with pytest.raises(Refusal, match=r"nothing to compare\. list: list<element: int64>: nested or binary"):
+        pair.compare(nested, nested)
+
+
+def test_steps_are_told_up_to_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"x": normal(1)}), path, row_group_size=500)
+    told: list[tuple[int, int]] = []
+    compare(DriftRequest(str(path), str(path)), MonitorSettings(), lambda done, parts: told.append((done, parts)))
+    assert told == [(done, 8) for done in range(1, 9)]
