@@ -8,6 +8,7 @@ slice columns; then `performance` over 120 and over 365 daily windows (realised,
 
 from __future__ import annotations
 
+import functools
 import statistics
 import sys
 import tempfile
@@ -89,8 +90,9 @@ def main(rows: int) -> None:
 def read(database: Database) -> None:
     for count in (120, 365):
         asked = PerformanceParams(DEPLOYMENT, count=count)
-        work = lambda asked=asked: database.reader.read(lambda c: performance_over_time(c, asked))  # noqa: E731
-        work()
+        answer = functools.partial(performance_over_time, params=asked)
+        database.reader.read(answer)
+        work = functools.partial(database.reader.read, answer)
         seconds = statistics.median(timed(work) for _ in range(3))
         print(f"performance over {count} days: {seconds:.2f} s")
 

@@ -694,8 +694,6 @@ class AgentStatus(msgspec.Struct, frozen=True):
     store_bytes: int
 
 
-
-
 #: method name -> (params type, result type). The console's link and the agent's server both read it.
 METHODS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
     "hello": (HelloParams, Hello),

@@ -41,7 +41,8 @@ def evaluate(
     of the host plays no part; only staleness goes by it. Each decision looks at the rule's `span` of windows
     together; `for` of the last `of` decisions over the threshold open an alert, `close_after` in a row well
     below it close it. `settle` closes what no rule decides any more even where no window ended: the first time after
-    the rules may have changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past decisions stand.
+    the rules may have changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past
+    decisions stand.
     """
     rules = compiled(settings, alerts) if rules is None else rules
     mine = [rule for rule in rules if rule.watches(deployment)]
