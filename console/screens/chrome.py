@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rich.cells import cell_len
+from textual import events
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 
 from console.actions import MAIN_VIEWS, Action
@@ -68,6 +70,23 @@ class Line(Widget, inherit_bindings=False):
         wanted = min(self._lines, self.render().get_height({}, width)) if self._lines > 1 else 1
         if self.styles.height is None or self.styles.height.value != wanted:
             self.styles.height = wanted
+
+    class Clicked(Message):
+        """A part of the left side was clicked: its number."""
+
+        def __init__(self, line: Line, part: int) -> None:
+            super().__init__()
+            self.line = line
+            self.part = part
+
+    def on_click(self, event: events.Click) -> None:
+        x, y = event.x, event.y
+        for number, (part, _) in enumerate(self._left):
+            x -= cell_len(part)
+            if x < 0 and y == 0:
+                event.stop()
+                self.post_message(self.Clicked(self, number))
+                return
 
     @property
     def plain(self) -> str:

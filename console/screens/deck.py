@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
-from console.actions import Registry, unavailable
+from console.actions import MAIN_VIEWS, Registry, unavailable
 from console.glyphs import glyphs
 from console.places import Place, Trail
 from console.screens.chrome import NOTICE_LINES, Line, Part, Tone, footer_parts, notice_parts, view_tabs
@@ -62,6 +62,8 @@ class Deck(Screen[None], inherit_bindings=False):
         self.command_line: CommandLine | None = None
         self._notice: tuple[str, Tone, float] | None = None
         self._hint: list[Part] | None = None
+        #: Parts of the top line that stand before the tabs.
+        self._before_tabs = 0
         self._progress: dict[str, Progress] = {}
         #: Views that were drilled out of, by their place in the trail: they stand behind the present one.
         self._kept: dict[int, View] = {}
@@ -145,6 +147,18 @@ class Deck(Screen[None], inherit_bindings=False):
         if self.trail.step(by):
             self.show(self.trail.here)
 
+    def on_line_clicked(self, message: Line.Clicked) -> None:
+        """A click on a view's tab opens it, one on a key at the foot does what the key does."""
+        message.stop()
+        if message.line is self.top:
+            number = message.part - self._before_tabs
+            if 0 <= number < len(MAIN_VIEWS):
+                self.do(f"view.{MAIN_VIEWS[number]}")
+        elif message.line is self.foot and self._hint is None and self._notice is None:
+            actions = self.deck_app.registry.footer(self.view.place.view)
+            if message.part // 2 < len(actions):
+                self.do(actions[message.part // 2].id)
+
     # --- actions -----------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -213,6 +227,7 @@ class Deck(Screen[None], inherit_bindings=False):
         store = clean(self.deck_app.store_name, 24)
         name: list[Part] = [(f" {store} ", f"bold {PRIMARY}")] if width >= 100 else []
         tabs = view_tabs(self.view.place.view, room - sum(len(text) for text, _ in name))
+        self._before_tabs = len(name)
         self.top.put([*name, *tabs], badge)
         separator = f" {glyphs().separator} "
         remarks = "".join(f"{separator}{clean(remark, 80)}" for remark in self.view.remarks())

@@ -177,9 +177,9 @@ class FeatureView(OverTime):
             self.with_place(feature=self._features[max(0, min(there + features, len(self._features) - 1))])
         self.deck_app.deck.refresh_lines()
         self.chart.update(shown.series_chart(drift, self.place.feature, self.start))
-        self.run_worker(self._rest(), group="distribution", exclusive=True)
+        self.run_worker(self._follow(), group="distribution", exclusive=True)
 
-    async def _rest(self) -> None:
+    async def _follow(self) -> None:
         # A key held down passes over many windows; only where it rests is asked for.
         await asyncio.sleep(0.05)
         await self._fetch_window()

@@ -31,12 +31,10 @@ _DESCRIBED_AS = {
     "windows": "deployments",
 }
 _EMPTY = {
-    "fleet": "nothing is deployed yet: open the versions with 4 and promote one with P",
     "datasets": "no datasets yet: put files under datasets/NAME/ in a watched folder",
     "runs": "no runs yet: put files under runs/NAME/ in a watched folder",
     "models": "no models yet: put files under models/NAME/VERSION/ in a watched folder",
     "versions": "no model versions yet: put files under models/NAME/VERSION/ in a watched folder",
-    "deployments": "nothing is deployed yet: open the versions with 4 and promote one with P",
     "alerts": "no alerts",
     "journal": "nothing has happened yet",
     "quarantine": "nothing is in quarantine: all that arrived could be read",
@@ -136,6 +134,8 @@ class ListingView(View):
         """What stands where no row is: a filter that lets nothing through is not an empty store."""
         if self.place.filter:
             return f"no row passes /{clean(self.place.filter, 60)}: esc shows all"
+        if self.listing_kind == "deployments":
+            return self.deck_app.nothing_deployed
         return _EMPTY.get(self.place.view, "no rows")
 
     def reshape(self, page: Page) -> Page:

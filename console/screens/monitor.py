@@ -30,9 +30,10 @@ LOW = 34
 #: What the monitor calls the scores among the features.
 SCORE = "score"
 HEAT, FEATURE, PERFORMANCE, SCORES = range(4)
-_NEXT: dict[Order, Order] = {"worst": "window", "window": "name", "name": "worst"}
+_NEXT: dict[Order, Order] = {"worst": "matters", "matters": "window", "window": "name", "name": "worst"}
 _SORTED: dict[Order, str] = {
     "worst": "features by the worst window in sight",
+    "matters": "features by what matters: drift times importance",
     "window": "features by their value in the cursor's window",
     "name": "features by name",
 }
@@ -151,7 +152,7 @@ class Monitor(OverTime):
         asked = DistributionParams(self.place.name, feature, start, shown.window_end(drift, start))
         distribution: Distribution = await self.ask("distribution", asked)
         self.distribution = distribution
-        self.bars.update(shown.bars_data(distribution))
+        self.bars.update(shown.bars_data(distribution, drift.statistic))
         if self.scores.display:
             await self._fetch_scores(asked)
 
@@ -161,7 +162,7 @@ class Monitor(OverTime):
         except Refusal:
             self.scores.update(BarsData(title="scores", why="this version gives no scores"))
             return
-        data = shown.bars_data(scores)
+        data = shown.bars_data(scores, self.place.statistic or "psi")
         self.scores.update(replace(data, title=data.title.replace(SCORE, "scores", 1)))
 
     def _follow(self) -> None:
@@ -227,8 +228,14 @@ class Monitor(OverTime):
 
     def do_sort(self) -> None:
         """The heat map's features in another order."""
-        self.heatmap.order_by(_NEXT[self.heatmap.order])
-        self.deck_app.deck.say(_SORTED[self.heatmap.order])
+        order = _NEXT[self.heatmap.order]
+        if order == "matters" and not self.heatmap.data.basis:
+            order = _NEXT[order]
+        self.heatmap.order_by(order)
+        said = _SORTED[order]
+        if order == "matters" and self.heatmap.data.basis == "correlation":
+            said = "features by what matters: drift times its correlation with worse performance"
+        self.deck_app.deck.say(said)
 
     def do_statistic(self) -> None:
         self.pick_statistic(self.distribution.statistics if self.distribution is not None else [])

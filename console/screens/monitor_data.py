@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from console.glyphs import glyphs
 from console.text import clean, number, share, when
@@ -61,6 +62,9 @@ def heatmap_data(drift: protocol.Heatmap) -> HeatmapData:
         marks=tuple(HeatmapMark(mark.at, letter(mark)) for mark in drift.marks),
         rows=tuple(drift.rows),
         versions=tuple(drift.versions),
+        importance=tuple(drift.importance),
+        relevance=tuple(drift.relevance),
+        basis=drift.relevance_basis,
         statistic=drift.statistic,
         title=f"drift ({drift.statistic}) by feature and window",
         why=drift.why,
@@ -81,8 +85,8 @@ def letter(mark: protocol.Mark) -> str:
 # --- distributions -----------------------------------------------------------------------------------------
 
 
-def bars_data(distribution: Distribution, facts: bool = True) -> BarsData:
-    """Reference and current side by side, with what the statistics say."""
+def bars_data(distribution: Distribution, chosen: str = "psi") -> BarsData:
+    """Reference and current side by side, with what the statistics say, the chosen one first."""
     span = f", {when(distribution.since)}" if distribution.since is not None else ""
     return BarsData(
         labels=tuple(clean(label, 40) for label in distribution.labels),
@@ -93,12 +97,12 @@ def bars_data(distribution: Distribution, facts: bool = True) -> BarsData:
         title=clean(f"{distribution.feature} against the reference of version {distribution.version}{span}", 110),
         reference_rows=distribution.reference_rows,
         rows=distribution.rows,
-        facts=_facts(distribution.statistics) if facts else (),
+        facts=_facts(sorted(distribution.statistics, key=lambda one: one.name != chosen)),
         why=distribution.why,
     )
 
 
-def _facts(statistics: list[Statistic]) -> tuple[tuple[str, str], ...]:
+def _facts(statistics: Sequence[Statistic]) -> tuple[tuple[str, str], ...]:
     told = [_statistic(one) for one in statistics if not one.name.startswith("missing")][:TOLD]
     missing = {one.name: one.value for one in statistics if one.name.startswith("missing")}
     if any(missing.values()):
@@ -130,11 +134,11 @@ def level_of(value: float | None, noise: float | None, threshold: float | None) 
 
 def changes(distribution: Distribution) -> FiguresData:
     """The bins or categories whose share changed most, greatest change first."""
-    rows = folded(bars_data(distribution, facts=False), CHANGED_BINS if distribution.kind == "numeric" else 10_000)
+    rows = folded(bars_data(distribution), CHANGED_BINS if distribution.kind == "numeric" else 10_000)
     rows.sort(key=lambda row: -abs(row[2] - row[1]))
     shown = []
     for label, before, now in rows:
-        times = f"{now / before:.2g}{glyphs().times}" if before > 0 and now > 0 else "new" if now > 0 else "gone"
+        times = _times(now / before) if before > 0 and now > 0 else "new" if now > 0 else "gone"
         shown.append(
             (
                 (" ".join(label.split()), ""),
@@ -153,6 +157,10 @@ def changes(distribution: Distribution) -> FiguresData:
         Heading("", right=True, priority=1),
     )
     return FiguresData(f"{what} that changed most", headings, tuple(shown), why=distribution.why or "no values")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g}{glyphs().times}" if ratio < 1000 else f"{number(round(ratio))}{glyphs().times}"
 
 
 # --- one feature over time -----------------------------------------------------------------------------------
@@ -201,11 +209,14 @@ def figures(page: Page, chosen: str) -> FiguresData:
         Heading("threshold", right=True),
         Heading("verdict"),
         Heading("p", right=True, priority=1),
-        Heading("what stands behind it", priority=2, stretch=True),
+        Heading("holds for"),
     )
     rows = []
-    for cells in page.rows:
-        row = dict(zip(names, cells, strict=False))
+    note = ""
+    found = [dict(zip(names, cells, strict=False)) for cells in page.rows]
+    order = {name: place for place, name in enumerate(STATISTICS)}
+    found.sort(key=lambda row: (row.get("statistic") != chosen, order.get(str(row.get("statistic")), len(order))))
+    for row in found:
         value, noise, limit = (_float(row.get(name)) for name in ("value", "noise_floor", "threshold"))
         if value is None and row.get("why"):
             continue
@@ -215,6 +226,9 @@ def figures(page: Page, chosen: str) -> FiguresData:
         if not alarm and level == 2:
             said = ("not significant", "")
         name = str(row.get("statistic"))
+        guarantee = str(row.get("guarantee") or "")
+        if name == chosen:
+            note = f"{name}: {guarantee or 'no alarm'}{_matters(row)}"
         rows.append(
             (
                 (f"{glyphs().cursor if name == chosen else ' '} {name}", ""),
@@ -223,10 +237,19 @@ def figures(page: Page, chosen: str) -> FiguresData:
                 (number(limit), "muted"),
                 said,
                 (number(_float(row.get("p_value"))), "muted"),
-                (str(row.get("guarantee") or ""), "muted"),
+                ("watch" if "watches" in guarantee else "window" if guarantee else "", "muted"),
             )
         )
-    return FiguresData("all statistics", headings, tuple(rows), why="no rows of this feature in this window")
+    return FiguresData("all statistics", headings, tuple(rows), note, "no rows of this feature in this window")
+
+
+def _matters(row: Mapping[str, object]) -> str:
+    """How much the feature counts for the model, and whether performance went with it."""
+    importance, correlation = _float(row.get("importance")), _float(row.get("correlation"))
+    said = [f"importance {share(importance)}"] if importance is not None else []
+    if correlation is not None:
+        said.append(f"correlation with worse performance {correlation:+.2f}")
+    return "".join(f"; {part}" for part in said)
 
 
 def _float(value: object) -> float | None:

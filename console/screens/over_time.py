@@ -93,7 +93,7 @@ class OverTime(View):
     def on_click(self, event: events.Click) -> None:
         """A click on a pane chooses it, one on the chosen pane opens it."""
         for number, widget in enumerate(self.panes()):
-            if event.widget is widget and widget.can_focus is False:
+            if widget.display and not widget.can_focus and widget.region.contains(*event.screen_offset):
                 event.stop()
                 if number == self.pane:
                     self.deck_app.deck.do("open")
@@ -120,7 +120,7 @@ class OverTime(View):
 
         present = self.place.statistic or "psi"
         values = {one.name: one.value for one in known if not one.name.startswith("missing")}
-        names = dict.fromkeys([*(values or {"psi": None, "js": None}), present])
+        names = dict.fromkeys([*(values or STATISTICS), present])
         choices = [Choice(name, (name, STATISTICS.get(name, ""), values.get(name))) for name in names]
 
         def chosen(name: str | None) -> None:

@@ -128,9 +128,21 @@ class PerformanceView(OverTime):
         self.windows.update(shown.windows_table(performance, metric))
         self.slices.update(shown.slices_table(performance, metric, self.column))
         self.delays.update(shown.delays_table(performance))
-        separator = f" {glyphs().separator} "
-        self.known.put([(f" {separator.join(shown.frontier_line(performance))}", "")])
+        self._say_frontier()
         self.fetched(self.deck_app.link.heard)
+
+    def on_resize(self) -> None:
+        self._say_frontier()
+
+    def _say_frontier(self) -> None:
+        """How far labels have come, as much of it as the line holds."""
+        if self.performance is None:
+            return
+        said = ""
+        for part in shown.frontier_line(self.performance):
+            longer = f"{said} {glyphs().separator} {part}" if said else f" {part}"
+            said = longer if len(longer) <= self.size.width else said
+        self.known.put([(said, "")])
 
     def move(self, halves: int) -> None:
         """Half a span earlier (1) or later (-1)."""

@@ -17,6 +17,9 @@ from store.protocol import LabelDelays, Performance, PerformanceLine
 #: Metrics of which less is better.
 LOSSES = frozenset({"log_loss", "brier", "ece", "mae", "rmse", "bias"})
 _SPARK = 24
+_BAR = 24
+#: Lines of the table of delays.
+_DELAY_LINES = 10
 
 
 def metric_names(performance: Performance) -> list[str]:
@@ -115,9 +118,9 @@ def _why(lines: Sequence[PerformanceLine]) -> str:
 def frontier_line(performance: Performance) -> list[str]:
     """How far labels have come, in parts that a narrow line may drop from the end."""
     rows, labelled = sum(performance.rows), sum(performance.labelled)
-    parts = [f"{number(labelled)} of {number(rows)} labelled ({share(labelled / rows)})"] if rows else []
+    parts = [f"{share(labelled / rows)} of {number(rows)} labelled"] if rows else []
     if performance.frontier is not None:
-        parts.append(f"F complete before {when(performance.frontier)}")
+        parts.append(f"complete before {when(performance.frontier)} (F)")
     delays = performance.delays
     if delays is not None and delays.seconds:
         parts.append(delay_said(delays))
@@ -129,12 +132,8 @@ def frontier_line(performance: Performance) -> list[str]:
 def delay_said(delays: LabelDelays) -> str:
     """The delay within which half, and most, of the labels come."""
     known = dict(zip(delays.shares, delays.seconds, strict=True))
-    told = [f"{share(part)} within {duration(known[part])}" for part in (0.5, 0.9, 0.95) if part in known][:2]
-    return (
-        "labels: " + ", ".join(told)
-        if told
-        else f"labels: {share(delays.shares[-1])} in {duration(delays.seconds[-1])}"
-    )
+    told = [part for part in (0.5, 0.9, 0.95) if part in known][:2] or delays.shares[-1:]
+    return ", ".join(f"{share(part)} in {duration(known[part])}" for part in told)
 
 
 # --- tables --------------------------------------------------------------------------------------------------
@@ -217,7 +216,7 @@ def delays_table(performance: Performance) -> FiguresData:
     delays = performance.delays
     if delays is None or not delays.labels:
         return FiguresData("label delay", why=(delays.why if delays else "") or "no labels with a time yet")
-    most = max(delays.counts, default=0) or 1
+    most = max((sum(delays.counts[first : last + 1]) for first, last in _runs(delays.counts)), default=0) or 1
     headings = (
         Heading("label comes within", right=True),
         Heading("labels", right=True),
@@ -225,13 +224,11 @@ def delays_table(performance: Performance) -> FiguresData:
         Heading(""),
     )
     rows = []
-    for place, count in enumerate(delays.counts):
-        if count:
-            bar = glyphs().full * max(1, round(20 * count / most))
-            until = delays.edges[place + 1] if place + 1 < len(delays.edges) else math.inf
-            rows.append(
-                ((duration(until), ""), (number(count), ""), (share(count / delays.labels), "muted"), (bar, ""))
-            )
+    for first, last in _runs(delays.counts):
+        count = sum(delays.counts[first : last + 1])
+        until = delays.edges[last + 1] if last + 1 < len(delays.edges) else math.inf
+        bar = glyphs().full * round(_BAR * count / most) or glyphs().separator
+        rows.append(((duration(until), ""), (number(count), ""), (share(count / delays.labels), "muted"), (bar, "")))
     notes = [delay_said(delays)] if delays.seconds else []
     if delays.final_share is not None:
         notes.append(f"{share(delays.final_share)} of predictions ever get one")
@@ -240,6 +237,15 @@ def delays_table(performance: Performance) -> FiguresData:
     if delays.early:
         notes.append(f"{number(delays.early)} dated before their prediction")
     return FiguresData("label delay", headings, tuple(rows), note=", ".join(notes))
+
+
+def _runs(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """(first, last) of neighbouring buckets that together make a line, from the first that holds anything."""
+    held = [place for place, count in enumerate(counts) if count]
+    if not held:
+        return []
+    width = -(-(held[-1] - held[0] + 1) // _DELAY_LINES)
+    return [(first, min(first + width - 1, held[-1])) for first in range(held[0], held[-1] + 1, width)]
 
 
 def _line_of(performance: Performance, metric: str, kind: str) -> PerformanceLine | None:

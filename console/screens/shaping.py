@@ -15,7 +15,7 @@ from store.protocol import Cell, Column, Kind, Page
 _VERSIONS = frozenset({"effective", "requested", "observed", "versions", "before", "after"})
 
 #: Points of the fleet's traffic sparkline.
-TRAFFIC_POINTS = 12
+TRAFFIC_POINTS = 10
 
 Cells = Mapping[str, Cell]
 
@@ -132,7 +132,8 @@ FLEET = (
     Shown("since", "text", "age", 2, _age),
     Shown("traffic", "spark", "", 3, _traffic),
     Shown("drift", "text", "drift psi", 1, _drift),
-    Shown("performance", "text", "perf (ref)", 1, _performance),
+    # As a number, that it may not be cut.
+    Shown("performance", "number", "perf (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
     Shown("changed", "text", "changed", 2, _change),
 )

@@ -93,7 +93,7 @@ class Bars(Lines):
         label_width = min(max(8, width // 4), max(cell_len(text.clean(label, 40)) for label, _, _ in bins))
         room = max(4, width - label_width - 2 - 2 * 8 - 9)
         bar = room // 2
-        most = max((max(before, now) for _, before, now in bins), default=0.0) or 1.0
+        most = _scale(bins)
         lines.append(
             [
                 (" " * (label_width + 2), ""),
@@ -140,7 +140,14 @@ def _folded_bins(data: BarsData, rows: list[tuple[str, float, float]], room: int
     """Neighbouring bins merged, what is no bin kept beside them, and the edges rounded."""
     beside = [index for index, edge in enumerate(data.edges) if edge == (None, None)]
     bins = [index for index in range(len(rows)) if index not in set(beside)]
-    groups = _groups(bins, max(1, room - len(beside)))
+    # Outside of the reference's range there is either something to see, or nothing at all.
+    empty = [index for index in bins if None in data.edges[index] and not (rows[index][1] or rows[index][2])]
+    bins = [index for index in bins if index not in empty] or bins
+    low = bins[:1] if room >= _ROOMY and data.edges[bins[0]][0] is None else []
+    high = bins[-1:] if room >= _ROOMY and data.edges[bins[-1]][1] is None and len(bins) > 1 else []
+    inner = bins[len(low) : len(bins) - len(high)]
+    groups = _groups(inner, max(1, room - len(beside) - len(low) - len(high)))
+    groups = [*([low] if low else []), *groups, *([high] if high else [])]
     spans = [(data.edges[group[0]][0], data.edges[group[-1]][1]) for group in groups]
     found = [
         (label, sum(rows[index][1] for index in group), sum(rows[index][2] for index in group))
@@ -149,6 +156,10 @@ def _folded_bins(data: BarsData, rows: list[tuple[str, float, float]], room: int
     return [*found, *(rows[index] for index in beside)][:room]
 
 
+#: A bar so many times as long as the other side's longest is cut off, and says so at its end.
+_UNLIKE = 3.0
+#: From so many lines on, values outside of the reference's range have one of their own.
+_ROOMY = 5
 Item = TypeVar("Item")
 
 
@@ -158,7 +169,16 @@ def _groups(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
     return [items[place * len(items) // count : (place + 1) * len(items) // count] for place in range(count)]
 
 
+def _scale(bins: Sequence[tuple[str, float, float]]) -> float:
+    """The share that fills a bar: the greatest, unless it would leave nothing to see of the other side's shape."""
+    least = min(max((row[1] for row in bins), default=0.0), max((row[2] for row in bins), default=0.0))
+    most = max((max(row[1], row[2]) for row in bins), default=0.0)
+    return (min(most, _UNLIKE * least) if least > 0 else most) or 1.0
+
+
 def _bar(share: float, width: int, full: str) -> str:
+    if share > 1.0:
+        return full * (width - 1) + glyphs().right
     cells = max(0.0, min(1.0, share)) * width
     whole = int(cells)
     drawn = full * whole

@@ -96,14 +96,20 @@ def title(column: ColumnLike) -> str:
     return text.clean(column.title or column.name, MAX_TEXT)
 
 
+def _worth(column: ColumnLike) -> int:
+    """Cells, more than which a column that does not fit is still worth."""
+    return 4 if column.priority == 0 else 11 if column.priority == 1 and column.kind == "text" else 1_000
+
+
 def lay_out(
     columns: Sequence[ColumnLike], natural: Sequence[int], left: int, width: int, shift: int = 0, gap: int = 2
 ) -> Layout:
     """Choose and place columns in the cells `left` to `width`.
 
     `natural` is what each column would like. Columns are taken by priority while they fit; numbers are never
-    cut, texts give way down to 16 cells, and what is left over goes back to the texts. With `shift` the first
-    shown column stays and that many after it are skipped: horizontal scrolling by whole columns.
+    cut, texts give way down to 16 cells (the last one that matters to 12), and what is left over goes back to the
+    texts. With `shift` the first shown column stays and that many after it are skipped: horizontal scrolling by
+    whole columns.
     """
     candidates = [index for index, column in enumerate(columns) if column.priority >= 0]
     if not candidates:
@@ -114,6 +120,8 @@ def lay_out(
         for index in candidates
     }
     first, rest = candidates[0], candidates[1:]
+    # The first column says which row this is: two names that differ at their ends must stay different.
+    least[first] = max(least[first], min(natural[first], room * 2 // 5))
     if shift:
         rest = rest[shift:]
         order = [first, *rest]
@@ -136,7 +144,7 @@ def lay_out(
                 chosen.append(index)
                 used = room
             break
-        elif columns[index].priority == 0 and room - used > gap + 4:
+        elif room - used > gap + _worth(columns[index]):
             least[index] = room - used - gap
             chosen.append(index)
             used = room

@@ -50,6 +50,8 @@ def draw(data: ChartData, width: int, height: int) -> Picture:
         first, last = first - 1, last + 1
     count = max(2, (height - 3) // 3)
     ticks = _log_ticks(low, high, count) if data.log else _y_ticks(low, high, count)
+    if len(ticks) < 2 and not data.log and height >= 8:
+        ticks = _y_ticks(low, high, 2 * count)
     labels = [text.number(10.0**tick) for tick in ticks] if data.log else _tick_labels(ticks)
     left = min(width // 3, max(len(label) for label in [*labels, data.strip.label if data.strip else ""]) + 1)
     canvas_width, canvas_height = width - left - 1, height - 3 - (1 if data.strip else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,6 +16,7 @@ from console.widgets.lines import Lines, Piece
 __all__ = ["Figures", "FiguresData", "Heading"]
 
 _GAP = 2
+_NOTE_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class FiguresData:
     headings: tuple[Heading, ...] = ()
     rows: tuple[tuple[tuple[str, str], ...], ...] = ()
     note: str = ""
-    """A last line under the rows."""
+    """Said under the rows, on as many lines as it takes, three at most."""
     why: str = ""
     """Why there are no rows."""
 
@@ -75,21 +77,25 @@ class Figures(Lines):
 
     def page(self, by: int) -> None:
         """Scroll by so many panes."""
-        self._first += by * max(1, self._room(self.size.height))
+        self._first += by * max(1, self._room(*self.size))
         self.repaint()
 
-    def _room(self, height: int) -> int:
-        return max(0, height - 2 - (1 if self._data.note else 0))
+    def _note(self, width: int) -> list[str]:
+        note = text.clean(self._data.note, 400)
+        return textwrap.wrap(note, max(10, width), max_lines=_NOTE_LINES, placeholder=glyphs().ellipsis)
 
-    def wanted_lines(self, width: int) -> int:  # noqa: ARG002
-        return 2 + len(self._data.rows) + (1 if self._data.note else 0)
+    def _room(self, width: int, height: int) -> int:
+        return max(0, height - 2 - len(self._note(width)))
+
+    def wanted_lines(self, width: int) -> int:
+        return 2 + len(self._data.rows) + len(self._note(width))
 
     def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
         data = self._data
         if not data.rows:
             why = text.clean(data.why or "nothing to show", max(0, width - 3))
             return [[(text.clean(data.title, width), "title")], [(f"   {why}", "heading")]]
-        room = self._room(height)
+        room = self._room(width, height)
         self._first = max(0, min(self._first, len(data.rows) - room))
         shown = data.rows[self._first : self._first + room]
         rest = len(data.rows) - self._first - len(shown)
@@ -98,8 +104,7 @@ class Figures(Lines):
         lines: list[Sequence[Piece]] = [[(text.clean(data.title, width - len(more)), "title"), (more, "heading")]]
         lines.append(_line([(data.headings[column].title, "heading") for column in columns], columns, widths, data))
         lines += [_line([row[column] for column in columns], columns, widths, data) for row in shown]
-        if data.note:
-            lines.append([(text.clean(data.note, width), "heading")])
+        lines += [[(said, "heading")] for said in self._note(width)]
         return lines
 
     def _widths(self, width: int) -> tuple[list[int], list[int]]:

@@ -176,6 +176,10 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         if self._by == "name":
             self._order = sorted(range(len(data.features)), key=lambda row: data.features[row])
             return
+        if self._by == "matters" and data.basis:
+            relevance = [value if value is not None else -1.0 for value in data.relevance]
+            self._order = sorted(range(len(data.features)), key=lambda row: -relevance[row])
+            return
         if self._by == "window" and column is not None:
             shown = range(column, column + 1)
         self._order = sorted(range(len(data.features)), key=lambda row: -size_of(worst(data.values[row], shown)))
@@ -373,6 +377,9 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             parts.append(f"{text.number(data.rows[place[1]])} rows")
         if data.versions and data.versions[place[1]]:
             parts.append(f"version {text.clean(data.versions[place[1]], 12)}")
+        importance = data.importance[self._order[place[0]]] if data.importance else None
+        if importance is not None:
+            parts.append(f"importance {text.share(importance)}")
         word = "no data" if level is None else WORDS[level]
         if level is not None and level >= 3 and data.alarm > 0:
             word = f"{abs(value or 0.0) / data.alarm:.3g}{glyphs().times} alarm"

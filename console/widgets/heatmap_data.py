@@ -12,8 +12,9 @@ WORDS = ("noise", "ok", "warn", "alarm", "alarm")
 #: The last level begins at so many times the alarm's threshold: where all alarms, this tells which to look at.
 EXTREME = 10.0
 
-Order = Literal["worst", "window", "name"]
-"""Features by the worst value in sight, by their value in the cursor's window, or by name."""
+Order = Literal["worst", "matters", "window", "name"]
+"""Features by the worst value in sight, by what their drift means for the model, by their value in the cursor's
+window, or by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class HeatmapData:
     """Rows seen in each window, or empty."""
     versions: tuple[str, ...] = ()
     """The version that made most of each window's predictions, or empty."""
+    importance: tuple[float | None, ...] = ()
+    """Each feature's share of the model's importances, or empty."""
+    relevance: tuple[float | None, ...] = ()
+    """How much each feature's drift matters, or empty."""
+    basis: str = ""
+    """What relevance rests on: `importance`, `correlation`, or "" when there is none."""
     statistic: str = "psi"
     title: str = ""
     why: str = ""

@@ -266,7 +266,7 @@ class Painter:
         layout = lay_out(self.columns, self._natural, GUTTER, self.width, self.shift)
         if layout.hidden_left or layout.hidden_right:
             # The header's end then says how many are hidden, and must not cover a title.
-            room = self.width - len("‹99 99›")
+            room = self.width - len("‹99 99›" if layout.hidden_left else " 99›")
             layout = lay_out(self.columns, self._natural, GUTTER, room, self.shift)
         self.layout = layout
         self._forget()

@@ -352,7 +352,7 @@ def _performance(params: Any) -> Performance:
     )  # fmt: skip
     return Performance(
         params.deployment, int(DAY), starts, [900] * 30, labelled, lines, marks, maturity=maturity,
-        expected=[0.94] * COMPLETE + [0.9, 0.7, 0.4, 0.1] + [0.0] * 6, frontier=starts[COMPLETE], delays=delays,
+        expected=[*[0.94] * COMPLETE, 0.9, 0.7, 0.4, 0.1, *[0.0] * 6], frontier=starts[COMPLETE], delays=delays,
         slices=["carrier", "origin"], metrics=["auc", "log_loss", "f1"],
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,11 @@ class FakeAgent:
             if "[" in term:
                 raise Refusal(ExitCode.USAGE, f"{term!r} is not a regular expression.", "Close the bracket.")
             name, found, value = term.partition("=")
+            if not found and ":" in term:
+                name, _, pattern = term.partition(":")
+                rows = [row for row in rows if re.search(pattern, str(row[names.index(name)]))]
+                continue
+            value = value.strip('"')
             index = names.index(name) if found else names.index("name") if "name" in names else 0
             wanted = value if found else term
             rows = [row for row in rows if wanted in str(row[index])]

@@ -30,6 +30,16 @@ VIEWS = {
     "filter": "3 /",
     "sort": "3 s",
     "windows": "6 w",
+    "statistic": "6 S",
+    "metric": "6 M",
+    "feature": "6 enter",
+    "feature_changes": "6 enter tab tab",
+    "feature_statistics": "6 enter tab tab tab",
+    "performance": "colon p e r f o r m a n c e enter",
+    "performance_slices": "colon p e r f o r m a n c e enter tab",
+    "performance_delays": "colon p e r f o r m a n c e enter tab tab",
+    "monitor_performance": "6 tab tab",
+    "monitor_scores": "6 tab tab tab",
     "time_travel": "t",
     "pick_version": "P",
     "note": "n",
@@ -44,7 +54,9 @@ async def test_a_view_looks_as_it_did(console: Console, view: str, size: str) ->
         driver.matches(f"{view}-{size}")
 
 
-@pytest.mark.parametrize("view", ["fleet", "monitor", "run", "alerts", "replay"])
+@pytest.mark.parametrize(
+    "view", ["fleet", "monitor", "run", "feature", "feature_statistics", "performance", "alerts", "replay"]
+)
 async def test_an_ascii_locale_gets_ascii_alone(console: Console, view: str) -> None:
     glyphs.use(glyphs.ASCII)
     async with console((80, 24)) as driver:
