@@ -43,6 +43,8 @@ def wanted(arguments: list[str]) -> bool:
 
 def ask(request: DriftRequest, progress: Callable[[int, int], None]) -> DriftReport:
     """The worker's report. Raises `Refusal` with what it said was wrong, or that it died."""
+    import contextlib
+
     import msgspec
 
     from store.protocol import DriftAnswer, ExitCode, Refusal
@@ -52,24 +54,28 @@ def ask(request: DriftRequest, progress: Callable[[int, int], None]) -> DriftRep
     assert worker.stdin is not None
     assert worker.stdout is not None
     assert worker.stderr is not None
-    with worker:
-        try:
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            # One that died says so below, by its silence.
             worker.stdin.write(msgspec.json.encode(request) + b"\n")
             worker.stdin.flush()
-        except BrokenPipeError:
-            pass
         decoder = msgspec.json.Decoder(DriftAnswer)
-        try:
-            for line in worker.stdout:
-                answer = decoder.decode(line)
-                if answer.report is not None:
-                    return answer.report
-                if answer.message:
-                    raise Refusal(ExitCode.USAGE, answer.message, answer.hint)
-                progress(answer.done, answer.parts)
-            said = worker.stderr.read().decode("utf-8", "replace").strip().splitlines()
-        except BaseException:
-            worker.terminate()
-            raise
-    why = said[-1] if said else f"status {worker.returncode}"
-    raise Refusal(ExitCode.USAGE, f"The comparison ended early: {why}", "Killed for its memory? Try fewer --features.")
+        for line in worker.stdout:
+            answer = decoder.decode(line)
+            if answer.report is not None:
+                return answer.report
+            if answer.message:
+                raise Refusal(ExitCode.USAGE, answer.message, answer.hint)
+            progress(answer.done, answer.parts)
+        said = worker.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        why = said[-1] if said else f"status {worker.wait()}"
+        raise Refusal(ExitCode.USAGE, f"The comparison ended early: {why}", "Was it killed for its memory?")
+    except BaseException:
+        worker.terminate()
+        raise
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            worker.stdin.close()
+        worker.stdout.close()
+        worker.stderr.close()
+        worker.wait()

@@ -38,8 +38,8 @@ class FeatureVerdict:
     """What is to be said of one feature in one window.
 
     `alarm` needs an effect, |value| > threshold + noise_floor on `min_rows` rows of both, and significance: `q_value`
-    (of the window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence that has
-    gathered since window `since` (its place among those given): `e_value` is a discovery at `WATCH_LEVEL`, and
+    (of the window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence
+    that has gathered since window `since` (its place among those given): `e_value` is a discovery at `WATCH_LEVEL`, and
     the effect over these windows together, `watch_value`, passes the threshold beyond its own noise floor: guarantee
     "watch". The window's own value must then pass the threshold, too, so that what is over is over. `severity` is
     critical when the effect passes the statistic's second threshold, too.
