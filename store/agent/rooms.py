@@ -9,6 +9,7 @@ from store.agent import fleet
 from store.agent.estimating import Estimating
 from store.agent.judging import Judging
 from store.agent.scheduler import Scheduler
+from store.agent.upkeep import Upkeep
 from store.catalog import listings as catalog_listings
 from store.catalog.listing import Listings
 from store.catalog.objects import Objects
@@ -45,6 +46,7 @@ class Rooms:
         self.journal = recorder
         self.judging = Judging(self.database, settings.monitor, settings.alerts, rules)
         self.scheduler = Scheduler(self.database, settings.alerts, rules)
+        self.upkeep = Upkeep(self.database, settings.monitor)
         self.courier = Courier(self.database, settings.alerts)
         self.comparing = Comparing(layout, settings.monitor)
         self.estimating = Estimating(self.database, layout, settings.monitor)
@@ -67,7 +69,7 @@ class Rooms:
         before = [self.releases.start, self.judging.start, self.estimating.start, self.courier.start]
         steps: list[Callable[[], object]] = [self.intake.start]
         if not self.database.read_only:
-            steps = [*before, *steps, self.scheduler.start]
+            steps = [*before, *steps, self.scheduler.start, self.upkeep.start]
         for step in steps:
             try:
                 step()
@@ -78,6 +80,7 @@ class Rooms:
     def close(self) -> None:
         self.scheduler.close()
         self.judging.close()
+        self.upkeep.close()
         self.courier.stop()
         self.estimating.close()
         workers.stop_all()

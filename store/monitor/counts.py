@@ -11,7 +11,7 @@ import numpy as np
 from store.database import times
 from store.monitor.bins import FeatureBins, Integers
 from store.monitor.reference import Reference
-from store.monitor.windows import Window
+from store.monitor.windows import DAY, Window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,20 @@ def first_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: datet
         [deployment, times.to_db(at) if at else None],
     ).fetchall()[0][0]
     return earliest
+
+
+def widest(
+    connection: duckdb.DuckDBPyConnection, deployment: str, since: float, until: float, at: datetime | None
+) -> int:
+    """The greatest width, in seconds, of the windows that are kept of [since, until); 0 where there are none."""
+    found = connection.execute(
+        "SELECT coalesce(max(window_seconds), 0) FROM monitor_window WHERE deployment = $1 AND window_start >="
+        " make_timestamp($2) AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4)"
+        " AND epoch(window_start) + window_seconds > $5",
+        # A day that holds the beginning begins before it.
+        [deployment, round((since - DAY) * 1e6), round(until * 1e6), times.to_db(at) if at else None, since],
+    ).fetchall()
+    return int(found[0][0])
 
 
 def traffic(

@@ -114,7 +114,13 @@ def delay_distribution(
     # Labels without a time tell how many come, not when: every window then counts as old enough.
     share = distribution.within(ages) if distribution.known else np.ones(len(ages))
     old = share >= 0.5
-    labelled = float(n[np.isin(middle, np.ma.getdata(rows["w"])[old].astype(np.int64))].sum())
+    # Rows of labels and of predictions may be of windows of other widths: each by its own age.
+    due_by_now = (
+        distribution.within(now - middle.astype(np.float64)) >= 0.5
+        if distribution.known
+        else np.ones(len(middle), bool)
+    )
+    labelled = float(n[due_by_now].sum())
     due = float((made * share)[old].sum())
     return dataclasses.replace(distribution, final=min(1.0, labelled / due) if due > 0 else None)
 

@@ -17,6 +17,7 @@ from store.monitor.incoming import Incoming
 from store.monitor.performance import Outcomes, PerformanceCounts
 from store.monitor.reference import distinct_classes, fetch_outcomes, load_reference, manifest_of
 from store.monitor.slices import MAX_VALUES, OTHER, add_classes, kept_values, slice_columns
+from store.settings import MonitorSettings
 
 _COUNTED = "monitor_counted"
 
@@ -27,7 +28,7 @@ def join_predictions(
     version: str,
     incoming: str,
     also: Sequence[str],
-    base_seconds: int,
+    settings: MonitorSettings,
     arrival: str,
 ) -> int:
     """Pair the predictions in the relation `incoming` with labels that came before; returns how many had one.
@@ -43,10 +44,10 @@ def join_predictions(
         f" WHERE deployment = ? AND prediction_id IN (SELECT prediction_id FROM {incoming})"
         " GROUP BY prediction_id) AS l USING (prediction_id)"
     )
-    return _Pairs(tx, deployment, version, pairs, [deployment]).add(base_seconds, arrival)
+    return _Pairs(tx, deployment, version, pairs, [deployment]).add(settings, arrival)
 
 
-def join_labels(tx: Transaction, deployment: str, incoming: str, base_seconds: int, arrival: str) -> int:
+def join_labels(tx: Transaction, deployment: str, incoming: str, settings: MonitorSettings, arrival: str) -> int:
     """Pair the labels in `incoming` (prediction_id, sign, label, value, label_us) with the predictions they are for.
 
     A row with sign -1 takes back what the corrected label had added. Returns how many predictions got a label.
@@ -63,7 +64,7 @@ def join_labels(tx: Transaction, deployment: str, incoming: str, base_seconds: i
             f" p.slices, p.quantiles FROM monitor_prediction AS p JOIN {incoming} AS i USING (prediction_id)"
             " WHERE p.deployment = ? AND p.version = ?"
         )
-        joined += _Pairs(tx, deployment, version, pairs, [deployment, version]).add(base_seconds, arrival)
+        joined += _Pairs(tx, deployment, version, pairs, [deployment, version]).add(settings, arrival)
     return joined
 
 
@@ -79,12 +80,13 @@ class _Pairs:
         self._pairs = pairs
         self._params = params
 
-    def add(self, base_seconds: int, arrival: str) -> int:
+    def add(self, settings: MonitorSettings, arrival: str) -> int:
         """Add them to the windows of their predictions; returns how many predictions got a label."""
         slices = slice_columns(self._manifest)
         outcomes, columns = self._fetch(slices)
         if not len(outcomes):
             return 0
+        base_seconds = settings.width_at(self._tx.now.timestamp() - columns["event_us"].max() / 1e6)
         base_us = base_seconds * 1_000_000
         windows: Integers
         windows, groups = np.unique(columns["event_us"] // base_us, return_inverse=True)

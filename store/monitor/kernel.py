@@ -209,6 +209,13 @@ def _count(times: Integers, slotted: Iterable[tuple[FeatureBins, Integers]], bas
     )
 
 
+def widened(counts: WindowCounts, factor: int, width: int) -> WindowCounts:
+    """The same rows in windows `factor` times as wide, over bins of this width."""
+    starts = counts.starts // factor
+    keys = np.repeat(starts, np.diff(counts.ends)) * width + counts.slots
+    return merge([Partial(starts, counts.rows, counts.first, counts.last, keys, counts.counts)], width)
+
+
 def merge(found: Iterable[Partial], width: int) -> WindowCounts:
     """The sum of partials over bins of this width."""
     partials = [partial for partial in found if len(partial.starts)]

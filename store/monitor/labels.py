@@ -27,7 +27,7 @@ class LabelScan:
 
     deployment: str
     arrival: str
-    base_seconds: int
+    settings: MonitorSettings
     labels: Any
     rows: int
     notes: tuple[str, ...]
@@ -103,7 +103,7 @@ def scan_labels(
         "label times before 1900 or in the future are taken as unknown": absurd,
     }
     notes = tuple(f"{count:,} {text}" for text, count in said.items() if count)
-    return LabelScan(deployment, arrival_digest, settings.base_window_seconds, table, int(rows), notes, newest)
+    return LabelScan(deployment, arrival_digest, settings, table, int(rows), notes, newest)
 
 
 def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
@@ -146,7 +146,7 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
                 f" FROM {INCOMING} UNION ALL SELECT prediction_id, -1, old_label, old_value, first_us"
                 f" FROM {INCOMING} WHERE old_label IS NOT NULL)"
             )
-            joined = join_labels(tx, scan.deployment, signed, scan.base_seconds, scan.arrival)
+            joined = join_labels(tx, scan.deployment, signed, scan.settings, scan.arrival)
     for topic in ("performance", "deployments"):
         tx.touch(topic, scan.deployment)
     return Labelled(scan.rows, changed.num_rows, joined, max(0, changed.num_rows - joined), corrected, notes=scan.notes)

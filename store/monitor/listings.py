@@ -18,10 +18,11 @@ from store.monitor.deployments import split
 from store.monitor.performance_reading import PerformanceView
 from store.monitor.performance_rows import performance_rows
 from store.monitor.quality import quality
-from store.monitor.realised import performance_sums, slice_names
+from store.monitor.realised import slice_names
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
+from store.monitor.window_rows import window_rows
 from store.monitor.windows import Window
 from store.protocol import Cell, Column, ListParams, SpanParams
 from store.settings import MonitorSettings
@@ -146,32 +147,9 @@ def _asked(params: ListParams, deployment: str, settings: MonitorSettings) -> Sp
 def _windows(
     settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams
 ) -> Iterator[list[Cell]]:
-    for deployment in _deployments(connection, params):
-        asked = span(connection, _asked(params, deployment, settings), settings)
-        sums = performance_sums(connection, deployment, asked.window, asked.since, asked.end, asked.at)
-        rows = connection.execute(
-            f"SELECT {asked.window.sql('window_start')} AS w, version, sum(row_count)::BIGINT, count(DISTINCT arrival),"
-            " epoch(max(recorded_at)) FROM monitor_window WHERE deployment = $1 AND window_start >= make_timestamp($2)"
-            " AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4) GROUP BY ALL",
-            [
-                deployment,
-                asked.since * 1_000_000,
-                asked.end * 1_000_000,
-                times.to_db(asked.at) if asked.at else None,
-            ],
-        ).fetchall()
-        for start, version, count, files, recorded in rows:
-            yield [
-                f"{deployment}/{version}/{start}",
-                deployment,
-                version,
-                float(start),
-                float(asked.window.next(start)),
-                count,
-                sums.labelled.get((start, version), 0),
-                files,
-                recorded,
-            ]
+    if params.scope.get("deployment"):
+        split(params.scope["deployment"])
+    return window_rows(settings, connection, params, COUNT)
 
 
 def _drift(

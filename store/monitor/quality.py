@@ -214,7 +214,8 @@ def _fed(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: Span)
     bound = [params.deployment, asked.since * 1_000_000, asked.end * 1_000_000, at, params.version]
     rows = connection.execute(
         f"SELECT {asked.window.sql('window_start')} AS w, version, sum(row_count)::BIGINT, epoch(max(last_at)),"
-        " epoch(min(recorded_at)), epoch(max(recorded_at)), list(DISTINCT arrival) FROM monitor_window"
+        " epoch(min(coalesce(first_recorded_at, recorded_at))), epoch(max(recorded_at)), list(DISTINCT arrival)"
+        " FROM monitor_window"
         " WHERE deployment = $1 AND window_start >= make_timestamp($2) AND window_start < make_timestamp($3)"
         " AND ($4 IS NULL OR recorded_at <= $4) AND ($5 = '' OR version = $5) GROUP BY ALL ORDER BY w, version",
         bound,

@@ -75,7 +75,7 @@ def record_all(tx: Transaction, scans: Sequence[PredictionScan]) -> list[Taken]:
                 also = [name for name in ("slices", "quantiles") if name in part.predictions.column_names]
                 with Incoming(tx, part.predictions):
                     labelled[place] += join_predictions(
-                        tx, scan.deployment, part.version, INCOMING, also, scan.base_seconds, scan.arrival
+                        tx, scan.deployment, part.version, INCOMING, also, scan.settings, scan.arrival
                     )
         _mark(tx, scans, parts)
     for place in kept:
@@ -209,12 +209,12 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
         scan = scans[place]
         windows.append(
             _tagged(
-                _window_table(part.counts, scan.base_seconds),
+                _window_table(part.counts, part.seconds),
                 deployment=scan.deployment,
                 version=part.version,
                 reference=part.reference,
                 arrival=scan.arrival,
-                seconds=scan.base_seconds,
+                seconds=part.seconds,
             )
         )
         predictions.append(_tagged(part.predictions, deployment=scan.deployment, version=part.version))

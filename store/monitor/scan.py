@@ -12,9 +12,9 @@ import duckdb
 
 from store.catalog.manifest import ModelManifest
 from store.monitor import deployments, direct, parts, source
-from store.monitor.bins import PREDICTION
+from store.monitor.bins import PREDICTION, Integers
 from store.monitor.direct import Selected, Small
-from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts
+from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts, widened
 from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.reference import Reference
@@ -42,6 +42,8 @@ class VersionPart:
     reference: str
     counts: WindowCounts
     predictions: Any
+    seconds: int
+    """Width of the windows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class PredictionScan:
 
     deployment: str
     arrival: str
-    base_seconds: int
+    settings: MonitorSettings
     parts: tuple[VersionPart, ...]
     rows: int
     counted: int
@@ -113,6 +115,7 @@ class _Scan:
         self._deployment = deployment
         self._model = deployments.split(deployment).model
         self._arrival = arrival
+        self._settings = settings
         self._base = settings.base_window_seconds
         self._exclude_known = exclude_known
         self._small = small
@@ -134,7 +137,7 @@ class _Scan:
             self._notes["rows repeat a prediction_id: the first counts"] = duplicates
         notes = tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
         return PredictionScan(
-            self._deployment, self._arrival, self._base, tuple(parts), rows, counted, duplicates, notes
+            self._deployment, self._arrival, self._settings, tuple(parts), rows, counted, duplicates, notes
         )
 
     def _versions(self) -> Iterator[tuple[str, str]]:
@@ -176,16 +179,23 @@ class _Scan:
             found = self._scan_parts(select, kept, places, reference, condition, version)
         elif found is None:
             found = self._scan_text(select, kept, places, reference, condition, version)
-        taken, counts = found
+        taken, counts, seconds = found
         self._note("rows without a time are left out", taken.timeless)
         self._note("rows with a time before 1900 or in the future are left out", taken.absurd)
         self._note("rows without a prediction_id can never be labelled", taken.nameless)
         identity = reference.identity if reference else ""
-        return VersionPart(version, identity, counts, taken.predictions), taken.seen, taken.repeated
+        width = self._width(counts.last)
+        if width > seconds:
+            counts = widened(counts, width // seconds, reference.width if reference else 0)
+        return VersionPart(version, identity, counts, taken.predictions, width), taken.seen, taken.repeated
+
+    def _width(self, times_us: Integers) -> int:
+        """Width of the windows, in seconds, of rows with these times."""
+        return self._settings.width_at(time.time() - times_us.max() / 1e6) if len(times_us) else self._base
 
     def _scan_small(
         self, manifest: ModelManifest, kept: list[str], places: dict[str, str], reference: Reference | None
-    ) -> tuple[TakenRows, WindowCounts] | None:
+    ) -> tuple[TakenRows, WindowCounts, int] | None:
         """A small Parquet file without a query; null where one is needed."""
         if self._small is None:
             return None
@@ -203,7 +213,7 @@ class _Scan:
         once = Pass(self._latest_us, kept)
         watched = [Watched(feature, name, None) for name, feature, _ in features]
         counts = count_batches(once.possible(batch), reference, watched, self._base)
-        return None if once.repeats() else (once.taken(once.rows), counts)
+        return None if once.repeats() else (once.taken(once.rows), counts, self._base)
 
     def _scan_parts(
         self,
@@ -213,19 +223,25 @@ class _Scan:
         reference: Reference | None,
         condition: str,
         version: str,
-    ) -> tuple[TakenRows, WindowCounts]:
+    ) -> tuple[TakenRows, WindowCounts, int]:
         """Parquet: DuckDB reads what a row is, Arrow the features, each what it reads fastest."""
         location = str(self._location)
         known = self._known(version) if self._exclude_known else ""
         taken = read_rows(self._connection, location, select, condition, kept, known, self._latest_us)
 
+        times = taken.times if taken.counted is None else taken.times[taken.counted]
+        # Rows of long ago, scattered over years, are not cut into minutes first.
+        seconds = self._width(times)
+
         def count(part: Part) -> Partial:
             rows = slice(part.first_row, part.first_row + (part.rows or 0))
             counted = taken.counted[rows] if taken.counted is not None else None
-            return count_part(part, reference, places, taken.times[rows], counted, self._base)
+            return count_part(part, reference, places, taken.times[rows], counted, seconds)
 
         try:
-            return taken, count_parts(count, parts.parts_of([location], "parquet"), reference.width if reference else 0)
+            width = reference.width if reference else 0
+            found = parts.parts_of([location], "parquet")
+            return taken, count_parts(count, found, width), seconds
         finally:
             parts.close_parquet()
 
@@ -237,7 +253,7 @@ class _Scan:
         reference: Reference | None,
         condition: str,
         version: str,
-    ) -> tuple[TakenRows, WindowCounts]:
+    ) -> tuple[TakenRows, WindowCounts, int]:
         """CSV and JSON lines: DuckDB parses the features, too."""
         features, watched = self._watched(places, reference)
         query = f"SELECT {select}{features} FROM {self._source.relation} WHERE {condition}"
@@ -253,7 +269,7 @@ class _Scan:
             counts = count_batches(batches, reference, watched, self._base)
             every = f"SELECT count(*) FROM {self._source.relation} WHERE {condition}"
             seen = int(self._connection.execute(every).fetchall()[0][0])
-        return once.taken(seen), counts
+        return once.taken(seen), counts, self._base
 
     def _kept(self, manifest: ModelManifest, reference: Reference | None) -> tuple[str, list[str]]:
         """SQL and names of what is kept for the labels beside the answer: slice values, predicted quantiles."""

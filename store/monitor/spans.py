@@ -11,7 +11,7 @@ import msgspec
 
 from store.database import times
 from store.monitor import counts
-from store.monitor.windows import Window, window
+from store.monitor.windows import DAY, Window, of_seconds, window
 from store.protocol import Mark
 from store.settings import MonitorSettings
 
@@ -49,7 +49,10 @@ class Span:
 
 
 def span(connection: duckdb.DuckDBPyConnection, asked: Asked, settings: MonitorSettings) -> Span:
-    """The windows asked for. Without `until` they end with the last data, without `since` there are `count`."""
+    """The windows asked for. Without `until` they end with the last data, without `since` there are `count`.
+
+    Where counts of the span were rolled up into wider windows, those are answered.
+    """
     width = window(asked.window, settings.base_window_seconds)
     at = times.asked(asked.at)
     times.asked(asked.since)
@@ -58,14 +61,35 @@ def span(connection: duckdb.DuckDBPyConnection, asked: Asked, settings: MonitorS
     if last is None:
         when = " by then" if at else ""
         return Span(width, [], 0, at, f"No predictions of {asked.deployment} have arrived{when}.")
-    until = asked.until if asked.until is not None else last + 1e-6
-    if asked.since is not None:
-        since = asked.since
-    else:
-        first = times.seconds(counts.first_data(connection, asked.deployment, at)) or 0.0
-        since = max(width.back(until - 1e-6, asked.count), width.start(min(first, until - 1e-6)))
-    starts = width.starts(since, until)
-    return Span(width, starts, width.next(starts[-1]) if starts else 0, at, "" if starts else "The span is empty.")
+    first = None
+    if asked.since is None:
+        first = times.seconds(counts.first_data(connection, asked.deployment, at))
+    return span_of(connection, asked.deployment, width, asked.since, asked.until, asked.count, at, first or 0.0, last)
+
+
+def span_of(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    width: Window,
+    since: float | None,
+    until: float | None,
+    count: int,
+    at: datetime | None,
+    first: float,
+    last: float,
+) -> Span:
+    """`span` of a deployment whose first and last data are known."""
+    until = until if until is not None else last + 1e-6
+    while True:
+        begin = since
+        if begin is None:
+            begin = max(width.back(until - 1e-6, count), width.start(min(first, until - 1e-6)))
+        kept = counts.widest(connection, deployment, begin, until, at) if width.seconds < DAY else 0
+        if kept > width.seconds:
+            width = of_seconds(kept)
+            continue
+        starts = width.starts(begin, until)
+        return Span(width, starts, width.next(starts[-1]) if starts else 0, at, "" if starts else "The span is empty.")
 
 
 def marks(

@@ -76,6 +76,14 @@ class Window:
         return start
 
 
+def of_seconds(seconds: int) -> Window:
+    """The width of so many seconds."""
+    for letter, unit in (("d", DAY), ("h", HOUR)):
+        if seconds % unit == 0:
+            return Window(f"{seconds // unit}{letter}", seconds)
+    return Window(f"{seconds // MINUTE}m", seconds)
+
+
 def window(name: str, base_seconds: int) -> Window:
     """The width called `name`: 15m, 1h, 6h, 1d, 1w, 1mo, 1q, 1y. Raises `Refusal` for others, and for what is not
     a multiple of the finest width that is kept."""

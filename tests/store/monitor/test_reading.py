@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,7 @@ from store.protocol import (
     Refusal,
     SpanParams,
 )
+from store.settings import MonitorSettings
 from tests.store.monitor.conftest import DEPLOYMENT, FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
 
 #: A made-up score that knows a little of the delay: enough for metrics to be computed.
@@ -102,10 +103,28 @@ def test_as_of_a_moment_before_the_data_there_is_nothing_and_why(flights: Bench)
     assert (found.starts, found.why) == ([], f"No predictions of {DEPLOYMENT} have arrived by then.")
 
 
-def test_windows_finer_than_what_is_kept_are_refused(flights: Bench) -> None:
+def test_windows_that_are_no_multiple_of_the_finest_are_refused(flights: Bench) -> None:
+    asked = SpanParams(DEPLOYMENT, "15m")
     with pytest.raises(Refusal, match="the finest that are kept are of 3600 seconds") as refused:
-        read_heatmap(flights, window="5m")
+        flights.database.reader.read(lambda c: heatmap(c, asked, MonitorSettings(base_window_seconds=3600)))
     assert refused.value.code is ExitCode.USAGE
+
+
+def test_where_only_wide_windows_are_kept_those_are_answered(flights: Bench) -> None:
+    found = read_heatmap(flights, window="5m", count=3)
+    assert found.window_seconds == 3600
+    assert found.starts == [datetime(2013, 8, 31, hour, tzinfo=UTC).timestamp() for hour in (21, 22, 23)]
+
+
+def test_what_just_happened_is_kept_by_the_minute(bench: Bench) -> None:
+    bench.reference(bench.register(), bench.file("SELECT i AS x FROM range(100) t(i)"))
+    now = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
+    select = (
+        f"SELECT i AS prediction_id, TIMESTAMP '{now:%Y-%m-%d %H:%M}' + to_minutes((i % 3)::INT) AS timestamp, 7 AS x"
+    )
+    bench.predict(bench.file(f"{select} FROM range(30) t(i)"))
+    found = read_heatmap(bench, window="1m")
+    assert (found.window_seconds, found.rows) == (60, [10, 10, 10])
 
 
 def test_an_unknown_window_is_refused_with_the_known_ones(flights: Bench) -> None:
