@@ -15,7 +15,7 @@ from store.monitor import columns, counting, parts
 from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, FeatureBins, FeatureKind, Floats, Integers, numeric_edges
 from store.monitor.columns import Treatment
 from store.monitor.names import Names
-from store.monitor.parts import Part
+from store.monitor.parts import Format, Part
 from store.monitor.profile import Binned, Tally, total
 
 THREADS = 2
@@ -67,17 +67,17 @@ def in_threads(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> Iterat
         yield from pool.map(work, tasks)
 
 
-def columns_of(paths: Sequence[str]) -> dict[str, Column]:
+def columns_of(paths: Sequence[str], format: Format | None = None) -> dict[str, Column]:
     """The columns of all the files, each as the first file that has it says. Raises `Refusal` (usage)."""
     found: dict[str, Column] = {}
     for path in paths:
-        format = parts.format_of(path)
-        if format == "parquet":
+        known = format or parts.format_of(path)
+        if known == "parquet":
             for name, kind in parts.open_parquet(path).types.items():
                 if name not in found:
                     found[name] = Column(name, str(kind), columns.treatment(kind))
         else:
-            for name in counting.text_columns(path, format):
+            for name in counting.text_columns(path, known):
                 found.setdefault(name, Column(name, "text", "categorical", typed=False))
     return found
 
@@ -87,12 +87,16 @@ def profile(
     wanted: Mapping[str, FeatureKind] | None = None,
     keep: Callable[[str], bool] | None = None,
     counted: Callable[[], None] | None = None,
+    places: Mapping[str, str] | None = None,
+    format: Format | None = None,
 ) -> Profile:
-    """Bins and counts of the files' columns: those `wanted` (name → kind), or all that `keep` accepts.
+    """Bins and counts of the features `wanted` (name → kind), or of all columns that `keep` accepts.
 
-    `counted` is called after each part. Raises `Refusal` (usage) when a file cannot be read.
+    `places` says which column holds a feature (default: the one of its name); `counted` is called after each part.
+    Columns that name their rows, times and nested values have no bins unless they are wanted. Formats are told by
+    suffixes unless `format` is given. Raises `Refusal` (usage) when a file cannot be read.
     """
-    held = columns_of(paths)
+    held = columns_of(paths, format)
     left_out: dict[str, str] = {}
     kinds: dict[str, FeatureKind] = dict(wanted or {})
     if wanted is None:
@@ -104,31 +108,32 @@ def profile(
                 left_out[name] = f"{column.type}: {what}, not compared"
             else:
                 kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
-    all_parts = parts.parts_of(paths)
-    sample = _Sample(all_parts, {name: kind for name, kind in kinds.items() if name in held})
+    all_parts = parts.parts_of(paths, format)
+    homes = {name: (places or {}).get(name, name) for name in kinds}
+    kinds = {name: kind for name, kind in kinds.items() if homes[name] in held}
+    sample = _Sample(all_parts, kinds, homes)
     features: list[FeatureBins] = []
     for name, kind in kinds.items():
-        if name not in held:
-            continue
-        untyped = wanted is None and not held[name].typed
-        made, why = sample.bins(name, kind, untyped)
+        column = held[homes[name]]
+        made, why = sample.bins(name, kind, wanted is None and not column.typed, wanted is None)
         if made is None:
             left_out[name] = why
         else:
             features.append(made)
-    return _counted(all_parts, tuple(features), left_out, counted)
+    return _counted(all_parts, tuple(features), homes, left_out, counted)
 
 
 def _counted(
     all_parts: list[Part],
     features: tuple[FeatureBins, ...],
+    homes: Mapping[str, str],
     left_out: dict[str, str],
     counted: Callable[[], None] | None,
 ) -> Profile:
     bins = Bins.placed(features)
 
     def count(part: Part) -> Tally:
-        tally = counting.count_part(part, bins, new_names=REFERENCE_NAMES)
+        tally = counting.count_part(part, bins, homes, REFERENCE_NAMES)
         if counted is not None:
             counted()
         return tally
@@ -211,13 +216,16 @@ def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) ->
 class _Sample:
     """Evenly spaced rows of some columns: numbers and categories of Parquet files, text of others."""
 
-    def __init__(self, all_parts: list[Part], kinds: Mapping[str, FeatureKind]) -> None:
+    def __init__(self, all_parts: list[Part], kinds: Mapping[str, FeatureKind], homes: Mapping[str, str]) -> None:
         groups = [part for part in all_parts if part.group is not None]
         chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
         step = max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
         self._values: dict[str, list[Floats]] = {name: [] for name in kinds}
         self._names: dict[str, Names] = {name: Names(QUANTILE_SAMPLE) for name in kinds}
         self._text: dict[str, list[Any]] = {name: [] for name in kinds}
+        held_by: dict[str, list[str]] = {}
+        for name in kinds:
+            held_by.setdefault(homes[name], []).append(name)
 
         def read(part: Part) -> tuple[dict[str, Floats], dict[str, Names]]:
             held = parts.open_parquet(part.path).types
@@ -225,8 +233,8 @@ class _Sample:
             names: dict[str, Names] = {}
             every = slice(-part.first_row % step, None, step)
             # Read a second time for the counting: decoding costs less than the memory to keep it all.
-            for arrays in parts.read_columns(part, [name for name in kinds if name in held]):
-                for name, array in arrays.items():
+            for arrays in parts.read_columns(part, [column for column in held_by if column in held]):
+                for name, array in ((name, array) for column, array in arrays.items() for name in held_by[column]):
                     if kinds[name] == "categorical":
                         names[name] = _names(array, every)
                     else:
@@ -240,11 +248,15 @@ class _Sample:
                 self._names[name] += more
         for part in all_parts:
             if part.group is None:
-                for name, piece in counting.sample_text(part, list(kinds), QUANTILE_SAMPLE).items():
-                    self._text[name].append(piece)
+                for column, piece in counting.sample_text(part, list(held_by), QUANTILE_SAMPLE).items():
+                    for name in held_by[column]:
+                        self._text[name].append(piece)
 
-    def bins(self, name: str, kind: FeatureKind, guess: bool) -> tuple[FeatureBins | None, str]:
-        """The column's bins (with `guess`, numbers if all its text is), or None and why it has none."""
+    def bins(self, name: str, kind: FeatureKind, guess: bool, skip: bool) -> tuple[FeatureBins | None, str]:
+        """The feature's bins, or None and why it has none.
+
+        `guess`: numbers, if all its text is. `skip`: none for text that names its rows.
+        """
         text = self._text[name]
         if guess and text and all(map(_all_numbers, text)) and any(map(_holds, text)):
             kind = "numeric"
@@ -254,7 +266,7 @@ class _Sample:
         names = self._names[name]
         for piece in text:
             names += _names(piece, slice(None))
-        if len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
+        if skip and len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
             return None, "text that names its rows, not compared"
         return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
 

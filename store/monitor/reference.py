@@ -16,18 +16,16 @@ import numpy as np
 from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
-from store.monitor import columns, performance, source
+from store.monitor import binning, parts, performance, source
 from store.monitor.bins import (
-    CATEGORIES,
     CATEGORY_LENGTH,
     COARSE_SCORE_EDGES,
     PREDICTION,
     SCORE,
     FeatureBins,
+    FeatureKind,
     Integers,
-    NumericCoder,
     canonical,
-    numeric_edges,
 )
 from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.parts import Format
@@ -97,40 +95,27 @@ def _scan(
     kinds, notes = _kinds(connection, opened, manifest)
     if len(kinds) > MAX_FEATURES:
         raise Refusal(ExitCode.USAGE, f"{opened.path.name}: {len(kinds)} features, at most {MAX_FEATURES}")
-    features: list[FeatureBins] = []
-    parts: list[Integers] = []
-    offset = 0
-
-    def add(feature: FeatureBins, counts: Integers) -> None:
-        nonlocal offset
-        features.append(feature)
-        parts.append(counts)
-        offset += feature.width
-
-    for name, kind in kinds.items():
-        column_type = opened.columns[name]
-        if kind == "numeric":
-            add(*_numeric(connection, opened, name, name, column_type, offset))
-        else:
-            add(*_categorical(connection, opened, name, name, column_type, offset))
+    wanted: dict[str, FeatureKind] = dict(kinds)
+    places: dict[str, str] = {}
     roles = source.role_columns([manifest])
     score, answer = opened.find(*roles["score"]), opened.find(*roles["prediction"])
-    if manifest.task == "regression" and (answer or score):
-        column = answer or score or ""
-        feature, counts = _numeric(connection, opened, PREDICTION, column, opened.columns[column], offset)
-        add(msgspec.structs.replace(feature, kind="score"), counts)
-    elif manifest.task != "regression" and score:
-        feature, counts = _numeric(connection, opened, SCORE, score, opened.columns[score], offset)
-        add(msgspec.structs.replace(feature, kind="score"), counts)
-    elif manifest.task == "binary":
-        add(*_uncounted_score(offset))
+    value = answer or score if manifest.task == "regression" else score
+    if value:
+        name = PREDICTION if manifest.task == "regression" else SCORE
+        wanted[name], places[name] = "score", value
     if manifest.task == "multiclass" and answer:
-        add(*_categorical(connection, opened, PREDICTION, answer, opened.columns[answer], offset))
-    rows = connection.execute(f"SELECT count(*) FROM {opened.relation}").fetchall()[0][0]
-    counts = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        wanted[PREDICTION], places[PREDICTION] = "categorical", answer
+    try:
+        made = binning.profile([str(opened.path)], wanted, places=places, format=opened.format)
+    finally:
+        parts.close_parquet()
+    features, counts = made.features, made.counts
+    if manifest.task == "binary" and not value:
+        feature, nothing = _uncounted_score(made.width)
+        features, counts = (*features, feature), np.concatenate([counts, nothing])
     outcome, classes = _performance(connection, opened, manifest)
     return Reference(
-        manifest.model, manifest.version, source_digest, int(rows), tuple(features), counts, outcome, tuple(notes),
+        manifest.model, manifest.version, source_digest, made.rows, features, counts, outcome, tuple(notes),
         tuple(classes),
     )  # fmt: skip
 
@@ -149,11 +134,11 @@ def _uncounted_score(offset: int) -> tuple[FeatureBins, Integers]:
 
 def _kinds(
     connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest
-) -> tuple[dict[str, str], list[str]]:
+) -> tuple[dict[str, FeatureKind], list[str]]:
     """Feature → numeric or categorical, and what is left out and why."""
     notes = []
     if manifest.features:
-        kinds: dict[str, str] = {}
+        kinds: dict[str, FeatureKind] = {}
         for name, declared in manifest.features.items():
             if name in opened.columns:
                 kinds[name] = declared
@@ -187,36 +172,6 @@ def _numbers_in_text(connection: duckdb.DuckDBPyConnection, opened: Source, name
     )
     row = connection.execute(f"SELECT {counts} FROM {opened.relation}").fetchall()[0]
     return [name for place, name in enumerate(names) if 0 < row[2 * place] == row[2 * place + 1]]
-
-
-def _numeric(
-    connection: duckdb.DuckDBPyConnection, opened: Source, name: str, column: str, kind: str, offset: int
-) -> tuple[FeatureBins, Integers]:
-    value, invalid = source.number_sql(column, kind)
-    found = connection.execute(
-        f"SELECT {value} AS v, {invalid or 'false'} AS invalid FROM {opened.relation}"
-    ).fetchnumpy()
-    values = np.ma.filled(np.ma.asarray(found["v"], np.float64), np.nan)
-    null = np.ma.getmaskarray(np.ma.asarray(found["v"]))
-    marked = np.ma.filled(np.ma.asarray(found["invalid"]), False).astype(bool)
-    feature = FeatureBins(name, "numeric", offset, numeric_edges(values))
-    slots = NumericCoder(feature.edges).slots(values, null, marked)
-    return feature, np.bincount(slots, minlength=feature.width).astype(np.int64)
-
-
-def _categorical(
-    connection: duckdb.DuckDBPyConnection, opened: Source, name: str, column: str, kind: str, offset: int
-) -> tuple[FeatureBins, Integers]:
-    rows = connection.execute(
-        f"SELECT c, count(*) AS n FROM (SELECT {source.category_sql(column, kind)} AS c FROM {opened.relation})"
-        " GROUP BY c ORDER BY n DESC, c"
-    ).fetchall()
-    usable = [(str(row[0]), int(row[1])) for row in rows if row[0] is not None and columns.usable_category(row[0])]
-    kept = usable[:CATEGORIES]
-    null = sum(int(row[1]) for row in rows if row[0] is None)
-    other = sum(int(row[1]) for row in rows) - null - sum(n for _, n in kept)
-    feature = FeatureBins(name, "categorical", offset, categories=[category for category, _ in kept])
-    return feature, np.array([*(n for _, n in kept), other, null], np.int64)
 
 
 def _performance(

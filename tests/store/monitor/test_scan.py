@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.monitor import scan_labels, scan_predictions
+from store.monitor import record_reference, scan_labels, scan_predictions, scan_reference
 from store.monitor.reference import load_reference
 from store.protocol import ExitCode, Refusal
 from tests.store.monitor.conftest import DEPLOYMENT, FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
@@ -254,3 +254,45 @@ def test_a_reference_without_any_of_the_features_is_refused(bench: Bench, tmp_pa
     manifest = bench.register(features={"speed": "numeric"})
     with pytest.raises(Refusal, match="no feature column: expected 'speed', found x, k"):
         bench.reference(manifest, bench.file(REFERENCE))
+
+
+def test_what_a_file_is_does_not_depend_on_its_name(bench: Bench) -> None:
+    reference = bench.file(REFERENCE).rename(bench.folder / "reference-of-1")
+    manifest = bench.register()
+    found = bench.database.reader.read(lambda c: scan_reference(c, reference, manifest, "parquet"))
+    assert found.rows == 400
+    bench.database.writer.change(lambda tx: record_reference(tx, "m", "1", found))
+    many = ROWS.replace("range(6)", "range(70000)").replace("(i * 10)", "(i % 50)")
+    path = bench.file(many).rename(bench.folder / "predictions")
+    scan = bench.database.reader.read(lambda c: scan_predictions(c, path, "parquet", DEPLOYMENT, "x"))
+    assert scan.counted == 70_000
+
+
+def test_rows_of_large_files_stand_beside_their_features(watched: Bench) -> None:
+    """The time comes from one reader and the feature from another: they must be of the same row."""
+    rows = (
+        "SELECT 'p' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_hours((i // 10000)::INT) AS timestamp,"
+        " (i // 10000)::DOUBLE AS x, 'c1' AS k, 0.5 AS score FROM range(200000) t(i)"
+    )
+    path = watched.folder / "large.parquet"
+    watched.maker.execute(f"COPY ({rows}) TO '{path}' (FORMAT PARQUET, ROW_GROUP_SIZE 20480)")
+    watched.predict(path)
+    reference = watched.database.reader.read(lambda c: load_reference(c, "m", "1"))
+    assert reference is not None
+    found = reference.by_name["x"]
+    slots = {
+        (row[1].hour, row[2] - found.offset - 1): count
+        for row, count in watched.counts().items()
+        if found.offset <= row[2] < found.offset + found.width
+    }
+    assert slots == {(hour, hour): 10_000 for hour in range(20)}
+
+
+def test_of_a_large_files_repeated_ids_the_earliest_counts(watched: Bench) -> None:
+    rows = (
+        "SELECT 'p' || (i % 70000) AS prediction_id, TIMESTAMP '2024-05-01 12:00' - to_seconds(i) AS timestamp,"
+        " CASE WHEN i >= 70000 THEN 1.0 ELSE 2.0 END AS x, 'c1' AS k, 0.5 AS score FROM range(140000) t(i)"
+    )
+    taken = watched.predict(watched.file(rows))
+    assert (taken.rows, taken.counted) == (140_000, 70_000)
+    assert tally(watched, "x")[1:4] == [0, 70_000, 0]
