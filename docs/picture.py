@@ -1,7 +1,8 @@
-"""Draws the README's picture from the real console on a kept demo store.
+"""Draws the README's pictures from the real console on a kept demo store.
 
-quarterdeck demo --headless --speed 30 --until 2013-09-20 --keep /tmp/deck
-python docs/picture.py /tmp/deck docs/monitor.svg
+quarterdeck demo --headless --speed 30 --until 2013-09-20 --keep deck
+python docs/picture.py deck docs/monitor.svg 120x40 6
+python docs/picture.py deck docs/fleet.svg 120x10 1
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from console.launch import Opening
 from console.link import Client
 
 
-async def draw(store: Path, keys: list[str]) -> str:
-    """The console at 120×40 after `keys`, as SVG."""
+async def draw(store: Path, size: tuple[int, int], keys: list[str]) -> str:
+    """The console of so many columns and lines after `keys`, as SVG."""
     app = ConsoleApp(Opening(Client.connect(store, client="picture"), None), view="fleet")
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=size) as pilot:
         await pilot.pause(2)
         for key in keys:
             await pilot.press(key)
@@ -30,8 +31,9 @@ async def draw(store: Path, keys: list[str]) -> str:
 
 
 def main() -> None:
-    store, target, *keys = sys.argv[1:]
-    svg = asyncio.run(draw(Path(store), keys or ["6"]))
+    store, target, size, *keys = sys.argv[1:]
+    columns, _, lines = size.partition("x")
+    svg = asyncio.run(draw(Path(store), (int(columns), int(lines)), keys))
     Path(target).write_text(svg, encoding="utf-8")
 
 
