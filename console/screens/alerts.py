@@ -9,6 +9,7 @@ from console.places import Place
 from console.screens.alert_times import of_alerts
 from console.screens.listing import ListingView
 from console.screens.shaping import as_alerts
+from console.screens.spans import width_of
 from console.widgets import table_messages
 from console.widgets.timeline import Timeline
 from store.protocol import Page, Refusal
@@ -74,7 +75,8 @@ class Alerts(ListingView):
 
     def target(self) -> Place | None:
         name = self.deployment()
-        return Place("monitor", name) if name else super().target()
+        # A metric is no feature: then the monitor opens on its worst one.
+        return Place("monitor", name, feature=str(self.cell("feature") or "")) if name else super().target()
 
 
 class Windowed(ListingView):
@@ -91,5 +93,18 @@ class Windowed(ListingView):
         return self.deployment()
 
     def target(self) -> Place | None:
-        name = self.deployment()
-        return Place("monitor", name) if name else None
+        name, feature, start = self.deployment(), str(self.cell("feature") or ""), self.cell("window_start")
+        if not name:
+            return None
+        if self.place.view != "drift" or not feature:
+            return Place("monitor", name, window=self.place.window, feature=feature)
+        end = self.cell("window_end")
+        width = width_of(end - start) if isinstance(start, float) and isinstance(end, float) else ""
+        return Place(
+            "feature",
+            name,
+            window=self.place.window or width,
+            since=start if isinstance(start, float) else None,
+            feature=feature,
+            statistic=str(self.cell("statistic") or ""),
+        )

@@ -44,6 +44,11 @@ def seconds(name: str) -> int:
     return int(found[1]) * _SECONDS[found[2]]
 
 
+def width_of(lasts: float) -> str:
+    """The name of windows that last so many seconds; "" when the views offer none like it."""
+    return next((width for _, width in PAIRS if seconds(width) == lasts), "")
+
+
 def spanned(place: Place) -> Place:
     """The place with a span and a width, the usual ones where it names none."""
     if place.window and place.span:

@@ -154,6 +154,24 @@ async def test_verdicts_say_which_guarantee_stands_behind_them(console: Console)
         assert "of windows in which nothing changed" in driver.picture
 
 
+async def test_enter_on_a_row_of_drift_opens_its_feature_and_statistic_in_its_window(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("colon", *"drift", "enter", "down", "enter")
+        place = driver.app.deck.view.place
+        assert (place.view, place.name, place.statistic) == ("feature", DEPLOYMENT, "psi")
+        assert feature_and_window(driver) == ("temperature_f", NOW - DAY)
+
+
+async def test_enter_on_an_alert_opens_the_monitor_on_its_feature(console: Console) -> None:
+    async with console() as driver:
+        driver.agent.listings["alerts"][1][0][5] = "humidity_pct"
+        await driver.press("7", "enter")
+        view = driver.app.deck.view
+        assert isinstance(view, Monitor)
+        assert view.heatmap.cursor is not None
+        assert view.heatmap.cursor[0] == "humidity_pct"
+
+
 async def test_enter_on_a_feature_lists_its_rows(console: Console) -> None:
     async with console() as driver:
         await driver.press("6", "enter", "enter")
