@@ -24,9 +24,11 @@ from console.widgets.heatmap_data import Order
 from store import protocol
 from store.protocol import Distribution, DistributionParams, Performance, Refusal
 
-#: Narrower than this the panes stand one under the other, one at a time when it is low too.
+#: Narrower than this the panes stand one under the other; where they do not fit, those that tab chooses.
 WIDE = 110
 LOW = 34
+#: Panes that stand one under the other need so many lines, all of them.
+HIGH = 54
 #: What the monitor calls the scores among the features.
 SCORE = "score"
 HEAT, FEATURE, PERFORMANCE, SCORES = range(4)
@@ -53,6 +55,7 @@ class Monitor(OverTime):
     Monitor Below.-wide { grid-size: 2 2; grid-gutter: 0 2; grid-rows: 3fr 2fr; }
     Monitor Below.-wide #feature { row-span: 2; }
     Monitor Below.-low, Monitor Below.-low.-wide { grid-size: 1 1; grid-rows: 1fr; }
+    Monitor Below.-low.-pair { grid-size: 1 2; }
     Monitor Below.-low.-wide { grid-size: 2 1; }
     Monitor Below.-low.-wide #feature { row-span: 1; }
     """
@@ -86,7 +89,9 @@ class Monitor(OverTime):
 
     def on_resize(self) -> None:
         self.below.set_class(self.size.width >= WIDE, "-wide")
-        self.below.set_class(self.size.height < LOW, "-low")
+        wide, height = self.size.width >= WIDE, self.size.height
+        self.below.set_class(height < (LOW if wide else HIGH), "-low")
+        self.below.set_class(not wide and height >= LOW, "-pair")
         self._fit()
         self.pane_chosen()
 
@@ -101,13 +106,13 @@ class Monitor(OverTime):
         return (self.heatmap, self.bars, self.chart, self.scores)
 
     def pane_chosen(self) -> None:
-        low, wide = self.below.has_class("-low"), self.below.has_class("-wide")
+        low, two = self.below.has_class("-low"), self.below.has_class("-wide") or self.below.has_class("-pair")
         pane = self.pane or FEATURE
-        # The pane that stands beside the distribution when it is low and wide.
+        # The pane that stands beside or under the distribution where there is room for two.
         beside = pane if pane != FEATURE else PERFORMANCE
         for number, widget in enumerate(self.panes()):
             if number != HEAT:
-                widget.display = not low or number == pane or (wide and number in (FEATURE, beside))
+                widget.display = not low or number == pane or (two and number in (FEATURE, beside))
         if self.scores.display and not self.scores.data.labels:
             self._follow()
 

@@ -143,8 +143,9 @@ def _folded_bins(data: BarsData, rows: list[tuple[str, float, float]], room: int
     # Outside of the reference's range there is either something to see, or nothing at all.
     empty = [index for index in bins if None in data.edges[index] and not (rows[index][1] or rows[index][2])]
     bins = [index for index in bins if index not in empty] or bins
-    low = bins[:1] if room >= _ROOMY and data.edges[bins[0]][0] is None else []
-    high = bins[-1:] if room >= _ROOMY and data.edges[bins[-1]][1] is None and len(bins) > 1 else []
+    roomy = room - len(beside) >= _ROOMY
+    low = bins[:1] if roomy and data.edges[bins[0]][0] is None else []
+    high = bins[-1:] if roomy and data.edges[bins[-1]][1] is None and len(bins) > 1 else []
     inner = bins[len(low) : len(bins) - len(high)]
     groups = _groups(inner, max(1, room - len(beside) - len(low) - len(high)))
     groups = [*([low] if low else []), *groups, *([high] if high else [])]
@@ -159,7 +160,7 @@ def _folded_bins(data: BarsData, rows: list[tuple[str, float, float]], room: int
 #: A bar so many times as long as the other side's longest is cut off, and says so at its end.
 _UNLIKE = 3.0
 #: From so many lines on, values outside of the reference's range have one of their own.
-_ROOMY = 5
+_ROOMY = 3
 Item = TypeVar("Item")
 
 
