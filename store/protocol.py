@@ -733,6 +733,9 @@ class DriftRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     features: list[str] = []
     """Names or globs; empty for every column."""
     preset: str = ""
+    engine: str = ""
+    """`dask`: the processes of the cluster at `scheduler` count."""
+    scheduler: str = ""
 
 
 class StatisticValue(msgspec.Struct, frozen=True):

@@ -19,6 +19,8 @@ _PICTURE = 12
 @click.option("--features", multiple=True, metavar="NAME,…", help="Only these columns; globs, repeatable.")
 @click.option("--statistic", default="psi", show_default=True, metavar="NAME", help="By which is judged and sorted.")
 @click.option("--preset", default="", metavar="NAME", help="Judge as evidently, nannyml, sagemaker, vertex or whylogs.")
+@click.option("--engine", type=click.Choice(["dask"]), default=None, help="Let a cluster count; it must see the files.")
+@click.option("--scheduler", default="", metavar="tcp://…", help="The cluster's Dask scheduler (extra dask).")
 @click.option("--fail-on-drift", is_flag=True, help="Exit with 1 when a feature drifted or is missing.")
 @json_option
 def drift(
@@ -27,6 +29,8 @@ def drift(
     features: tuple[str, ...],
     statistic: str,
     preset: str,
+    engine: str | None,
+    scheduler: str,
     fail_on_drift: bool,
     as_json: bool,
 ) -> int:
@@ -39,7 +43,9 @@ def drift(
     from console import comparison
 
     chosen = [name.strip() for names in features for name in names.split(",") if name.strip()]
-    request = DriftRequest(current, reference, statistic, chosen, preset)
+    request = DriftRequest(
+        current, reference, statistic, chosen, preset, engine or ("dask" if scheduler else ""), scheduler
+    )
     progress = _Progress(shown=not as_json and sys.stderr.isatty())
     try:
         report = comparison.ask(request, progress.say)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -58,6 +59,13 @@ class Profile(Binned):
         return self.rare.get(name, frozenset())
 
 
+class Engine(Protocol):
+    """What does pure functions of parts: threads here, or the processes of a cluster (`store.monitor.cluster`)."""
+
+    def __call__(self, work: Callable[[_Task], _Done], tasks: Sequence[_Task], /) -> Iterator[_Done]:
+        """The results in the order of the tasks."""
+
+
 def in_threads(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> Iterator[_Done]:
     """The results in the order of the tasks; two are worked on at a time (decoding and numpy let go of the GIL)."""
     if len(tasks) < 2:
@@ -89,6 +97,7 @@ def profile(
     counted: Callable[[], None] | None = None,
     places: Mapping[str, str] | None = None,
     format: Format | None = None,
+    engine: Engine = in_threads,
 ) -> Profile:
     """Bins and counts of the features `wanted` (name → kind), or of all columns that `keep` accepts.
 
@@ -111,7 +120,7 @@ def profile(
     all_parts = parts.parts_of(paths, format)
     homes = {name: (places or {}).get(name, name) for name in kinds}
     kinds = {name: kind for name, kind in kinds.items() if homes[name] in held}
-    sample = _Sample(all_parts, kinds, homes)
+    sample = _Sample(all_parts, kinds, homes, engine)
     features: list[FeatureBins] = []
     for name, kind in kinds.items():
         column = held[homes[name]]
@@ -120,7 +129,7 @@ def profile(
             left_out[name] = why
         else:
             features.append(made)
-    return _counted(all_parts, tuple(features), homes, left_out, counted)
+    return _counted(all_parts, tuple(features), homes, left_out, counted, engine)
 
 
 def _counted(
@@ -129,16 +138,11 @@ def _counted(
     homes: Mapping[str, str],
     left_out: dict[str, str],
     counted: Callable[[], None] | None,
+    engine: Engine,
 ) -> Profile:
     bins = Bins.placed(features)
-
-    def count(part: Part) -> Tally:
-        tally = counting.count_part(part, bins, homes, REFERENCE_NAMES)
-        if counted is not None:
-            counted()
-        return tally
-
-    tally = total(in_threads(count, all_parts), bins.width)
+    count = functools.partial(counting.count_part, bins=bins, places=dict(homes), new_names=REFERENCE_NAMES)
+    tally = total(told(engine(count, all_parts), counted), bins.width)
     final: list[FeatureBins] = []
     rare: dict[str, frozenset[str]] = {}
     vectors: list[Integers] = []
@@ -154,6 +158,14 @@ def _counted(
         vectors.append(counts)
     whole = np.concatenate(vectors) if vectors else np.zeros(0, np.int64)
     return Profile(tally.rows, tuple(final), whole, tally, left_out, rare)
+
+
+def told(tallies: Iterator[Tally], counted: Callable[[], None] | None) -> Iterator[Tally]:
+    """The same, with a call of `counted` after each."""
+    for tally in tallies:
+        if counted is not None:
+            counted()
+        yield tally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +228,9 @@ def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) ->
 class _Sample:
     """Evenly spaced rows of some columns: numbers and categories of Parquet files, text of others."""
 
-    def __init__(self, all_parts: list[Part], kinds: Mapping[str, FeatureKind], homes: Mapping[str, str]) -> None:
+    def __init__(
+        self, all_parts: list[Part], kinds: Mapping[str, FeatureKind], homes: Mapping[str, str], engine: Engine
+    ) -> None:
         groups = [part for part in all_parts if part.group is not None]
         chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
         step = max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
@@ -227,21 +241,8 @@ class _Sample:
         for name in kinds:
             held_by.setdefault(homes[name], []).append(name)
 
-        def read(part: Part) -> tuple[dict[str, Floats], dict[str, Names]]:
-            held = parts.open_parquet(part.path).types
-            values: dict[str, Floats] = {}
-            names: dict[str, Names] = {}
-            every = slice(-part.first_row % step, None, step)
-            # Read a second time for the counting: decoding costs less than the memory to keep it all.
-            for arrays in parts.read_columns(part, [column for column in held_by if column in held]):
-                for name, array in ((name, array) for column, array in arrays.items() for name in held_by[column]):
-                    if kinds[name] == "categorical":
-                        names[name] = _names(array, every)
-                    else:
-                        values[name] = columns.numbers(array).values[every].copy()
-            return values, names
-
-        for values, names in in_threads(read, chosen):
+        read = functools.partial(_read_sample, kinds=dict(kinds), held_by=held_by, step=step)
+        for values, names in engine(read, chosen):
             for name, some in values.items():
                 self._values[name].append(some)
             for name, more in names.items():
@@ -269,6 +270,24 @@ class _Sample:
         if skip and len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
             return None, "text that names its rows, not compared"
         return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
+
+
+def _read_sample(
+    part: Part, kinds: Mapping[str, FeatureKind], held_by: Mapping[str, list[str]], step: int
+) -> tuple[dict[str, Floats], dict[str, Names]]:
+    """Every `step`-th row of a part: numbers, and categories with their counts, by feature."""
+    held = parts.open_parquet(part.path).types
+    values: dict[str, Floats] = {}
+    names: dict[str, Names] = {}
+    every = slice(-part.first_row % step, None, step)
+    # Read a second time for the counting: decoding costs less than the memory to keep it all.
+    for arrays in parts.read_columns(part, [column for column in held_by if column in held]):
+        for name, array in ((name, array) for column, array in arrays.items() for name in held_by[column]):
+            if kinds[name] == "categorical":
+                names[name] = _names(array, every)
+            else:
+                values[name] = columns.numbers(array).values[every].copy()
+    return values, names
 
 
 def _names(array: Any, every: slice) -> Names:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from store.monitor import binning, counting, parts, statistics
-from store.monitor.binning import Column, Profile
+from store.monitor.binning import Bins, Column, Engine, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
 from store.monitor.names import Names
 from store.monitor.parts import Part
@@ -33,7 +35,30 @@ _MISSING = "the current files have no such column"
 def compare(
     request: DriftRequest, settings: MonitorSettings, progress: Callable[[int, int], None] | None = None
 ) -> DriftReport:
-    """The report on the current files against the reference's. Raises `Refusal` (usage) for what cannot be read."""
+    """The report on the current files against the reference's. Raises `Refusal` (usage) for what cannot be read.
+
+    Parts are counted by two threads, or by the cluster that the request names: the report is the same.
+    """
+    with contextlib.ExitStack() as stack:
+        return _compare(request, settings, progress, _engine(request, stack))
+
+
+def _engine(request: DriftRequest, stack: contextlib.ExitStack) -> Engine:
+    if request.engine == "":
+        return binning.in_threads
+    if request.engine != "dask":
+        raise Refusal(ExitCode.USAGE, f"No engine {request.engine!r}.", "It is dask, or none.")
+    if not request.scheduler:
+        raise Refusal(ExitCode.USAGE, "Engine dask needs --scheduler.", "For instance --scheduler tcp://host:8786")
+    # Heavy, and only where a cluster is asked for.
+    from store.monitor.cluster import Cluster
+
+    return stack.enter_context(Cluster(request.scheduler)).map
+
+
+def _compare(
+    request: DriftRequest, settings: MonitorSettings, progress: Callable[[int, int], None] | None, engine: Engine
+) -> DriftReport:
     thresholds(request.statistic, settings)
     preset = _preset(request.preset)
     reference_paths, paths = parts.find_files(request.reference), parts.find_files(request.current)
@@ -43,12 +68,12 @@ def compare(
     found = parts.parts_of(paths)
     steps = _Steps(len(found) + len(parts.parts_of(reference_paths)), progress)
     keep = None if wanted is None else wanted.__contains__
-    reference = binning.profile(reference_paths, keep=keep, counted=steps.one)
+    reference = binning.profile(reference_paths, keep=keep, counted=steps.one, engine=engine)
     _some_rows(reference.rows, request.reference)
     if not reference.features:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(reference.left_out.items())[:3])
         raise Refusal(ExitCode.USAGE, f"{request.reference}: nothing to compare. {reasons}".strip())
-    tally = count(found, reference, steps.one)
+    tally = count(found, reference, steps.one, engine)
     _some_rows(tally.rows, request.current)
     features = _features(reference, tally, before, after, settings, request.statistic)
     new = [name for name in after if name not in before]
@@ -81,16 +106,15 @@ def _preset(name: str) -> Preset | None:
     return presets.named(name)
 
 
-def count(found: Sequence[Part], bins: Binned, counted: Callable[[], None] | None = None) -> Tally:
+def count(
+    found: Sequence[Part],
+    bins: Binned,
+    counted: Callable[[], None] | None = None,
+    engine: Engine = binning.in_threads,
+) -> Tally:
     """The parts' rows in the bins; `counted` is called after each part."""
-
-    def one(part: Part) -> Tally:
-        tally = counting.count_part(part, bins)
-        if counted is not None:
-            counted()
-        return tally
-
-    return total(binning.in_threads(one, found), bins.width)
+    work = functools.partial(counting.count_part, bins=Bins(bins.features, np.zeros(bins.width, np.int64)))
+    return total(binning.told(engine(work, found), counted), bins.width)
 
 
 class _Steps:
