@@ -110,6 +110,8 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         self._data = HeatmapData()
         self._order: list[int] = []
         self._by: Order = "worst"
+        #: What the order was made of: it is made anew only for other data, another order or other windows in sight.
+        self._sorted_by: tuple[HeatmapData, Order, range] | None = None
         self._feature: str | None = None
         self._start: float | None = None
         self._newest = True
@@ -173,6 +175,12 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             count = self._columns(self.size.width)[1]
             self._first = self._scrolled(self._first, column, count, len(data.starts), newest=self._newest)
             shown = range(self._first, min(len(data.starts), self._first + count))
+        if self._by == "window" and column is not None:
+            shown = range(column, column + 1)
+        sorted_by = (data, self._by, shown)
+        if self._sorted_by is not None and self._sorted_by[0] is data and self._sorted_by[1:] == sorted_by[1:]:
+            return
+        self._sorted_by = sorted_by
         if self._by == "name":
             self._order = sorted(range(len(data.features)), key=lambda row: data.features[row])
             return
@@ -180,8 +188,6 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             relevance = [value if value is not None else -1.0 for value in data.relevance]
             self._order = sorted(range(len(data.features)), key=lambda row: -relevance[row])
             return
-        if self._by == "window" and column is not None:
-            shown = range(column, column + 1)
         self._order = sorted(range(len(data.features)), key=lambda row: -size_of(worst(data.values[row], shown)))
 
     def action_move(self, down: int, right: int) -> None:
