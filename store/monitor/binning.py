@@ -174,6 +174,11 @@ class Bins(Binned):
 
     features: tuple[FeatureBins, ...]
     counts: Integers
+    rare: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    """As in `Profile`."""
+
+    def known(self, name: str) -> frozenset[str]:
+        return self.rare.get(name, frozenset())
 
     @classmethod
     def placed(cls, features: Sequence[FeatureBins]) -> Bins:

@@ -18,7 +18,7 @@ from store.monitor.binning import Bins, Column, Engine, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
 from store.monitor.names import Names
 from store.monitor.parts import Part
-from store.monitor.profile import Binned, Tally, total
+from store.monitor.profile import Tally, total
 from store.monitor.statistics.catalogue import scale, statistics_for, thresholds
 from store.protocol import ComparedFeature, DriftReport, DriftRequest, ExitCode, Refusal, StatisticValue
 from store.settings import MonitorSettings
@@ -108,12 +108,14 @@ def _preset(name: str) -> Preset | None:
 
 def count(
     found: Sequence[Part],
-    bins: Binned,
+    bins: Profile,
     counted: Callable[[], None] | None = None,
     engine: Engine = binning.in_threads,
 ) -> Tally:
     """The parts' rows in the bins; `counted` is called after each part."""
-    work = functools.partial(counting.count_part, bins=Bins(bins.features, np.zeros(bins.width, np.int64)))
+    # Without what the reference counted: nobody needs that to count, and clusters would be sent it.
+    alone = Bins(bins.features, np.zeros(bins.width, np.int64), bins.rare)
+    work = functools.partial(counting.count_part, bins=alone)
     return total(binning.told(engine(work, found), counted), bins.width)
 
 

@@ -144,6 +144,13 @@ def test_ten_thousand_new_categories_are_counted_and_named_in_part(pair: Pair) -
     assert "new categories: new-" in found.notes[0]
 
 
+def test_a_category_that_is_only_too_rare_for_a_slot_of_its_own_is_not_new(pair: Pair) -> None:
+    draw = np.random.default_rng(1)
+    before, after = (pa.array([f"c{code}" for code in draw.integers(0, 400, 5_000)]) for _ in range(2))
+    [found] = pair.compare({"x": before}, {"x": after}).features
+    assert set(found.new_categories) <= set(after.to_pylist()) - set(before.to_pylist())
+
+
 def test_a_number_that_turned_to_text_is_said_and_parsed(pair: Pair) -> None:
     numbers = normal(1)
     parsed = pair.feature(numbers, pa.array([str(value) for value in numbers]))
