@@ -82,6 +82,10 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative rise of log loss, MAE or RMSE over the reference's that opens an alert."""
     close_after: int = 7
     """Decisions in a row well below the threshold that close an alert."""
+    engine: Literal["", "dask"] = ""
+    """"dask": large files are counted by the processes of a Dask cluster, which must see them under the same path."""
+    scheduler: str = ""
+    """Its scheduler: tcp://host:8786."""
     preset: Literal["", "evidently", "nannyml", "sagemaker", "vertex", "whylogs"] = ""
     """Whose verdicts on drift hold in listings, heat map and the default rule; "" for Quarterdeck's own."""
 
@@ -91,6 +95,8 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"base_window_seconds is {self.base_window_seconds}; expected 60 or more, and a part of a day"
             )
         _ = self.rolls
+        if self.engine and not re.match(r"(tcp|tls|ucx|ws|wss)://", self.scheduler):
+            raise ValueError(f"scheduler is {self.scheduler[:80]!r}; engine dask expects for instance tcp://host:8786")
 
     @property
     def rolls(self) -> tuple[Roll, ...]:

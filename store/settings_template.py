@@ -24,6 +24,8 @@ TEMPLATE = """\
 # [monitor]
 # base_window_seconds = 60
 # compact = ["1h after 2d", "1d after 180d"]   # old counts are added up: --at is then exact to the hour, the day
+# engine = ""               # "dask": large files are counted by a cluster (extra dask) …
+# scheduler = ""            # … whose scheduler is at tcp://host:8786
 # alert_window = "1d"       # alerts are decided at the end of each
 # alert_span = 7            # … on so many of them together
 # open_after = 2            # decisions in a row that open an alert

@@ -122,6 +122,7 @@ class Facts:
                         exclude_known=exclude_known,
                         name=place.part,
                         remembered=self._remembered,
+                        shared=Path(found.path),
                     )
                 )
         return Fact(digest, predictions=scan)

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from store.catalog.manifest import ModelManifest
-from store.monitor import deployments, direct, parts, source
+from store.monitor import clustered, deployments, direct, parts, source
 from store.monitor.bins import PREDICTION, Integers
 from store.monitor.direct import Selected, Small
 from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts, widened
@@ -71,6 +71,7 @@ def scan_predictions(
     exclude_known: bool = False,
     name: str = "",
     remembered: Remembered | None = None,
+    shared: Path | None = None,
 ) -> PredictionScan:
     """Count the file; nothing is written. `name` is what messages call it (default: the path's name).
 
@@ -79,7 +80,7 @@ def scan_predictions(
     recorded before, which `record_predictions` asks for when it finds any. Rows without a time, or with one
     before 1900 or later than a day from now, are left out; rows without an id are counted but never labelled.
     Features that the file lacks are counted nowhere, columns that the version does not know are ignored, values of
-    the wrong type have their own slot: each is said in `notes`.
+    the wrong type have their own slot: each is said in `notes`. `shared` is where a cluster finds the same file.
 
     Raises `Refusal` (usage): unreadable, or without a time or id column.
     """
@@ -90,7 +91,7 @@ def scan_predictions(
     remembered.look(connection)
     try:
         return _Scan(
-            connection, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered
+            connection, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
         ).run()
     except duckdb.Error as error:
         raise source.unreadable(opened.path, error) from error
@@ -108,6 +109,7 @@ class _Scan:
         exclude_known: bool,
         small: Small | None,
         remembered: Remembered,
+        shared: Path | None,
     ) -> None:
         self._connection = connection
         self._location = location
@@ -120,6 +122,7 @@ class _Scan:
         self._exclude_known = exclude_known
         self._small = small
         self._remembered = remembered
+        self._shared = shared if settings.engine == "dask" else None
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
         self._notes: dict[str, int] = {}
         #: Columns that are no features, but kept for the join with labels.
@@ -238,6 +241,13 @@ class _Scan:
             counted = taken.counted[rows] if taken.counted is not None else None
             return count_part(part, reference, places, taken.times[rows], counted, seconds)
 
+        if self._shared and len(times) >= clustered.LEAST_ROWS:
+            there = clustered.count(
+                self._settings.scheduler, self._shared, self._location, reference, places, taken.times, taken.counted,
+                seconds,
+            )  # fmt: skip
+            if there is not None:
+                return taken, there, seconds
         try:
             width = reference.width if reference else 0
             found = parts.parts_of([location], "parquet")

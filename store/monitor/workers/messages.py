@@ -109,3 +109,23 @@ class Errors(msgspec.Struct, frozen=True):
     learnt_from: int
     notes: list[str]
     why: str = ""
+
+
+class CountThere(msgspec.Struct, frozen=True):
+    """Count the Parquet file at `path` on the cluster. `features` are bins, `places` their columns; `times` and
+    `counted` ("" for all rows) are files of numpy's, a value a row of the file; the sums go to the file `result`."""
+
+    scheduler: str
+    path: str
+    features: msgspec.Raw
+    places: dict[str, str]
+    seconds: int
+    times: str
+    counted: str
+    result: str
+
+
+class CountedThere(msgspec.Struct, frozen=True):
+    """It is done."""
+
+    parts: int

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from store.monitor import binning
+from store.monitor import binning, scan_predictions
 from store.monitor.comparing import compare
+from store.monitor.workers import process
 from store.protocol import DriftReport, DriftRequest, Refusal
 from store.settings import MonitorSettings
+from tests.store.monitor.conftest import DEPLOYMENT, Bench
 
 pytest.importorskip("distributed")
 from store.monitor.cluster import Cluster
@@ -47,11 +49,11 @@ class Dask:
         return process
 
     def close(self) -> None:
-        for process in reversed(self.processes):
-            process.kill()
-            process.wait()
-            assert process.stderr
-            process.stderr.close()
+        for started in reversed(self.processes):
+            started.kill()
+            started.wait()
+            assert started.stderr
+            started.stderr.close()
 
     def _start(self, *command: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -177,3 +179,43 @@ def test_no_scheduler_is_said_in_words(files: tuple[str, str], monkeypatch: pyte
 def test_the_engine_needs_a_scheduler(files: tuple[str, str]) -> None:
     with pytest.raises(Refusal, match="needs --scheduler"):
         compare(DriftRequest(files[1], files[0], engine="dask"), MonitorSettings())
+
+
+def test_the_agent_counts_a_large_file_there_to_the_same_windows(
+    dask: Dask, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.reference(bench.register(), bench.file("SELECT i % 40 AS x, 'c' || (i % 3) AS k FROM range(400) t(i)"))
+    path = bench.file(
+        "SELECT i AS prediction_id, now()::TIMESTAMP - to_minutes((i % 90)::INT) AS timestamp, i % 50 AS x,"
+        " 'c' || (i % 4) AS k FROM range(300000) t(i)"
+    )
+    monkeypatch.setattr("store.monitor.clustered.LEAST_ROWS", 1_000)
+    there = MonitorSettings(engine="dask", scheduler=dask.address)
+    asked: list[str] = []
+    run = process.run
+    monkeypatch.setattr(
+        "store.monitor.clustered.process.run", lambda *some, **more: (asked.append(some[0]), run(*some, **more))[1]
+    )
+    found = [
+        bench.database.reader.read(
+            lambda c, s=settings: scan_predictions(c, path, "parquet", DEPLOYMENT, "d", s, shared=path)
+        )
+        .parts[0]
+        .counts
+        for settings in (MonitorSettings(), there)
+    ]
+    assert asked == ["cluster"]
+    for name in ("starts", "rows", "first", "last", "ends", "slots", "counts"):
+        assert getattr(found[0], name).tobytes() == getattr(found[1], name).tobytes()
+
+
+def test_without_its_cluster_the_agent_counts_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.reference(bench.register(), bench.file("SELECT i AS x FROM range(100) t(i)"))
+    path = bench.file("SELECT i AS prediction_id, now() AS timestamp, 7 AS x FROM range(70000) t(i)")
+    monkeypatch.setattr("store.monitor.clustered.LEAST_ROWS", 1_000)
+    gone = MonitorSettings(engine="dask", scheduler="tcp://127.0.0.1:9")
+    monkeypatch.setattr("store.monitor.clustered._SECONDS", 5.0)
+    scan = bench.database.reader.read(
+        lambda c: scan_predictions(c, path, "parquet", DEPLOYMENT, "d", gone, shared=path)
+    )
+    assert scan.counted == 70_000

@@ -1,0 +1,54 @@
+"""A worker: a large file of predictions is counted by a Dask cluster that sees the same files.
+
+Run as `python -m store.monitor.workers.cluster`. Times and counts travel as files: there may be many.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+import numpy as np
+
+from store.monitor import kernel, parts
+from store.monitor.binning import Bins
+from store.monitor.bins import FeatureBins, Integers, Marks
+from store.monitor.cluster import Cluster
+from store.monitor.parts import Part
+from store.monitor.workers import serving
+from store.monitor.workers.messages import CountedThere, CountThere
+from store.monitor.workers.serving import Progress
+
+_Task = tuple[Part, Integers, Marks | None]
+
+
+def count(asked: CountThere, progress: Progress) -> CountedThere:
+    """Count the file's parts; the sums are in the file `asked.result`."""
+    features = msgspec.json.decode(asked.features, type=tuple[FeatureBins, ...])
+    width = sum(feature.width for feature in features)
+    bins = Bins(features, np.zeros(width, np.int64)) if features else None
+    times: Integers = np.load(asked.times)
+    counted: Marks | None = np.load(asked.counted) if asked.counted else None
+    found = parts.parts_of([asked.path], "parquet")
+    tasks: list[_Task] = []
+    for part in found:
+        rows = slice(part.first_row, part.first_row + (part.rows or 0))
+        tasks.append((part, times[rows], counted[rows] if counted is not None else None))
+    work = functools.partial(_count, bins=bins, places=asked.places, seconds=asked.seconds)
+    done = []
+    with Cluster(asked.scheduler) as cluster:
+        for partial in cluster.map(work, tasks):
+            done.append(partial)
+            progress("counting", len(done), len(tasks))
+    sums = kernel.merge(done, width)
+    np.savez(asked.result, **{name: getattr(sums, name) for name in kernel.WindowCounts.__dataclass_fields__})
+    return CountedThere(len(tasks))
+
+
+def _count(task: _Task, bins: Bins | None, places: dict[str, str], seconds: int) -> kernel.Partial:
+    part, times, counted = task
+    return kernel.count_part(part, bins, places, times, counted, seconds)
+
+
+if __name__ == "__main__":
+    serving.serve(CountThere, count)
