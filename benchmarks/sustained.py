@@ -1,6 +1,6 @@
 """Many deployments, a file a minute each, at many times real time, with consoles open: does the agent keep up?
 
-    python -m benchmarks.sustained --minutes 3
+python -m benchmarks.sustained --minutes 3
 """
 
 from __future__ import annotations
@@ -168,7 +168,9 @@ def main() -> int:
         with agent_on(store) as agent:
             started = time.perf_counter()
             prepare(store, options.deployments)
-            print(f"     {options.deployments} deployments stand after {time.perf_counter() - started:.0f} s", flush=True)
+            print(
+                f"     {options.deployments} deployments stand after {time.perf_counter() - started:.0f} s", flush=True
+            )
             samples, renamed, received = sustain(store, agent.pid, options)
         lag = lags(store, renamed)
     if options.keep:
