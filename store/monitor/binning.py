@@ -20,8 +20,11 @@ from store.monitor.parts import Format, Part
 from store.monitor.profile import Binned, Tally, total
 
 THREADS = 2
-#: Row groups that the sample is taken from, evenly spaced where there are more.
-SAMPLED_PARTS = 32
+#: Row groups that the sample is taken from, evenly spaced where there are more: fewer would miss most of what lies
+#: in a file that is sorted by a feature.
+SAMPLED_PARTS = 1_024
+#: One file of at most so many rows is read a column at a time: its sample and its counts come of one decoding.
+ROWS_BY_COLUMN = 16_000_000
 #: Categories counted by name before the top ones are chosen; beyond that the sample's top ones are counted.
 REFERENCE_NAMES = 20_000
 #: A text column with more names than this in its sample, most of them once, names its rows: it is no category.
@@ -120,6 +123,10 @@ def profile(
     all_parts = parts.parts_of(paths, format)
     homes = {name: (places or {}).get(name, name) for name in kinds}
     kinds = {name: kind for name, kind in kinds.items() if homes[name] in held}
+    if engine is in_threads and _by_columns(all_parts):
+        found = _count_columns(all_parts, kinds, homes, wanted is None, counted)
+        left_out |= {name: one.why for name, one in found.items() if one.bins is None}
+        return _profiled([one for one in found.values() if one.bins is not None], all_parts, left_out)
     sample = _Sample(all_parts, kinds, homes, engine)
     features: list[FeatureBins] = []
     for name, kind in kinds.items():
@@ -142,7 +149,10 @@ def _counted(
 ) -> Profile:
     bins = Bins.placed(features)
     count = functools.partial(counting.count_part, bins=bins, places=dict(homes), new_names=REFERENCE_NAMES)
-    tally = total(told(engine(count, all_parts), counted), bins.width)
+    return _settle(bins, total(told(engine(count, all_parts), counted), bins.width), left_out)
+
+
+def _settle(bins: Bins, tally: Tally, left_out: dict[str, str]) -> Profile:
     final: list[FeatureBins] = []
     rare: dict[str, frozenset[str]] = {}
     vectors: list[Integers] = []
@@ -238,7 +248,7 @@ class _Sample:
     ) -> None:
         groups = [part for part in all_parts if part.group is not None]
         chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
-        step = max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
+        step = _step(chosen)
         self._values: dict[str, list[Floats]] = {name: [] for name in kinds}
         self._names: dict[str, Names] = {name: Names(QUANTILE_SAMPLE) for name in kinds}
         self._text: dict[str, list[Any]] = {name: [] for name in kinds}
@@ -272,9 +282,87 @@ class _Sample:
         names = self._names[name]
         for piece in text:
             names += _names(piece, slice(None))
-        if skip and len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
-            return None, "text that names its rows, not compared"
-        return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
+        return _categories(name, names, skip)
+
+
+def _categories(name: str, names: Names, skip: bool) -> tuple[FeatureBins | None, str]:
+    if skip and len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
+        return None, "text that names its rows, not compared"
+    return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
+
+
+def _every(part: Part, step: int) -> slice:
+    """The rows of the part that the sample takes."""
+    return slice(-part.first_row % step, None, step)
+
+
+def _step(chosen: Sequence[Part]) -> int:
+    return max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
+
+
+# --- one file, column by column --------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Binned:
+    """A feature's bins (null: none, and why) and the counts of all rows in them."""
+
+    bins: Bins | None
+    why: str
+    tally: Tally
+
+
+def _by_columns(all_parts: list[Part]) -> bool:
+    return (
+        0 < len(all_parts) <= SAMPLED_PARTS
+        and all(part.group is not None and part.path == all_parts[0].path for part in all_parts)
+        and sum(part.rows or 0 for part in all_parts) <= ROWS_BY_COLUMN
+    )
+
+
+def _count_columns(
+    all_parts: list[Part],
+    kinds: Mapping[str, FeatureKind],
+    homes: Mapping[str, str],
+    skip: bool,
+    counted: Callable[[], None] | None,
+) -> dict[str, _Binned]:
+    step = _step(all_parts)
+
+    def one(name: str) -> _Binned:
+        arrays = [parts.read_group(part, [homes[name]])[homes[name]] for part in all_parts]
+        made: FeatureBins | None
+        if kinds[name] == "categorical":
+            pairs = zip(arrays, all_parts, strict=True)
+            names = sum((_names(array, _every(part, step)) for array, part in pairs), Names(QUANTILE_SAMPLE))
+            made, why = _categories(name, names, skip)
+        else:
+            pairs = zip(arrays, all_parts, strict=True)
+            values = [columns.numbers(array).values[_every(part, step)] for array, part in pairs]
+            made, why = FeatureBins(name, kinds[name], 0, numeric_edges(np.concatenate(values))), ""
+        if made is None:
+            return _Binned(None, why, Tally.nothing(0))
+        bins = Bins.placed([made])
+        tallies = (counting.count_columns({name: array}, len(array), bins, REFERENCE_NAMES) for array in arrays)
+        return _Binned(bins, "", total(tallies, bins.width))
+
+    found: dict[str, _Binned] = {}
+    done = 0
+    for place, (name, result) in enumerate(zip(kinds, in_threads(one, list(kinds)), strict=True), 1):
+        found[name] = result
+        while counted is not None and done * len(kinds) < place * len(all_parts):
+            done += 1
+            counted()
+    return found
+
+
+def _profiled(found: list[_Binned], all_parts: list[Part], left_out: dict[str, str]) -> Profile:
+    bins = Bins.placed([feature for one in found if one.bins is not None for feature in one.bins.features])
+    counts = np.concatenate([one.tally.counts for one in found]) if found else np.zeros(0, np.int64)
+    moments = {name: value for one in found for name, value in one.tally.moments.items()}
+    names = {name: value for one in found for name, value in one.tally.names.items()}
+    rows = sum(part.rows or 0 for part in all_parts)
+    return _settle(bins, Tally(rows, counts, moments, names), left_out)
 
 
 def _read_sample(
@@ -284,7 +372,7 @@ def _read_sample(
     held = parts.open_parquet(part.path).types
     values: dict[str, Floats] = {}
     names: dict[str, Names] = {}
-    every = slice(-part.first_row % step, None, step)
+    every = _every(part, step)
     # Read a second time for the counting: decoding costs less than the memory to keep it all.
     for arrays in parts.read_columns(part, [column for column in held_by if column in held]):
         for name, array in ((name, array) for column, array in arrays.items() for name in held_by[column]):

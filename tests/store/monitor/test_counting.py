@@ -257,3 +257,22 @@ def test_a_scheme_that_nothing_reads_is_refused() -> None:
     pytest.importorskip("fsspec")
     with pytest.raises(Refusal, match=r"gopher://x/y\.parquet"):
         parts.find_files("gopher://x/y.parquet")
+
+
+def test_a_reference_read_by_columns_is_the_one_read_by_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "reference.parquet", table(5))
+    monkeypatch.setattr(binning, "QUANTILE_SAMPLE", 700)
+    by_columns = binning.profile([path])
+    monkeypatch.setattr(binning, "ROWS_BY_COLUMN", 0)
+    by_parts = binning.profile([path])
+    assert by_columns.features == by_parts.features
+    assert (by_columns.counts == by_parts.counts).all()
+    assert same(by_columns.tally, by_parts.tally)
+    assert by_columns.rare == by_parts.rare
+
+
+def test_a_file_that_is_sorted_by_a_feature_has_even_bins_all_the_same(tmp_path: Path) -> None:
+    rows = pa.table({"x": np.sort(np.random.default_rng(7).normal(size=20_000))})
+    found = binning.profile([write(tmp_path / "reference.parquet", rows, 100)])
+    inside = found.counts[1 : found.features[0].bins + 1]
+    assert inside.max() <= 1.02 * 20_000 / 128
