@@ -13,6 +13,8 @@ BENCHMARKS = (
     "idle",
     "burst",
     "calibration",
+    "drift_agent",
+    "drift_files",
     "command_start",
 )
 
