@@ -78,6 +78,8 @@ class Estimating:
                 deployment = min(self._due, key=lambda name: self._due[name])
                 del self._due[deployment]
             try:
+                # Where nothing is to be estimated, too: a file a minute is looked at with those that follow.
+                self._looked[deployment] = time.monotonic()
                 while self._one(deployment):
                     self._looked[deployment] = time.monotonic()
             except Exception:

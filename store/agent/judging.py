@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _TOPICS = ("windows", "performance")
 #: A deployment is judged at once, and then at most this often (seconds) while files keep coming.
-SPACING = 2.0
+SPACING = 5.0
 
 
 class Judging:

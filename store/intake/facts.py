@@ -75,7 +75,7 @@ class Facts:
         self._layout = layout
         self._sandbox = sandbox
         self._objects = Objects(layout.objects)
-        self._remembered = Remembered()
+        self._remembered = Remembered(database)
 
     def run(self, found: Found) -> Fact:
         """run.json or params.json."""
@@ -110,6 +110,7 @@ class Facts:
         assert form
         with opening.opened(found.path, found.within) as (descriptor, _):
             digest, path = opening.digest_of(descriptor), Path(opening.pinned(descriptor, found.path))
+            remembered = self._remembered.answers
             with _refused(path, place.part):
                 scan = self._database.reader.read(
                     lambda c: scan_predictions(
@@ -121,7 +122,7 @@ class Facts:
                         settings,
                         exclude_known=exclude_known,
                         name=place.part,
-                        remembered=self._remembered,
+                        remembered=remembered,
                         shared=Path(found.path),
                     )
                 )

@@ -191,7 +191,7 @@ def _known(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> s
             [newest - RECENT_PREDICTIONS, first, last],
         ).fetchall()
         again = {int(row[0]) for row in found}
-        if len({place for place, _ in parts}) > 1:
+        if len({(scans[place].deployment, part.version) for place, part in parts}) < len(parts):
             # Of several files of this commit that hold a prediction, the first one counts.
             found = tx.execute(
                 f"SELECT DISTINCT place FROM {INCOMING} WHERE prediction_id IS NOT NULL"
@@ -261,11 +261,11 @@ def _window_table(counts: WindowCounts, base_seconds: int) -> Any:
 
 
 def _labelled_deployments(tx: Transaction, deployments: set[str]) -> set[str]:
-    return {
-        deployment
-        for deployment in deployments
-        if tx.execute("SELECT 1 FROM monitor_label WHERE deployment = ? LIMIT 1", [deployment]).fetchall()
-    }
+    found = tx.execute(
+        "SELECT d FROM (SELECT unnest(?::VARCHAR[]) AS d) WHERE d IN (SELECT deployment FROM monitor_label)",
+        [sorted(deployments)],
+    ).fetchall()
+    return {str(row[0]) for row in found}
 
 
 # --- marks -----------------------------------------------------------------------------------------------
@@ -277,9 +277,10 @@ def _mark(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> No
     unmarked = {
         str(row[0])
         for row in tx.execute(
-            "SELECT deployment FROM deployment_revision WHERE deployment IN (SELECT unnest(?::VARCHAR[]))"
-            " GROUP BY deployment HAVING max(revision) > coalesce((SELECT max(m.revision) FROM monitor_mark AS m"
-            " WHERE m.deployment = deployment_revision.deployment), 0)",
+            "SELECT deployment FROM (SELECT deployment, max(revision) AS newest FROM deployment_revision"
+            " WHERE deployment IN (SELECT unnest(?::VARCHAR[])) GROUP BY deployment) LEFT JOIN (SELECT deployment,"
+            " max(revision) AS marked FROM monitor_mark GROUP BY deployment) USING (deployment)"
+            " WHERE newest > coalesce(marked, 0)",
             [deployments],
         ).fetchall()
     }

@@ -18,7 +18,7 @@ from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, 
 from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.reference import Reference
-from store.monitor.remembered import Remembered
+from store.monitor.remembered import Answers
 from store.monitor.rows import EARLIEST_US as EARLIEST_US
 from store.monitor.rows import FIRST_OF_ITS_ID, Pass, TakenRows, read_rows
 from store.monitor.slices import slice_columns, slice_sql
@@ -70,7 +70,7 @@ def scan_predictions(
     *,
     exclude_known: bool = False,
     name: str = "",
-    remembered: Remembered | None = None,
+    remembered: Answers | None = None,
     shared: Path | None = None,
 ) -> PredictionScan:
     """Count the file; nothing is written. `name` is what messages call it (default: the path's name).
@@ -87,9 +87,8 @@ def scan_predictions(
     small = direct.open_small(path) if format == "parquet" and not exclude_known else None
     opened = small.source if small else source.open_source(connection, path, format)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
-    remembered = remembered or Remembered()
-    remembered.look(connection)
     try:
+        remembered = remembered or Answers()
         return _Scan(
             connection, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
         ).run()
@@ -108,7 +107,7 @@ class _Scan:
         settings: MonitorSettings,
         exclude_known: bool,
         small: Small | None,
-        remembered: Remembered,
+        remembered: Answers,
         shared: Path | None,
     ) -> None:
         self._connection = connection
