@@ -121,7 +121,9 @@ def filesystem(path: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise Refusal(
-            ExitCode.USAGE, f"{path}: reading {scheme}:// needs fsspec.", "pip install fsspec, and the driver it names."
+            ExitCode.USAGE,
+            f"{path}: reading {scheme}:// needs fsspec.",
+            "pip install 'quarterdeck[remote]', and the file system of the bucket (s3fs, gcsfs …).",
         ) from error
     try:
         system, inner = url_to_fs(path)
