@@ -24,10 +24,10 @@ def sparkline(values: Sequence[float | None], width: int, low: float | None = No
         return " " * len(points)
     bottom = min(0.0, *known) if low is None else low
     top = max(known) if high is None else high
-    scale = (len(levels) - 1) / (top - bottom) if top > bottom else 0.0
+    # Halved, so that no span of finite values overflows.
+    span = top / 2 - bottom / 2
     return "".join(
-        " " if point is None else levels[max(0, min(len(levels) - 1, round((point - bottom) * scale)))]
-        for point in points
+        " " if point is None else levels[_level(point / 2 - bottom / 2, span, len(levels))] for point in points
     )
 
 
@@ -41,3 +41,8 @@ def _squeezed(values: Sequence[float | None], width: int) -> list[float | None]:
         known = [value for value in group if value is not None]
         squeezed.append(sum(known) / len(known) if known else None)
     return squeezed
+
+
+def _level(above: float, span: float, levels: int) -> int:
+    share = min(1.0, max(0.0, above / span)) if span > 0 else 0.0
+    return round(share * (levels - 1))
