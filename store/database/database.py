@@ -24,6 +24,9 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": "false",
     "allow_unsigned_extensions": "false",
     "preserve_insertion_order": "false",
+    # What is kept of the tables for the next reader, and what one query may hold before it goes to disk. Without it the
+    # agent grows as its file does.
+    "memory_limit": "512MiB",
 }
 
 
