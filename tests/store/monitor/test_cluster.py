@@ -35,6 +35,9 @@ class Dask:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[str]] = []
+        self.address = ""
+
+    def start(self) -> None:
         said = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self.address = self._wait(said, r"Scheduler at:\s+(tcp://\S+)")
         for _ in range(WORKERS):
@@ -78,8 +81,11 @@ class Dask:
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
     started = Dask(tmp_path_factory.mktemp("dask"))
-    yield started
-    started.close()
+    try:
+        started.start()
+        yield started
+    finally:
+        started.close()
 
 
 @pytest.fixture(scope="module")
