@@ -359,6 +359,24 @@ class Statistic(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of the statistic's own test, where it has one."""
 
 
+class ValueSummary(msgspec.Struct, frozen=True):
+    """The finite values of a numeric feature; what is too large for a number is null."""
+
+    values: int
+    mean: float | None
+    deviation: float | None
+    """Of the population: divided by the number of values."""
+    low: float | None
+    high: float | None
+
+
+class NewCategory(msgspec.Struct, frozen=True):
+    """A category that the reference does not hold, and in how many rows it came."""
+
+    name: str
+    rows: int
+
+
 class Distribution(msgspec.Struct, frozen=True):
     """Shares of the reference and of the current span over the same bars (bins merged for display)."""
 
@@ -377,6 +395,14 @@ class Distribution(msgspec.Struct, frozen=True):
     why: str = ""
     edges: list[tuple[float | None, float | None]] = []
     """Of a numeric feature the values that each bar holds, null where it is open; of missing values both are null."""
+    summary: ValueSummary | None = None
+    """Null where there is no value, and over windows that were counted before moments were kept."""
+    reference_summary: ValueSummary | None = None
+    new: list[NewCategory] = []
+    """Most frequent first; where there are too many to keep, some of them."""
+    new_total: int = 0
+    """How many different ones there are: estimated where that is more than are kept."""
+    new_estimated: bool = False
 
 
 class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):

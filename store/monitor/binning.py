@@ -15,7 +15,7 @@ import numpy as np
 from store.monitor import columns, counting, parts
 from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, FeatureBins, FeatureKind, Floats, Integers, numeric_edges
 from store.monitor.columns import Treatment
-from store.monitor.names import Names
+from store.monitor.names import Hashes, Names, name_hashes
 from store.monitor.parts import Format, Part
 from store.monitor.profile import Binned, Tally, total
 
@@ -55,11 +55,7 @@ class Profile(Binned):
     tally: Tally
     left_out: dict[str, str]
     """Column → why it has no bins."""
-    rare: dict[str, frozenset[str]]
-    """Categorical feature → categories that the reference holds beyond those with a slot, as far as they are known."""
-
-    def known(self, name: str) -> frozenset[str]:
-        return self.rare.get(name, frozenset())
+    rare: Hashes
 
 
 class Engine(Protocol):
@@ -154,7 +150,7 @@ def _counted(
 
 def _settle(bins: Bins, tally: Tally, left_out: dict[str, str]) -> Profile:
     final: list[FeatureBins] = []
-    rare: dict[str, frozenset[str]] = {}
+    rare = [np.zeros(0, np.uint64)]
     vectors: list[Integers] = []
     offset = 0
     for feature in bins.features:
@@ -162,12 +158,12 @@ def _settle(bins: Bins, tally: Tally, left_out: dict[str, str]) -> Profile:
         settled = msgspec.structs.replace(settled, offset=offset)
         if feature.kind == "categorical":
             held = tally.names[feature.name].counts if feature.name in tally.names else {}
-            rare[feature.name] = frozenset([*held, *feature.categories]) - frozenset(settled.categories)
+            rare.append(name_hashes(feature.name, [*({*held, *feature.categories} - {*settled.categories})]))
         offset += settled.width
         final.append(settled)
         vectors.append(counts)
     whole = np.concatenate(vectors) if vectors else np.zeros(0, np.int64)
-    return Profile(tally.rows, tuple(final), whole, tally, left_out, rare)
+    return Profile(tally.rows, tuple(final), whole, tally, left_out, np.unique(np.concatenate(rare)))
 
 
 def told(tallies: Iterator[Tally], counted: Callable[[], None] | None) -> Iterator[Tally]:
@@ -184,11 +180,7 @@ class Bins(Binned):
 
     features: tuple[FeatureBins, ...]
     counts: Integers
-    rare: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)
-    """As in `Profile`."""
-
-    def known(self, name: str) -> frozenset[str]:
-        return self.rare.get(name, frozenset())
+    rare: Hashes | None = dataclasses.field(default_factory=lambda: np.zeros(0, np.uint64))
 
     @classmethod
     def placed(cls, features: Sequence[FeatureBins]) -> Bins:

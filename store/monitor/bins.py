@@ -61,6 +61,11 @@ class FeatureBins(msgspec.Struct, frozen=True):
         return self.bins + (6 if self.kind != "categorical" else 2)
 
     @property
+    def centre(self) -> float:
+        """What sums of moments are taken from (`store.monitor.window_moments`): fixed, for stores hold such sums."""
+        return self.edges[len(self.edges) // 2]
+
+    @property
     def null_slot(self) -> int:
         return self.bins + (2 if self.kind != "categorical" else 1)
 

@@ -30,7 +30,7 @@ AHEAD = 3
 #: What must be the same everywhere for the counts to be.
 _KERNEL = (
     *("bins", "binning", "cluster", "columns", "counting", "kernel"),
-    *("moments", "names", "parts", "profile", "source"),
+    *("moments", "names", "parts", "profile", "source", "window_moments"),
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from store.monitor import window_files
 from store.monitor.bins import Integers, Marks
 from store.monitor.kernel import WindowCounts
 from store.monitor.profile import Binned
@@ -41,10 +42,13 @@ def count(
     """
     held = _identity(opened)
     with tempfile.TemporaryDirectory(prefix="quarterdeck-") as folder:
-        files = {name: f"{folder}/{name}.npy" for name in ("times", "counted")}
+        files = {name: f"{folder}/{name}.npy" for name in ("times", "counted", "rare")}
+        rare = bins.rare if bins else None
         np.save(files["times"], times)
         if counted is not None:
             np.save(files["counted"], counted)
+        if rare is not None:
+            np.save(files["rare"], rare)
         asked = CountThere(
             scheduler,
             str(path),
@@ -53,12 +57,12 @@ def count(
             seconds,
             files["times"],
             files["counted"] if counted is not None else "",
+            files["rare"] if rare is not None else "",
             f"{folder}/sums.npz",
         )
         try:
             process.run("cluster", asked, CountedThere, memory_bytes=_MEMORY_BYTES, seconds=_SECONDS)
-            with np.load(asked.result) as sums:
-                found = WindowCounts(**{name: sums[name] for name in WindowCounts.__dataclass_fields__})
+            found = window_files.load(asked.result)
         except (Refusal, OSError) as error:
             log.warning("%s was not counted by the cluster, but here: %s", path, error)
             return None

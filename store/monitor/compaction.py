@@ -23,6 +23,7 @@ from datetime import timedelta
 import duckdb
 
 from store.database import Database, Transaction, times
+from store.monitor.new_categories import added_sql
 from store.settings import Roll
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class _Table:
     """Whether there are slots and counts."""
     windows: bool = False
     """Whether this is monitor_window, which keeps more of what was added up."""
+    names: bool = False
+    """Whether there are names with their counts."""
 
 
 TABLES = (
@@ -53,6 +56,14 @@ TABLES = (
     _Table("monitor_performance", ("deployment", "version"), ("labelled",)),
     _Table("monitor_performance_slice", ("deployment", "version", "slice", "value"), ("labelled",)),
     _Table("monitor_estimate", ("deployment", "version"), ("row_count",), sparse=False),
+    _Table(
+        "monitor_new_category",
+        ("deployment", "version", "reference", "feature"),
+        (),
+        sums=False,
+        sparse=False,
+        names=True,
+    ),
 )
 
 
@@ -154,17 +165,37 @@ def _roll_up(portion: Portion, tx: Transaction) -> int:
     grouped = f"SELECT {start} AS w, {keys}, {', '.join(totals)} {where} GROUP BY w, {keys}"
     select = ["make_timestamp(w * 1000000)" if name == "window_start" else name for name in columns]
     select = [str(width) if name == "window_seconds" else name for name in select]
-    lists = ""
+    each = f"w, {keys}"
+    lists = []
     if table.sparse:
         columns += ["slots", "counts"]
         select += ["coalesce(slots, [])", "coalesce(counts, [])"]
-        lists = (
-            f" LEFT JOIN (SELECT w, {keys}, list(slot ORDER BY slot) AS slots, list(n ORDER BY slot) AS counts FROM"
-            f" (SELECT w, {keys}, slot, sum(n)::BIGINT AS n FROM (SELECT {start} AS w, {keys}, unnest(slots) AS slot,"
-            f" unnest(counts) AS n {where}) GROUP BY ALL HAVING sum(n) <> 0) GROUP BY w, {keys}) USING (w, {keys})"
+        lists.append(
+            f"SELECT {each}, list(slot ORDER BY slot) AS slots, list(n ORDER BY slot) AS counts FROM"
+            f" (SELECT {each}, slot, sum(n)::BIGINT AS n FROM (SELECT {start} AS w, {keys}, unnest(slots) AS slot,"
+            f" unnest(counts) AS n {where}) GROUP BY ALL HAVING sum(n) <> 0) GROUP BY {each}"
         )
+    if table.windows:
+        columns += ["sums", "lows", "highs"]
+        select += ["sums", "lows", "highs"]
+        lists.append(
+            f"SELECT {each}, list(total ORDER BY place) AS sums FROM"
+            f" (SELECT {each}, place, fsum(total) AS total FROM (SELECT {start} AS w, {keys}, unnest(sums) AS total,"
+            f" generate_subscripts(sums, 1) AS place {where}) GROUP BY ALL) GROUP BY {each}"
+        )
+        lists.append(
+            f"SELECT {each}, list(low ORDER BY place) AS lows, list(high ORDER BY place) AS highs FROM"
+            f" (SELECT {each}, place, min(low) AS low, max(high) AS high FROM (SELECT {start} AS w, {keys},"
+            f" unnest(lows) AS low, unnest(highs) AS high, generate_subscripts(lows, 1) AS place {where})"
+            f" GROUP BY ALL) GROUP BY {each}"
+        )
+    if table.names:
+        columns += ["names", "counts", "hashes", "complete"]
+        select += ["names", "counts", "hashes", "complete"]
+        lists.append(added_sql(f"(SELECT *, {start} AS w {where})", each))
+    joined = "".join(f" LEFT JOIN ({one}) USING ({each})" for one in lists)
     named = ", ".join(f"{value} AS {name}" for value, name in zip(select, columns, strict=True))
-    tx.execute(f"CREATE TEMP TABLE rolled_up AS SELECT {named} FROM ({grouped}){lists}", params)
+    tx.execute(f"CREATE TEMP TABLE rolled_up AS SELECT {named} FROM ({grouped}){joined}", params)
     tx.execute(f"DELETE {where}", params)
     tx.execute(
         f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {', '.join(columns)} FROM rolled_up"

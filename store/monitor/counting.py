@@ -57,9 +57,8 @@ def count_columns(
         slots = table.slots_of(held.names)
         found[at] = np.bincount(slots, weights=counted, minlength=feature.width).astype(np.int64)
         new = np.flatnonzero((slots[:-1] == table.other) & (counted[:-1] > 0))
-        known = bins.known(name)
-        pairs = [(held.names[place], int(counted[place])) for place in new if held.names[place] not in known]
-        names[name] = Names.of((pair for pair in pairs if columns.usable_category(pair[0])), new_names)
+        usable = {held.names[place]: int(counted[place]) for place in new if columns.usable_category(held.names[place])}
+        names[name] = Names.of(((one, usable[one]) for one in bins.new_among(name, list(usable))), new_names)
     return Tally(rows, found, moments, names)
 
 

@@ -7,12 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from store.monitor import columns
 from store.monitor.bins import FeatureBins
 from store.monitor.kernel import BATCH_ROWS
-from store.monitor.profile import Binned
 from store.monitor.source import Source, literal
 
 
@@ -87,7 +84,7 @@ _KINDS = {
 }
 
 
-def batch(small: Small, selected: Selected, bins: Binned | None) -> Any | None:
+def batch(small: Small, selected: Selected) -> Any | None:
     """The record batch that the query of `store.monitor.scan` would give; null where only the query knows how."""
     import pyarrow as pa
 
@@ -111,7 +108,7 @@ def batch(small: Small, selected: Selected, bins: Binned | None) -> Any | None:
     # Numbers of the distinct ids: they show as well as hashes whether any repeats.
     found["id_hash"] = found["prediction_id"].dictionary_encode().indices
     for name, feature, column in selected.features:
-        array = _slots(held[column], feature, bins) if feature.kind == "categorical" else _number(held[column])
+        array = _category(held[column]) if feature.kind == "categorical" else _number(held[column])
         if array is None:
             return None
         found[name] = array
@@ -158,11 +155,7 @@ def _number(array: Any) -> Any | None:
     return None
 
 
-def _slots(array: Any, feature: FeatureBins, bins: Binned | None) -> Any | None:
+def _category(array: Any) -> Any | None:
     import pyarrow as pa
 
-    if bins is None or pa.types.is_timestamp(array.type) or pa.types.is_floating(array.type):
-        return None
-    table = bins.tables[feature.name]
-    coded = columns.categories(array)
-    return pa.array(np.asarray(table.slots_of(coded.names))[coded.codes])
+    return None if pa.types.is_timestamp(array.type) or pa.types.is_floating(array.type) else array

@@ -1,4 +1,5 @@
-"""The scan kernel by windows: rows of a part of a file become sparse counts per window of event time and slot."""
+"""The scan kernel by windows: rows of a part of a file become sparse counts per window of event time and slot, the
+moments of numbers, and the names of categories that the reference does not hold."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from store.monitor import columns, parts
-from store.monitor.bins import FeatureBins, Integers, Marks
+from store.monitor.bins import FeatureBins, Floats, Integers, Marks
 from store.monitor.columns import Numbers
+from store.monitor.names import Names
 from store.monitor.parts import Part
 from store.monitor.profile import Binned
+from store.monitor.window_moments import Summing, WindowMoments, added, numeric
 
 #: Rows of a batch: of 16,384 to 122,880 the fastest that was measured.
 BATCH_ROWS = 65_536
@@ -22,12 +25,16 @@ BATCH_ROWS = 65_536
 _FEW_ROWS, _FEW_CELLS = 4_096, 1 << 20
 _THREADS = 2
 _AHEAD = 4
+#: New categories that a window of a file keeps by name.
+WINDOW_NAMES = 100
+#: (window, feature) → the names of its new categories.
+NewNames = Mapping[tuple[int, str], Names]
 
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
-    """A feature as a column of DuckDB's batches: `place` holds values (or slots, if categorical), `invalid` the
-    column that marks values that are no numbers (null where the file's type rules them out)."""
+    """A feature as a column of DuckDB's batches: `place` holds values (text, if categorical), `invalid` the column
+    that marks values that are no numbers (null where the file's type rules them out)."""
 
     feature: FeatureBins
     place: str
@@ -46,13 +53,16 @@ class WindowCounts:
     ends: Integers
     slots: Integers
     counts: Integers
+    moments: WindowMoments
+    names: NewNames
+    """By window as `starts` numbers it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Partial:
     """Counts of some rows by window: partials of any parts in any order merge to the same `WindowCounts`.
 
-    A key is window * width + slot, with windows counted from the epoch. All are integers.
+    A key is window * width + slot, with windows counted from the epoch.
     """
 
     starts: Integers
@@ -61,6 +71,26 @@ class Partial:
     last: Integers
     keys: Integers
     counts: Integers
+    moments: WindowMoments
+    names: NewNames = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """A feature of some rows: the slot of each (counted from the feature's own first; may be overwritten), and its
+    values if it is numeric. `codes` number the rows' categories where `new` names some that are new."""
+
+    feature: FeatureBins
+    slots: Integers
+    values: Floats | None = None
+    codes: Integers | None = None
+    new: Mapping[int, str] = dataclasses.field(default_factory=dict)
+
+    def counted(self, marks: Marks) -> _Column:
+        """Of the marked rows alone."""
+        values = self.values[marks] if self.values is not None else None
+        codes = self.codes[marks] if self.codes is not None else None
+        return _Column(self.feature, self.slots[marks], values, codes, self.new)
 
 
 def count_batches(
@@ -73,10 +103,10 @@ def count_batches(
 
     def partial(batch: Any) -> Partial:
         held = dict(zip(batch.schema.names, batch.columns, strict=True))
-        slots = ((column.feature, _batch_slots(held, column, bins)) for column in watched)
-        return _count(held["event_us"].to_numpy(), slots, base_seconds, bins.width if bins else 0)
+        read = (_batch_column(held, column, bins) for column in watched if bins is not None)
+        return _count(held["event_us"].to_numpy(), read, base_seconds, bins)
 
-    return merge(_in_threads(partial, batches), bins.width if bins else 0)
+    return merge(_in_threads(partial, batches), bins)
 
 
 def count_part(
@@ -96,13 +126,18 @@ def count_part(
         times = times[counted]
     if not len(times):
         nothing = np.zeros(0, np.int64)
-        return Partial(nothing, nothing, nothing, nothing, nothing, nothing)
-    return _count(times, _part_slots(part, bins, places, counted), base_seconds, bins.width if bins else 0)
+        none = WindowMoments.nothing(0, _numeric(bins))
+        return Partial(nothing, nothing, nothing, nothing, nothing, nothing, none)
+    return _count(times, _part_columns(part, bins, places, counted), base_seconds, bins)
 
 
-def count_parts(work: Callable[[Part], Partial], found: Sequence[Part], width: int) -> WindowCounts:
+def count_parts(work: Callable[[Part], Partial], found: Sequence[Part], bins: Binned | None) -> WindowCounts:
     """The parts' partials, made two at a time and merged."""
-    return merge(_in_threads(work, iter(found)), width)
+    return merge(_in_threads(work, iter(found)), bins)
+
+
+def _numeric(bins: Binned | None) -> int:
+    return len(numeric(bins.features)) if bins else 0
 
 
 def _in_threads(work: Callable[[Any], Partial], tasks: Iterator[Any]) -> Iterable[Partial]:
@@ -123,9 +158,9 @@ def _in_threads(work: Callable[[Any], Partial], tasks: Iterator[Any]) -> Iterabl
     return done
 
 
-def _part_slots(
+def _part_columns(
     part: Part, bins: Binned | None, places: Mapping[str, str], counted: Marks | None
-) -> Iterator[tuple[FeatureBins, Integers]]:
+) -> Iterator[_Column]:
     if bins is None:
         return
     held = parts.open_parquet(part.path).types
@@ -136,32 +171,42 @@ def _part_slots(
     for arrays in parts.read_columns(part, list(by_column)):
         for column, array in arrays.items():
             for feature in by_column[column]:
-                slots = _slots(array, feature, bins)
-                yield feature, slots if counted is None else slots[counted]
+                read = _column(array, feature, bins)
+                yield read if counted is None else read.counted(counted)
 
 
-def _slots(array: Any, feature: FeatureBins, bins: Binned) -> Integers:
-    """The slot of each value of an Arrow array, counted from the feature's own first; may be overwritten."""
-    if feature.kind == "categorical":
-        found = columns.categories(array)
-        return bins.tables[feature.name].slots_of(found.names).take(found.codes)
-    numbers = columns.numbers(array)
-    return bins.coders[feature.name].slots(numbers.values, numbers.null, numbers.invalid)
+def _column(array: Any, feature: FeatureBins, bins: Binned) -> _Column:
+    """An Arrow array of any type as the feature."""
+    if feature.kind != "categorical":
+        return _numbers(columns.numbers(array), feature, bins)
+    found = columns.categories(array)
+    table = bins.tables[feature.name]
+    slots = table.slots_of(found.names)
+    taken = slots.take(found.codes)
+    others = np.flatnonzero(slots[:-1] == table.other)
+    if not len(others):
+        return _Column(feature, taken)
+    usable = {found.names[code]: int(code) for code in others if columns.usable_category(found.names[code])}
+    new = {usable[name]: name for name in bins.new_among(feature.name, list(usable))}
+    return _Column(feature, taken, None, found.codes, new)
 
 
-def _batch_slots(held: dict[str, Any], column: Watched, bins: Binned | None) -> Integers:
+def _numbers(numbers: Numbers, feature: FeatureBins, bins: Binned) -> _Column:
+    coder = bins.coders[feature.name]
+    return _Column(feature, coder.slots(numbers.values, numbers.null, numbers.invalid), numbers.values)
+
+
+def _batch_column(held: dict[str, Any], column: Watched, bins: Binned) -> _Column:
     values = held[column.place]
-    if column.feature.kind == "categorical":
-        coded: Integers = values.to_numpy(zero_copy_only=False).astype(np.int64)
-        return coded
-    assert bins is not None
+    if column.invalid is None:
+        return _column(values, column.feature, bins)
     null = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
-    invalid = held[column.invalid].to_numpy(zero_copy_only=False).astype(bool) if column.invalid else None
-    numbers = Numbers(values.to_numpy(zero_copy_only=False), null, invalid)
-    return bins.coders[column.feature.name].slots(numbers.values, numbers.null, numbers.invalid)
+    invalid = held[column.invalid].to_numpy(zero_copy_only=False).astype(bool)
+    return _numbers(Numbers(values.to_numpy(zero_copy_only=False), null, invalid), column.feature, bins)
 
 
-def _count(times: Integers, slotted: Iterable[tuple[FeatureBins, Integers]], base_seconds: int, width: int) -> Partial:
+def _count(times: Integers, read: Iterable[_Column], base_seconds: int, bins: Binned | None) -> Partial:
+    width = bins.width if bins else 0
     base_us = base_seconds * 1_000_000
     windows = times // base_us
     lowest = int(windows.min())
@@ -185,12 +230,22 @@ def _count(times: Integers, slotted: Iterable[tuple[FeatureBins, Integers]], bas
         np.minimum.at(first, groups, times)
         np.maximum.at(last, groups, times)
     if len(times) <= _FEW_ROWS and size * width <= _FEW_CELLS:
-        return _count_few(present, rows, first, last, groups, slotted, width)
+        return _count_few(present, rows, first, last, groups, list(read), bins)
+    summing = Summing(groups, size, bins.features if bins else ())
     keys: list[Integers] = []
     counts: list[Integers] = []
-    for feature, slots in slotted:
+    names: dict[tuple[int, str], Names] = {}
+    #: Width of a feature → where each row's window begins among the cells: most features are as wide as others.
+    begins: dict[int, Integers] = {}
+    for column in read:
+        feature, slots = column.feature, column.slots
+        if column.values is not None:
+            summing.add([feature], [column.values])
+        names |= _new_names(column, groups, present)
         if size > 1:
-            slots += groups * feature.width
+            if feature.width not in begins:
+                begins[feature.width] = groups * feature.width
+            slots += begins[feature.width]
         cells = size * feature.width
         if cells <= 4 * len(times) + 65_536:
             dense = np.bincount(slots, minlength=cells)
@@ -210,6 +265,8 @@ def _count(times: Integers, slotted: Iterable[tuple[FeatureBins, Integers]], bas
         last[occupied],
         np.concatenate(keys) if keys else nothing,
         np.concatenate(counts) if counts else nothing,
+        summing.found.of(occupied),
+        names,
     )
 
 
@@ -219,12 +276,13 @@ def _count_few(
     first: Integers,
     last: Integers,
     groups: Integers,
-    slotted: Iterable[tuple[FeatureBins, Integers]],
-    width: int,
+    read: list[_Column],
+    bins: Binned | None,
 ) -> Partial:
     """All features at once: with few rows it is the calls that take the time."""
+    width = bins.width if bins else 0
     nothing = np.zeros(0, np.int64)
-    places = [slots + feature.offset for feature, slots in slotted]
+    places = [column.slots + column.feature.offset for column in read]
     together = np.concatenate(places) if places else nothing
     if len(present) > 1:
         together += np.tile(groups * width, len(places))
@@ -235,22 +293,65 @@ def _count_few(
     if width:
         window, slot = np.divmod(held, width)
         keys = present[window] * width + slot
-    return Partial(present[occupied], rows[occupied], first[occupied], last[occupied], keys, dense[held][: len(keys)])
+    summing = Summing(groups, len(present), bins.features if bins else ())
+    values = [(column.feature, column.values) for column in read if column.values is not None]
+    summing.add([feature for feature, _ in values], [mine for _, mine in values])
+    names: dict[tuple[int, str], Names] = {}
+    for column in read:
+        names |= _new_names(column, groups, present)
+    return Partial(
+        present[occupied],
+        rows[occupied],
+        first[occupied],
+        last[occupied],
+        keys,
+        dense[held][: len(keys)],
+        summing.found.of(occupied),
+        names,
+    )
 
 
-def widened(counts: WindowCounts, factor: int, width: int) -> WindowCounts:
-    """The same rows in windows `factor` times as wide, over bins of this width."""
+def _new_names(column: _Column, groups: Integers, present: Integers) -> dict[tuple[int, str], Names]:
+    """The new categories of the column's rows by (window, feature)."""
+    if column.codes is None or not column.new:
+        return {}
+    size = int(column.codes.max()) + 1
+    marked = np.zeros(max(size, max(column.new) + 1), bool)
+    marked[list(column.new)] = True
+    rows = np.flatnonzero(marked.take(column.codes))
+    pairs, counts = np.unique(groups[rows] * len(marked) + column.codes[rows], return_counts=True)
+    windows, codes = np.divmod(pairs, len(marked))
+    found: dict[tuple[int, str], Names] = {}
+    for window in np.unique(windows):
+        mine = windows == window
+        names = [
+            (column.new[code], count) for code, count in zip(codes[mine].tolist(), counts[mine].tolist(), strict=True)
+        ]
+        found[int(present[window]), column.feature.name] = Names.of(names, WINDOW_NAMES)
+    return found
+
+
+def widened(counts: WindowCounts, factor: int, bins: Binned | None) -> WindowCounts:
+    """The same rows in windows `factor` times as wide."""
+    width = bins.width if bins else 0
     starts = counts.starts // factor
     keys = np.repeat(starts, np.diff(counts.ends)) * width + counts.slots
-    return merge([Partial(starts, counts.rows, counts.first, counts.last, keys, counts.counts)], width)
+    names: dict[tuple[int, str], Names] = {}
+    for (window, feature), mine in counts.names.items():
+        wider = (window // factor, feature)
+        names[wider] = names[wider] + mine if wider in names else mine
+    partial = Partial(starts, counts.rows, counts.first, counts.last, keys, counts.counts, counts.moments, names)
+    return merge([partial], bins)
 
 
-def merge(found: Iterable[Partial], width: int) -> WindowCounts:
-    """The sum of partials over bins of this width."""
+def merge(found: Iterable[Partial], bins: Binned | None) -> WindowCounts:
+    """The sum of partials over the same bins."""
+    width = bins.width if bins else 0
     partials = [partial for partial in found if len(partial.starts)]
     nothing = np.zeros(0, np.int64)
     if not partials:
-        return WindowCounts(nothing, nothing, nothing, nothing, np.zeros(1, np.int64), nothing, nothing)
+        none = WindowMoments.nothing(0, _numeric(bins))
+        return WindowCounts(nothing, nothing, nothing, nothing, np.zeros(1, np.int64), nothing, nothing, none, {})
     starts, inverse = np.unique(np.concatenate([part.starts for part in partials]), return_inverse=True)
     rows = np.zeros(len(starts), np.int64)
     first = np.full(len(starts), np.iinfo(np.int64).max)
@@ -267,4 +368,9 @@ def merge(found: Iterable[Partial], width: int) -> WindowCounts:
         keys, counts = keys[bounds], np.add.reduceat(counts, bounds)
     window = keys // width if width else keys
     ends = np.searchsorted(window, np.append(starts, starts[-1] + 1))
-    return WindowCounts(starts, rows, first, last, ends, keys - window * width, counts)
+    moments = added([part.moments for part in partials], inverse, len(starts))
+    names: dict[tuple[int, str], Names] = {}
+    for part in partials:
+        for key, mine in part.names.items():
+            names[key] = names[key] + mine if key in names else mine
+    return WindowCounts(starts, rows, first, last, ends, keys - window * width, counts, moments, names)

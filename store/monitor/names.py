@@ -7,10 +7,12 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 #: New categories that a profile keeps by name.
 NEW_NAMES = 1_000
 _SPACE = 2.0**64
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +54,16 @@ class Names:
         tied = sorted(names[place] for place in np.flatnonzero(hashes == farthest))
         return Names(self.bound, {name: self.counts[name] for name in kept + tied[: self.bound - len(kept)]}, False)
 
+    def hashes(self) -> Hashes:
+        """Those of the kept names, in their order."""
+        return _hashes(list(self.counts))
+
     @property
     def distinct(self) -> int:
         """How many names there are: counted, or estimated from how closely the kept hashes lie."""
         if self.complete or not self.counts:
             return len(self.counts)
-        farthest = float(_hashes(list(self.counts)).max())
+        farthest = float(self.hashes().max())
         return max(len(self.counts), round((len(self.counts) - 1) * _SPACE / max(farthest, 1.0)))
 
     def top(self, number: int) -> list[tuple[str, int]]:
@@ -65,7 +71,12 @@ class Names:
         return sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))[:number]
 
 
-def _hashes(names: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+def name_hashes(feature: str, names: list[str]) -> Hashes:
+    """Hashes of the feature's categories that differ from those of other features, in the order of the names."""
+    return _hashes([f"{feature}\0{name}" for name in names])
+
+
+def _hashes(names: list[str]) -> Hashes:
     """Stable hashes of 64 bits: two checksums of each name, then the finalizer of MurmurHash3."""
     encoded = [name.encode("utf-8", "surrogatepass") for name in names]
     count = len(encoded)

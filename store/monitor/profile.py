@@ -12,7 +12,7 @@ import numpy as np
 from store.monitor.bins import FeatureBins, Integers, NumericCoder
 from store.monitor.columns import CategoryTable
 from store.monitor.moments import Moments
-from store.monitor.names import Names
+from store.monitor.names import Hashes, Names, name_hashes
 
 
 class Binned:
@@ -20,6 +20,9 @@ class Binned:
 
     features: tuple[FeatureBins, ...]
     counts: Integers
+    rare: Hashes | None
+    """`name_hashes` of the categories that the reference holds beyond those with a slot, as far as they are known,
+    ascending; null where nothing is known of them."""
 
     @property
     def width(self) -> int:
@@ -44,9 +47,15 @@ class Binned:
     def by_name(self) -> dict[str, FeatureBins]:
         return {f.name: f for f in self.features}
 
-    def known(self, name: str) -> frozenset[str]:  # noqa: ARG002
-        """Categories of a feature that have no slot of their own and yet are not new."""
-        return frozenset()
+    def new_among(self, feature: str, names: list[str]) -> list[str]:
+        """Those of some categories without a slot of their own that the reference does not hold."""
+        if self.rare is None:
+            return []
+        if not len(self.rare):
+            return names
+        hashes = name_hashes(feature, names)
+        places = np.minimum(np.searchsorted(self.rare, hashes), len(self.rare) - 1)
+        return [names[place] for place in np.flatnonzero(self.rare[places] != hashes)]
 
     def of(self, feature: FeatureBins) -> Integers:
         return self.counts[feature.offset : feature.offset + feature.width]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,19 +12,24 @@ import numpy as np
 from store.monitor import counts, presets, statistics
 from store.monitor.bins import FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
+from store.monitor.names import Names
+from store.monitor.new_categories import new_categories
 from store.monitor.reference import Reference, load_reference
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
+from store.monitor.window_moments import Summary
 from store.monitor.windows import window
 from store.protocol import (
     Distribution,
     DistributionParams,
     ExitCode,
     Heatmap,
+    NewCategory,
     Refusal,
     SpanParams,
     Statistic,
+    ValueSummary,
 )
 from store.settings import MonitorSettings
 
@@ -181,6 +187,14 @@ def distribution(
     total = dense[0] if len(dense) else np.zeros(reference.width, np.int64)
     current, before = total[feature.offset : feature.offset + feature.width], reference.of(feature)
     labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
+    asked_for = (connection, params.deployment, version)
+    summary = reference_summary = None
+    new = Names()
+    if feature.kind == "categorical":
+        new = new_categories(*asked_for, feature.name, since, until, asked.at)
+    else:
+        summary = counts.feature_moments(*asked_for, reference, feature, since, until, asked.at)
+        reference_summary = reference.summary(feature)
     return Distribution(
         deployment=params.deployment,
         version=version,
@@ -196,7 +210,21 @@ def distribution(
         statistics=_statistics(reference, feature, current, settings),
         why="" if current.sum() else asked.why or "No values of this feature in this span.",
         edges=edges,
+        summary=_summary(summary),
+        reference_summary=_summary(reference_summary),
+        new=[NewCategory(name, rows) for name, rows in new.top(len(new.counts))],
+        new_total=new.distinct,
+        new_estimated=not new.complete,
     )
+
+
+def _summary(found: Summary | None) -> ValueSummary | None:
+    if found is None:
+        return None
+    mean, deviation, low, high = (
+        value if math.isfinite(value) else None for value in (found.mean, found.deviation, found.low, found.high)
+    )
+    return ValueSummary(found.values, mean, deviation, low, high)
 
 
 def _statistics(

@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 
 from store.database import Transaction, times
-from store.monitor.bins import Integers
+from store.monitor.bins import Floats, Integers
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_predictions
 from store.monitor.kernel import WindowCounts
+from store.monitor.new_categories import insert_new_names
 from store.monitor.scan import PredictionScan, VersionPart
 
 _Kind = Literal["predictions", "labels"]
@@ -221,9 +222,9 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
     with Incoming(tx, pa.concat_tables(windows)):
         tx.execute(
             "INSERT INTO monitor_window (deployment, version, window_start, window_seconds, reference, row_count,"
-            " first_at, last_at, slots, counts, arrival, recorded_at) SELECT deployment, version,"
+            " first_at, last_at, slots, counts, sums, lows, highs, arrival, recorded_at) SELECT deployment, version,"
             " make_timestamp(start_us), seconds, reference, row_count, make_timestamp(first_us),"
-            f" make_timestamp(last_us), slots, counts, arrival, ? FROM {INCOMING}",
+            f" make_timestamp(last_us), slots, counts, sums, lows, highs, arrival, ? FROM {INCOMING}",
             [tx.now_db],
         )
         tx.execute(
@@ -231,6 +232,7 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
             f" make_timestamp(max(last_us)), sum(row_count), ? FROM {INCOMING} GROUP BY deployment, version, arrival",
             [tx.now_db],
         )
+    insert_new_names(tx, scans, parts)
     together = pa.concat_tables(predictions, promote_options="permissive")
     also = "".join(f", {name}" for name in ("slices", "quantiles") if name in together.column_names)
     with Incoming(tx, together):
@@ -248,6 +250,10 @@ def _window_table(counts: WindowCounts, base_seconds: int) -> Any:
     def lists(values: Integers) -> Any:
         return pa.LargeListArray.from_arrays(pa.array(counts.ends), pa.array(values.astype(np.uint32)))
 
+    def of_features(values: Floats) -> Any:
+        each = values.size // max(1, len(values))
+        return pa.LargeListArray.from_arrays(pa.array(np.arange(len(values) + 1) * each), pa.array(values.ravel()))
+
     return pa.table(
         {
             "start_us": counts.starts * (base_seconds * 1_000_000),
@@ -256,6 +262,9 @@ def _window_table(counts: WindowCounts, base_seconds: int) -> Any:
             "last_us": counts.last,
             "slots": lists(counts.slots),
             "counts": lists(counts.counts),
+            "sums": of_features(counts.moments.sums),
+            "lows": of_features(counts.moments.lows),
+            "highs": of_features(counts.moments.highs),
         }
     )
 

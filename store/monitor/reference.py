@@ -27,6 +27,7 @@ from store.monitor.bins import (
     Integers,
     canonical,
 )
+from store.monitor.names import Hashes
 from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.parts import Format
 from store.monitor.performance import Outcomes, PerformanceCounts
@@ -34,6 +35,7 @@ from store.monitor.profile import Binned
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.slices import add_classes
 from store.monitor.source import Source
+from store.monitor.window_moments import Summary, WindowMoments, numeric, of_reference
 from store.protocol import ExitCode, Refusal
 
 MAX_FEATURES = 1_000
@@ -52,8 +54,16 @@ class Reference(Binned):
     counts: Integers
     performance: PerformanceCounts
     notes: tuple[str, ...] = ()
+    rare: Hashes | None = None
+    moments: WindowMoments = dataclasses.field(default_factory=lambda: WindowMoments.nothing(1, 0))
+    """Of one window, the reference itself; of no features where they are not known."""
     classes: tuple[str, ...] = ()
     """Multiclass: the classes by number, as `performance` counts them (only of a reference just scanned)."""
+
+    def summary(self, feature: FeatureBins) -> Summary | None:
+        """Its values of a numeric feature; null where they are not known."""
+        place = numeric(self.features).index(feature)
+        return self.moments.summary(0, place, feature) if place < self.moments.lows.shape[1] else None
 
     @functools.cached_property
     def identity(self) -> str:
@@ -77,7 +87,11 @@ def scan_reference(
     """
     if path is None:
         features, counts = _scores_only(manifest)
-        return Reference(manifest.model, manifest.version, "", 0, features, counts, performance.EMPTY)
+        nothing = WindowMoments.nothing(1, len(numeric(features)))
+        rare = np.zeros(0, np.uint64)
+        return Reference(
+            manifest.model, manifest.version, "", 0, features, counts, performance.EMPTY, rare=rare, moments=nothing
+        )
     if format is None:
         format = _SUFFIXES.get(path.suffix.lower())
         if format is None:
@@ -116,7 +130,7 @@ def _scan(
     outcome, classes = _performance(connection, opened, manifest)
     return Reference(
         manifest.model, manifest.version, source_digest, made.rows, features, counts, outcome, tuple(notes),
-        tuple(classes),
+        made.rare, of_reference(features, made.tally.moments), tuple(classes),
     )  # fmt: skip
 
 
@@ -263,6 +277,10 @@ _REFERENCE_TYPES = {
     "performance_slots": "UINTEGER[]",
     "performance_counts": "BIGINT[]",
     "performance_sums": "DOUBLE[]",
+    "sums": "DOUBLE[]",
+    "lows": "DOUBLE[]",
+    "highs": "DOUBLE[]",
+    "rare": "UBIGINT[]",
     "recorded_at": "TIMESTAMP",
 }
 
@@ -285,6 +303,10 @@ def record_reference(tx: Transaction, model: str, version: str, reference: Refer
         "performance_slots": reference.performance.slots.tolist(),
         "performance_counts": reference.performance.counts.tolist(),
         "performance_sums": reference.performance.sums.tolist(),
+        "sums": reference.moments.sums.ravel().tolist(),
+        "lows": reference.moments.lows.ravel().tolist(),
+        "highs": reference.moments.highs.ravel().tolist(),
+        "rare": reference.rare.tolist() if reference.rare is not None else None,
         "recorded_at": tx.now,
     }
     tx.insert("monitor_reference", _REFERENCE_TYPES, [row])
@@ -315,7 +337,8 @@ def load_reference(connection: duckdb.DuckDBPyConnection, model: str, version: s
 def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
     row = connection.execute(
         "SELECT model, version, source_digest, row_count, features, notes, slots, counts, performance_slots,"
-        " performance_counts, performance_sums FROM monitor_reference WHERE reference = ? LIMIT 1",
+        " performance_counts, performance_sums, sums, lows, highs, rare FROM monitor_reference WHERE reference = ?"
+        " LIMIT 1",
         [identity],
     ).fetchall()[0]
     features = msgspec.json.decode(row[4], type=tuple[FeatureBins, ...])
@@ -325,7 +348,18 @@ def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
     sums = np.pad(sums, (0, performance.SUMS - len(sums)))
     outcome = PerformanceCounts(np.array(row[8], np.int64), np.array(row[9], np.int64), sums)
     notes = msgspec.json.decode(row[5], type=tuple[str, ...])
-    return Reference(row[0], row[1], row[2], int(row[3]), features, counts, outcome, notes)
+    moments = WindowMoments.nothing(1, 0)
+    if row[11] is not None:
+        moments = WindowMoments(*(np.array(column, np.float64).reshape(1, -1) for column in row[11:14]))
+        moments = dataclasses.replace(moments, sums=moments.sums.reshape(1, -1, 3))
+    rare = np.array(row[14], np.uint64) if row[14] is not None else _none_rare(features, counts)
+    return Reference(row[0], row[1], row[2], int(row[3]), features, counts, outcome, notes, rare=rare, moments=moments)
+
+
+def _none_rare(features: Sequence[FeatureBins], counts: Integers) -> Hashes | None:
+    """Of a reference whose rare categories were not kept: that it has none, where its counts say so."""
+    others = [counts[feature.offset + feature.bins] for feature in features if feature.kind == "categorical"]
+    return None if any(others) else np.zeros(0, np.uint64)
 
 
 def manifest_of(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> ModelManifest:

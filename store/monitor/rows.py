@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 
 from store.monitor import source
 from store.monitor.bins import Integers, Marks
@@ -15,6 +16,7 @@ from store.monitor.kernel import BATCH_ROWS
 
 #: Event times before 1900 or after tomorrow are mistakes; such rows are counted and left out.
 EARLIEST_US = -2_208_988_800 * 1_000_000
+_FEW_HASHES, _CELL_BITS = 100_000, 22
 #: SQL: of the rows with one prediction_id, the one that counts.
 FIRST_OF_ITS_ID = "row_number() OVER (PARTITION BY prediction_id ORDER BY event_us, score, prediction) = 1"
 
@@ -99,7 +101,23 @@ def _repeats(hashes: Any, counted: Marks) -> bool:
         counted = counted & hashes.is_valid().to_numpy()
         hashes = hashes.fill_null(0)
     found = hashes.to_numpy()
-    ordered = np.sort(found if counted.all() else found[counted])
+    return any_repeats(found if counted.all() else found[counted])
+
+
+def any_repeats(hashes: npt.NDArray[np.integer[Any]]) -> bool:
+    """Whether any hash comes twice.
+
+    Of many, only those that share a cell of a table with another one are sorted: by their leading bits few do.
+    """
+    if len(hashes) > _FEW_HASHES:
+        cells = (hashes.astype(np.uint64) >> (64 - _CELL_BITS)).astype(np.int64)
+        numbers = np.arange(len(hashes), dtype=np.uint32)
+        last = np.empty(1 << _CELL_BITS, np.uint32)
+        last[cells] = numbers
+        shared = np.zeros(1 << _CELL_BITS, bool)
+        shared[cells[last[cells] != numbers]] = True
+        hashes = hashes[shared[cells]]
+    ordered = np.sort(hashes)
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
@@ -159,8 +177,7 @@ class Pass:
         """Whether any prediction_id came twice."""
         if not self._hashes:
             return False
-        ordered = np.sort(np.concatenate(self._hashes))
-        return bool((ordered[1:] == ordered[:-1]).any())
+        return any_repeats(np.concatenate(self._hashes))
 
     def taken(self, seen: int) -> TakenRows:
         """What was read, of `seen` rows of the version in the file."""

@@ -188,7 +188,7 @@ class _Scan:
         identity = reference.identity if reference else ""
         width = self._width(counts.last)
         if width > seconds:
-            counts = widened(counts, width // seconds, reference.width if reference else 0)
+            counts = widened(counts, width // seconds, reference)
         return VersionPart(version, identity, counts, taken.predictions, width), taken.seen, taken.repeated
 
     def _width(self, times_us: Integers) -> int:
@@ -209,7 +209,7 @@ class _Scan:
             if feature.name in places
         ]
         time, identity = self._source.need("time", *roles["time"]), self._source.need("prediction id", *roles["id"])
-        batch = direct.batch(self._small, Selected(time, identity, answer, self._value(manifest), features), reference)
+        batch = direct.batch(self._small, Selected(time, identity, answer, self._value(manifest), features))
         if batch is None:
             return None
         once = Pass(self._latest_us, kept)
@@ -248,9 +248,8 @@ class _Scan:
             if there is not None:
                 return taken, there, seconds
         try:
-            width = reference.width if reference else 0
             found = parts.parts_of([location], "parquet")
-            return taken, count_parts(count, found, width), seconds
+            return taken, count_parts(count, found, reference), seconds
         finally:
             parts.close_parquet()
 
@@ -370,8 +369,7 @@ class _Scan:
             if column is None:
                 continue
             if feature.kind == "categorical":
-                slot = source.category_slot_sql(column, columns[column], feature.categories)
-                select += f", {slot} AS f{place}"
+                select += f", {source.category_sql(column, columns[column])} AS f{place}"
                 watched.append(Watched(feature, f"f{place}", None))
                 continue
             number, invalid = source.number_sql(column, columns[column])

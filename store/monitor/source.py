@@ -173,20 +173,6 @@ def category_sql(column: str, kind: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def category_slot_sql(column: str, kind: str, categories: Sequence[str]) -> str:
-    """The slot of a categorical value: its place in `categories`, else other, else null."""
-    text, other = category_sql(column, kind), len(categories)
-    if is_text(kind) and all(category.lstrip("-").isdigit() for category in categories):
-        # Codes that a CSV or JSON writer turned into 1.0.
-        text = f"regexp_replace({text}, '[.]0+$', '')"
-    if not categories:
-        return f"CASE WHEN {quoted(column)} IS NULL THEN 1 ELSE 0 END::USMALLINT"
-    names = ", ".join(literal(category) for category in categories)
-    # Casting to an ENUM is DuckDB's fastest dictionary lookup (1,000,000 rows in 6 ms).
-    code = f"enum_code(TRY_CAST({text} AS ENUM({names})))::USMALLINT"
-    return f"CASE WHEN {quoted(column)} IS NULL THEN {other + 1} ELSE coalesce({code}, {other}) END::USMALLINT"
-
-
 def time_sql(column: str, kind: str) -> str:
     """Microseconds since the epoch as BIGINT, null where there is no time.
 

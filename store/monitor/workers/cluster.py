@@ -10,10 +10,11 @@ import functools
 import msgspec
 import numpy as np
 
-from store.monitor import kernel, parts
+from store.monitor import kernel, parts, window_files
 from store.monitor.binning import Bins
 from store.monitor.bins import FeatureBins, Integers, Marks
 from store.monitor.cluster import Cluster
+from store.monitor.names import Hashes
 from store.monitor.parts import Part
 from store.monitor.workers import serving
 from store.monitor.workers.messages import CountedThere, CountThere
@@ -26,7 +27,8 @@ def count(asked: CountThere, progress: Progress) -> CountedThere:
     """Count the file's parts; the sums are in the file `asked.result`."""
     features = msgspec.json.decode(asked.features, type=tuple[FeatureBins, ...])
     width = sum(feature.width for feature in features)
-    bins = Bins(features, np.zeros(width, np.int64)) if features else None
+    rare: Hashes | None = np.load(asked.rare) if asked.rare else None
+    bins = Bins(features, np.zeros(width, np.int64), rare) if features else None
     times: Integers = np.load(asked.times)
     counted: Marks | None = np.load(asked.counted) if asked.counted else None
     found = parts.parts_of([asked.path], "parquet")
@@ -40,8 +42,7 @@ def count(asked: CountThere, progress: Progress) -> CountedThere:
         for partial in cluster.map(work, tasks):
             done.append(partial)
             progress("counting", len(done), len(tasks))
-    sums = kernel.merge(done, width)
-    np.savez(asked.result, **{name: getattr(sums, name) for name in kernel.WindowCounts.__dataclass_fields__})
+    window_files.save(asked.result, kernel.merge(done, bins))
     return CountedThere(len(tasks))
 
 

@@ -113,7 +113,8 @@ class Errors(msgspec.Struct, frozen=True):
 
 class CountThere(msgspec.Struct, frozen=True):
     """Count the Parquet file at `path` on the cluster. `features` are bins, `places` their columns; `times` and
-    `counted` ("" for all rows) are files of numpy's, a value a row of the file; the sums go to the file `result`."""
+    `counted` ("" for all rows) are files of numpy's, a value a row of the file, `rare` ("" where nothing is known of
+    them) one of the reference's rare categories; the sums go to the file `result`."""
 
     scheduler: str
     path: str
@@ -122,6 +123,7 @@ class CountThere(msgspec.Struct, frozen=True):
     seconds: int
     times: str
     counted: str
+    rare: str
     result: str
 
 

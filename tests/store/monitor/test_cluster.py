@@ -213,6 +213,10 @@ def test_the_agent_counts_a_large_file_there_to_the_same_windows(
     assert asked == ["cluster"]
     for name in ("starts", "rows", "first", "last", "ends", "slots", "counts"):
         assert getattr(found[0], name).tobytes() == getattr(found[1], name).tobytes()
+    for name in ("sums", "lows", "highs"):
+        assert getattr(found[0].moments, name).tobytes() == getattr(found[1].moments, name).tobytes()
+    assert found[0].names == found[1].names
+    assert sum(names.counts["c3"] for names in found[1].names.values()) == 75_000
 
 
 def test_without_its_cluster_the_agent_counts_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

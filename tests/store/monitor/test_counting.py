@@ -268,7 +268,7 @@ def test_a_reference_read_by_columns_is_the_one_read_by_parts(tmp_path: Path, mo
     assert by_columns.features == by_parts.features
     assert (by_columns.counts == by_parts.counts).all()
     assert same(by_columns.tally, by_parts.tally)
-    assert by_columns.rare == by_parts.rare
+    assert np.array_equal(by_columns.rare, by_parts.rare)
 
 
 def test_a_file_that_is_sorted_by_a_feature_has_even_bins_all_the_same(tmp_path: Path) -> None:
