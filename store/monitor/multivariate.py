@@ -21,7 +21,7 @@ from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.catalog.objects import Objects, file_digest
 from store.database import Layout, times
-from store.monitor import counts, deployments
+from store.monitor import counts, deployments, parts
 from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import span
@@ -142,9 +142,8 @@ def reference_file(
     objects = Objects(layout.objects)
     if not objects.holds(known.reference_digest):
         return f"The reference file of version {version} is missing from the store."
-    suffix = known.manifest.reference.rpartition(".")[2].lower()
     path = objects.path(known.reference_digest)
-    return reference, File(str(path), _FORMATS.get(suffix, "parquet")), manifest_of(connection, model, version)
+    return reference, File(str(path), parts.format_of_bits(path)), manifest_of(connection, model, version)
 
 
 def prediction_files(
@@ -155,9 +154,10 @@ def prediction_files(
     since: float,
     until: float,
     arrivals: Sequence[str] = (),
+    most: int = MAX_FILES,
 ) -> tuple[list[File], list[str]]:
     """(the files with predictions of `version` in [since, until), what is no longer there). With `arrivals` only
-    those files."""
+    those files; at most `most`."""
     rows = connection.execute(
         "SELECT f.arrival, arg_max(a.path, a.recorded_at) FROM monitor_file AS f JOIN arrival AS a"
         " ON a.digest = f.arrival AND a.kind = 'predictions' AND a.outcome = 'taken'"
@@ -167,9 +167,9 @@ def prediction_files(
         [deployment, version, round(since * 1e6), round(until * 1e6), list(arrivals)],
     ).fetchall()
     notes = []
-    if len(rows) > MAX_FILES:
-        notes.append(f"{MAX_FILES} of {len(rows):,} prediction files are read, evenly spaced")
-        rows = [rows[place * len(rows) // MAX_FILES] for place in range(MAX_FILES)]
+    if len(rows) > most:
+        notes.append(f"{most:,} of {len(rows):,} prediction files are read, evenly spaced")
+        rows = [rows[place * len(rows) // most] for place in range(most)]
     files, gone, changed, read = [], 0, 0, 0
     for arrival, seen in rows:
         path = _place(layout, str(seen))

@@ -88,6 +88,15 @@ def format_of(path: str) -> Format:
     return found
 
 
+def format_of_bits(path: Path) -> Format:
+    """The format of a file that has no name to tell it by. Raises OSError."""
+    with path.open("rb") as file:
+        first = file.read(64)
+    if first.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
+
+
 def _visible(folders: list[str], names: list[str]) -> Iterator[str]:
     folders[:] = sorted(folder for folder in folders if not folder.startswith((".", "_")))
     return (name for name in names if not name.startswith((".", "_")) and _is_data(name))
