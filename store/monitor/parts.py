@@ -56,7 +56,8 @@ def name_of(path: str) -> str:
 
 
 def find_files(text: str) -> list[str]:
-    """The files that a path, a folder (searched to any depth), a glob or a URL of one of these names, sorted.
+    """The files that a path, a folder (searched to any depth), a glob or a URL of one of these names, sorted; local
+    ones by their absolute paths: the processes of a cluster stand in another folder.
 
     Hidden files and files of other kinds in a folder are passed over. Raises `Refusal` (usage) when there is none.
     """
@@ -78,7 +79,7 @@ def find_files(text: str) -> list[str]:
         raise Refusal(
             ExitCode.USAGE, f"{text}: no .parquet, .csv or .jsonl file there.", "Files of other kinds are passed over."
         )
-    return sorted(found)
+    return sorted(path if is_remote(path) else os.path.abspath(path) for path in found)  # noqa: PTH100
 
 
 def format_of(path: str) -> Format:
