@@ -145,7 +145,8 @@ def filesystem(path: str) -> tuple[Any, str]:
 def unreadable(path: str, error: Exception) -> Refusal:
     lines = str(error).splitlines() or [type(error).__name__]
     message = f"{name_of(path)} cannot be read: {lines[0][:300]}"
-    return Refusal(ExitCode.USAGE, message, "Write it again whole and retry.")
+    hint = "Does its storage serve parts of a file?" if is_remote(path) else "Write it again whole and retry."
+    return Refusal(ExitCode.USAGE, message, hint)
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------
