@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -98,13 +99,13 @@ def plan(
     width = window(settings.alert_window, settings.base_window_seconds)
     asked = span(
         connection,
-        SpanParams(params.deployment, settings.alert_window, params.since, params.until, None, 1),
+        SpanParams(params.deployment, settings.alert_window, params.since, params.until, params.at, 1),
         settings,
     )
     times.asked(params.since)
     since = params.since if params.since is not None else float(asked.since)
     until = params.until if params.until is not None else float(asked.end)
-    traffic = counts.traffic(connection, params.deployment, width, asked.since, asked.end, None)
+    traffic = counts.traffic(connection, params.deployment, width, asked.since, asked.end, asked.at)
     rows: dict[str, int] = {}
     for version, count in zip(traffic.versions, traffic.rows, strict=True):
         rows[version] = rows.get(version, 0) + int(count)
@@ -116,7 +117,7 @@ def plan(
     if isinstance(found, str):
         return Task(params, version, since, until, None, why=found)
     reference, file, manifest = found
-    files, notes = prediction_files(connection, layout, params.deployment, version, since, until)
+    files, notes = prediction_files(connection, layout, params.deployment, version, since, until, at=asked.at)
     if not files:
         why = "the prediction files of this span are no longer where they were"
         return Task(params, version, since, until, None, tuple(notes), why)
@@ -155,17 +156,22 @@ def prediction_files(
     until: float,
     arrivals: Sequence[str] = (),
     most: int = MAX_FILES,
+    at: datetime | None = None,
 ) -> tuple[list[File], list[str]]:
     """(the files with predictions of `version` in [since, until), what is no longer there). With `arrivals` only
-    those files; at most `most`."""
+    those files, with `at` those that had come by then; at most `most`."""
     rows = connection.execute(
         "SELECT f.arrival, arg_max(a.path, a.recorded_at) FROM monitor_file AS f JOIN arrival AS a"
         " ON a.digest = f.arrival AND a.kind = 'predictions' AND a.outcome = 'taken'"
         " WHERE f.deployment = $1 AND f.version = $2 AND f.last_at >= make_timestamp($3)"
         " AND f.first_at < make_timestamp($4) AND (len($5::VARCHAR[]) = 0 OR list_contains($5::VARCHAR[], f.arrival))"
+        " AND ($6 IS NULL OR f.recorded_at <= $6)"
         " GROUP BY f.arrival ORDER BY min(f.first_at), f.arrival",
-        [deployment, version, round(since * 1e6), round(until * 1e6), list(arrivals)],
-    ).fetchall()
+        [
+            deployment, version, round(since * 1e6), round(until * 1e6), list(arrivals),
+            times.to_db(at) if at else None,
+        ],
+    ).fetchall()  # fmt: skip
     notes = []
     if len(rows) > most:
         notes.append(f"{most:,} of {len(rows):,} prediction files are read, evenly spaced")
