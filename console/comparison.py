@@ -27,7 +27,7 @@ def start() -> subprocess.Popen[bytes]:
     global _early
     if _early is None:
         _early = subprocess.Popen(
-            [sys.executable, "-m", "store.monitor.compare"],
+            [sys.executable, "-P", "-m", "store.monitor.compare"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

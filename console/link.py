@@ -163,7 +163,7 @@ def start_agent(store: Path) -> subprocess.Popen[bytes]:
     installed = "site-packages" in root.parts or "dist-packages" in root.parts
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "store.agent", "--store", os.fspath(store.absolute())],
+            [sys.executable, "-P", "-m", "store.agent", "--store", os.fspath(store.absolute())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,

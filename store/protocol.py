@@ -492,13 +492,15 @@ class Performance(msgspec.Struct, frozen=True):
 
 class MultivariateParams(msgspec.Struct, frozen=True, omit_defaults=True):
     """Compare the rows of [since, until) (as `DistributionParams`: by default the last alert window) with the
-    reference's, all features together. Takes seconds: a worker reads at most `rows` rows a side from the files."""
+    reference's, all features together; with `at`, those of files that had come by then. Takes seconds: a worker reads
+    at most `rows` rows a side from the files."""
 
     deployment: str
     since: float | None = None
     until: float | None = None
     rows: int = 10_000
     version: str = ""
+    at: float | None = None
 
 
 class FeatureWeight(msgspec.Struct, frozen=True):

@@ -31,7 +31,9 @@ def agent() -> None:
 def run() -> None:
     """Run in the foreground (for systemd); SIGTERM ends it."""
     store = store_folder()
-    os.execv(sys.executable, [sys.executable, "-m", "store.agent", "--store", str(store.absolute()), "--foreground"])
+    os.execv(
+        sys.executable, [sys.executable, "-P", "-m", "store.agent", "--store", str(store.absolute()), "--foreground"]
+    )
 
 
 @agent.command()

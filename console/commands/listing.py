@@ -140,7 +140,7 @@ def show(
         if multivariate:
             from console.commands.multivariate import show_multivariate
 
-            return show_multivariate(client, MultivariateParams(name, since, until), as_json)
+            return show_multivariate(client, MultivariateParams(name, since, until, at=at), as_json)
         detail: Detail = client.call("show", ShowParams(kind, name, at))
     if as_json:
         sections = {section.title: output.section_object(section) for section in detail.sections}

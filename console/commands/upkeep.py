@@ -25,7 +25,7 @@ def run_agent_command(store: Path, *arguments: str) -> Any:
 
     The console itself never imports the database. Raises `Refusal` as that process tells it.
     """
-    command = [sys.executable, "-m", "store.agent", "--store", str(store.absolute()), *arguments]
+    command = [sys.executable, "-P", "-m", "store.agent", "--store", str(store.absolute()), *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     try:
         if done.returncode == 0:

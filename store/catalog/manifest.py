@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
@@ -26,6 +27,49 @@ class ColumnNames(msgspec.Struct, frozen=True):
 PLAIN = ColumnNames("prediction_id", "timestamp", "prediction", "score", "label", "timestamp")
 
 
+class ReferenceSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reference that is no file in the version's folder: `{"dataset": "flights@3"}` (or `flights@sha256:…`), or
+    what a deployment predicted in a window, `{"deployment": "m@production", "since": "2013-03-01", "until":
+    "2013-04-01"}`, by `version` or by the one that predicted most of it."""
+
+    dataset: str = ""
+    deployment: str = ""
+    version: str = ""
+    since: str = ""
+    until: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.dataset) == bool(self.deployment):
+            raise ValueError("reference needs either a dataset or a deployment with since and until")
+        if self.dataset and (self.version or self.since or self.until):
+            raise ValueError("reference has a dataset; version, since and until go with a deployment")
+        if self.dataset and not all(self.dataset.partition("@")):
+            raise ValueError(f"reference.dataset is {self.dataset[:80]!r}; expected for instance flights@3")
+        if self.deployment:
+            since, until = self.span
+            if since >= until:
+                raise ValueError(f"reference ends at {self.until[:40]}, not after its since, {self.since[:40]}")
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Seconds since the epoch of `since` and `until`; times without a zone are UTC."""
+        return _moment("since", self.since), _moment("until", self.until)
+
+    def __str__(self) -> str:
+        if self.dataset:
+            return f"dataset {self.dataset}"
+        version = f" by version {self.version}" if self.version else ""
+        return f"{self.deployment} from {self.since} to {self.until}{version}"
+
+
+def _moment(key: str, text: str) -> float:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"reference.{key} is {text[:40]!r}; expected for instance 2013-03-01T00:00Z") from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
 class ModelManifest(msgspec.Struct, frozen=True):
     """The keys of model.json that the house knows; `extra` (filled by `parse`) keeps the rest."""
 
@@ -40,7 +84,7 @@ class ModelManifest(msgspec.Struct, frozen=True):
     threshold: float = 0.5
     protected: list[str] = []
     slices: list[str] = []
-    reference: str = ""
+    reference: str | ReferenceSource = ""
     run: str = ""
     trained_on: list[str] = []
     metrics: dict[str, float] = {}

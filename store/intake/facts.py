@@ -14,6 +14,7 @@ from pathlib import Path
 
 from store.catalog import datasets, models
 from store.catalog.datasets import DatasetArrival
+from store.catalog.manifest import ModelManifest, ReferenceSource
 from store.catalog.models import VersionArrival
 from store.catalog.objects import Objects
 from store.catalog.runs import RunArrival
@@ -25,13 +26,16 @@ from store.intake.follow import Followed
 from store.intake.recognise import Place
 from store.intake.settle import Look
 from store.intake.tables import Sandbox
-from store.intake.trouble import Trouble
-from store.intake.versions import VersionFolder
+from store.intake.trouble import Trouble, Vanished
+from store.intake.versions import VersionFolder, WaitingElsewhere
 from store.monitor.labels import record_labels, scan_labels
-from store.monitor.reference import record_reference, scan_reference
+from store.monitor.named_reference import NotYet, dataset_file, window_file
+from store.monitor.parts import Format, format_of_bits
+from store.monitor.profiled import profiled
+from store.monitor.reference import Reference, record_reference, scan_reference
 from store.monitor.remembered import Remembered
 from store.monitor.scan import PredictionScan, scan_predictions
-from store.protocol import Refusal
+from store.protocol import ExitCode, Refusal
 from store.settings import Settings
 
 INTAKE = Actor("intake", "intake")
@@ -64,6 +68,16 @@ class Fact:
     troubles: tuple[Trouble, ...] = ()
     restarted: bool = False
     """A followed file began anew."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """A reference among the objects; `name` is what messages call it."""
+
+    digest: str = ""
+    name: str = ""
+    format: Format | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Facts:
@@ -182,22 +196,17 @@ class Facts:
             digest, size, files = self._objects.adopt(staged)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        reference_digest = self._keep_reference(found, folder) if folder.reference else ""
-        form = versions.table_format(folder.reference) if folder.reference else None
-        reference_path = self._objects.path(reference_digest) if reference_digest else None
-        cursor = self._sandbox.cursor()
-        try:
-            with _refused(reference_path or Path(), folder.reference):
-                reference = scan_reference(cursor, reference_path, manifest, form, reference_digest)
-        finally:
-            cursor.close()
+        kept = self._keep_reference(found, folder)
+        reference = self._database.reader.read(lambda c: profiled(c, kept.digest, manifest))
+        if reference is None:
+            reference = self._scan_reference(kept, manifest)
         arrival = VersionArrival(
             manifest,
             digest,
             size,
             files,
             folder.flagged,
-            reference_digest,
+            kept.digest,
             _shown(found.path),
             _owner_of(found.path),
             times.now(),
@@ -210,19 +219,71 @@ class Facts:
 
         return Fact(digest, change=change)
 
-    def _keep_reference(self, found: Found, folder: VersionFolder) -> str:
+    def _keep_reference(self, found: Found, folder: VersionFolder) -> _Kept:
+        named = folder.reference
+        if not named:
+            return _Kept()
         scratch = Path(tempfile.mkdtemp(prefix=".reference-", dir=self._layout.objects))
         try:
-            with opening.opened(f"{found.path}/{folder.reference}", found.within) as (descriptor, _):
-                opening.copy(descriptor, scratch / "bits")
-            return self._objects.adopt(scratch / "bits")[0]
+            if isinstance(named, str):
+                digest = self._copied(f"{found.path}/{named}", found.within, scratch)
+                return _Kept(digest, named, versions.table_format(named))
+            return self._keep_named(named, scratch)
+        except Refusal as refusal:
+            raise versions.from_refusal(refusal) from refusal
+        except NotYet as error:
+            raise WaitingElsewhere(str(error), key="reference", found="missing", expected=str(named)) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _keep_named(self, named: ReferenceSource, scratch: Path) -> _Kept:
+        """What is no file of the version's folder."""
+        if named.deployment:
+            path, notes = window_file(self._database.reader.read, self._layout, named, scratch)
+            digest = self._objects.adopt(path)[0]
+        else:
+            held, notes = self._database.reader.read(lambda c: dataset_file(c, named)), []
+            digest = held.digest
+            if not self._objects.holds(digest):
+                try:
+                    found = self._copied(held.path, held.path.rpartition("/")[0], scratch, digest)
+                except (Vanished, Trouble) as error:
+                    raise _gone(named, held.path) from error
+                if found != digest:
+                    raise _gone(named, held.path)
+        return _Kept(digest, str(named), format_of_bits(self._objects.path(digest)), tuple(notes))
+
+    def _copied(self, path: str, within: str, scratch: Path, expected: str = "") -> str:
+        """The digest under which the file is among the objects now; of one that is not as `expected`, its own."""
+        with opening.opened(path, within) as (descriptor, _):
+            if expected and (digest := opening.digest_of(descriptor)) != expected:
+                return digest
+            opening.copy(descriptor, scratch / "bits")
+        return self._objects.adopt(scratch / "bits")[0]
+
+    def _scan_reference(self, kept: _Kept, manifest: ModelManifest) -> Reference:
+        path = self._objects.path(kept.digest) if kept.digest else None
+        cursor = self._sandbox.cursor()
+        try:
+            with _refused(path or Path(), kept.name):
+                reference = scan_reference(cursor, path, manifest, kept.format, kept.digest)
+        finally:
+            cursor.close()
+        return dataclasses.replace(reference, notes=(*kept.notes, *reference.notes))
 
     def _document(self, found: Found) -> tuple[bytes, str]:
         with opening.opened(found.path, found.within) as (descriptor, _):
             content = opening.read_capped(descriptor, self._settings.watch.max_document_bytes)
             return content, opening.digest_of_bytes(content)
+
+
+def _gone(named: ReferenceSource, path: str) -> Refusal:
+    return Refusal(
+        ExitCode.USAGE,
+        f"reference: {named} is no longer what was registered: {path}",
+        "Bring the file back as it was, or name another version.",
+        {"key": "reference", "found": "another file or none"},
+    )
 
 
 @contextlib.contextmanager

@@ -44,6 +44,8 @@ _IN_FLIGHT = 2
 _BACKLOG = 20_000
 _SCANNERS = 2
 _LONGEST_BACKOFF = 60.0
+#: Seconds between two looks at what waits for another folder's files.
+_ELSEWHERE = 1.0
 _FOLLOWS = 10_000
 
 
@@ -283,8 +285,9 @@ class Intake:
             and now - candidate.first_seen < self._patience.incomplete
             and not candidate.forced
         ):
-            # What it waits for reports itself; this is only for the report that it still waits.
-            self._candidates.look_at(candidate, candidate.first_seen + self._patience.incomplete)
+            # What it waits for reports itself; the last look is only for the report that it still waits.
+            last = candidate.first_seen + self._patience.incomplete
+            self._candidates.look_at(candidate, min(last, now + _ELSEWHERE) if error.elsewhere else last)
         elif isinstance(error, Incomplete) and (wait := candidate.settling.wait(look, now, time.time())) > 0:
             self._candidates.look_at(candidate, now + wait)
         elif isinstance(error, Trouble):

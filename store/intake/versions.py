@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from store.catalog import manifest as manifests
-from store.catalog.manifest import ModelManifest
+from store.catalog.manifest import ModelManifest, ReferenceSource
 from store.intake import opening
 from store.intake.clean import clean_line, clean_name, shown
 from store.intake.recognise import FORMATS, Format
@@ -27,7 +27,15 @@ _PICKLED = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"
 
 
 class Waiting(Trouble):
-    """Not wrong, only not all there yet."""
+    """Not wrong, only not all there yet. What is `elsewhere` does not report itself when it comes."""
+
+    elsewhere = False
+
+
+class WaitingElsewhere(Waiting):
+    """For what comes by another folder: a dataset, predictions."""
+
+    elsewhere = True
 
 
 class VersionFolder(NamedTuple):
@@ -36,7 +44,7 @@ class VersionFolder(NamedTuple):
     manifest: ModelManifest
     document: bytes
     artifact: list[tuple[str, Look]]
-    reference: str
+    reference: str | ReferenceSource
     flagged: str
 
 
@@ -60,7 +68,8 @@ def examine(folder: str, watched: str, model: str, version: str, limit: int) -> 
         raise Trouble(f"{MANIFEST} cannot be read: {error}", key=MANIFEST, expected="a JSON object") from error
     manifest = msgspec.structs.replace(manifest, run=clean_name(manifest.run) if manifest.run else "")
     artifact = list(_files(folder, watched, manifest.artifact, "artifact")) if manifest.artifact else []
-    if manifest.reference and len(list(_files(folder, watched, manifest.reference, "reference"))) != 1:
+    named = manifest.reference if isinstance(manifest.reference, str) else ""
+    if named and len(list(_files(folder, watched, named, "reference"))) != 1:
         raise Trouble.wrong("reference", "a folder", "one Parquet, CSV or JSON lines file")
     if not manifest.artifact and not manifest.reference and manifest.flavour != "opaque":
         raise Trouble.wrong("artifact", "nothing", f"the name of the {manifest.flavour} file")

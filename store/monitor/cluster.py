@@ -91,28 +91,39 @@ class Cluster:
             yield self._result(waiting.popleft())
 
     def _at_once(self) -> int:
-        threads: int = sum(
-            worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()
-        )
+        threads = self._threads()
         if not threads:
             try:
                 self._client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError as error:
-                raise Refusal(
-                    ExitCode.USAGE,
-                    f"The Dask scheduler at {self._scheduler} has no workers.",
-                    f"Start some: dask worker {self._scheduler}",
-                ) from error
+                raise self._idle("has no workers") from error
         return max(8, AHEAD * threads)
+
+    def _threads(self) -> int:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sum(int(worker["nthreads"]) for worker in workers.values())
+
+    def _idle(self, said: str) -> Refusal:
+        return Refusal(
+            ExitCode.USAGE,
+            f"The Dask scheduler at {self._scheduler} {said}.",
+            f"Start some: dask worker {self._scheduler}",
+        )
 
     def _result(self, future: Any) -> Any:
         try:
-            found = future.result()
+            found = self._waited_for(future)
+        except Refusal:
+            raise
         except ModuleNotFoundError as error:
             raise Refusal(
                 ExitCode.USAGE, f"The cluster's workers lack {error.name}.", "pip install quarterdeck[dask] there, too."
             ) from error
         except Exception as error:  # whatever a worker raised, or that it was killed again and again
+            if self._client.status != "running":
+                raise Refusal(
+                    ExitCode.REFUSED, f"The Dask scheduler at {self._scheduler} is gone.", "Start it and try again."
+                ) from error
             said = str(error).splitlines() or [type(error).__name__]
             raise Refusal(
                 ExitCode.REFUSED, f"The cluster could not count a part: {said[0][:300]}", "See its workers' logs."
@@ -120,6 +131,17 @@ class Cluster:
         if isinstance(found, _Refused):
             raise Refusal(ExitCode.USAGE, found.message, found.hint)
         return found
+
+    def _waited_for(self, future: Any) -> Any:
+        """The future's result. Dask would wait for ever for the first worker after the last one died."""
+        while True:
+            try:
+                return future.result(timeout=PATIENCE)
+            except TimeoutError:
+                if future.done():
+                    raise
+                if not self._threads():
+                    raise self._idle("has no workers any more") from None
 
 
 def _guarded(identity: str, work: Callable[[Any], Any], task: Any) -> Any:

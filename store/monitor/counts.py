@@ -14,6 +14,8 @@ from store.monitor.reference import Reference
 from store.monitor.window_moments import Summary, WindowMoments, numeric
 from store.monitor.windows import DAY, Window
 
+_WINDOWED = ("monitor_window", "monitor_performance", "monitor_estimate")
+
 
 @dataclasses.dataclass(frozen=True)
 class Traffic:
@@ -53,11 +55,18 @@ def first_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: datet
 def widest(
     connection: duckdb.DuckDBPyConnection, deployment: str, since: float, until: float, at: datetime | None
 ) -> int:
-    """The greatest width, in seconds, of the windows that are kept of [since, until); 0 where there are none."""
+    """The greatest width, in seconds, of the windows that are kept of [since, until); 0 where there are none.
+
+    Labels that come late are kept in windows wider than those of their predictions: what is asked of both is answered
+    by the wider ones.
+    """
+    where = (
+        "WHERE deployment = $1 AND window_start >= make_timestamp($2) AND window_start < make_timestamp($3)"
+        " AND ($4 IS NULL OR recorded_at <= $4) AND epoch(window_start) + window_seconds > $5"
+    )
+    kept = " UNION ALL ".join(f"SELECT max(window_seconds) AS width FROM {table} {where}" for table in _WINDOWED)
     found = connection.execute(
-        "SELECT coalesce(max(window_seconds), 0) FROM monitor_window WHERE deployment = $1 AND window_start >="
-        " make_timestamp($2) AND window_start < make_timestamp($3) AND ($4 IS NULL OR recorded_at <= $4)"
-        " AND epoch(window_start) + window_seconds > $5",
+        f"SELECT coalesce(max(width), 0) FROM ({kept})",
         # A day that holds the beginning begins before it.
         [deployment, round((since - DAY) * 1e6), round(until * 1e6), times.to_db(at) if at else None, since],
     ).fetchall()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
 
 import duckdb
 
@@ -52,7 +51,7 @@ def next_files(
         if known.manifest.task != "regression":
             continue
         rows = connection.execute(
-            "SELECT f.arrival FROM monitor_file AS f ANTI JOIN monitor_estimate AS e"
+            "SELECT f.arrival FROM monitor_file AS f ANTI JOIN monitor_estimated AS e"
             " USING (deployment, version, arrival) WHERE f.deployment = ? AND f.version = ?"
             " ORDER BY f.recorded_at, f.arrival LIMIT ?",
             [deployment, version, MAX_FILES],
@@ -74,24 +73,54 @@ def next_files(
 
 
 def record_errors(tx: Transaction, task: Expecting, found: Errors | None, settings: MonitorSettings) -> int:
-    """Keep what the worker expects, by file and window; returns how many windows. A file that told nothing is kept as
-    one empty row, so that nobody looks at it again."""
-    windows = found.windows if found else []
-    width = settings.base_window_seconds
-    rows: list[tuple[str, datetime, int, list[float]]] = [
-        (part.arrival, times.to_db(times.from_seconds(part.start)), part.rows, part.sums) for part in windows
-    ]
-    seen = {part.arrival for part in windows}
-    epoch = times.to_db(times.from_seconds(0.0))
-    rows += [(arrival, epoch, 0, [0.0] * 4) for arrival in task.arrivals if arrival not in seen]
-    for arrival, start, count, sums in rows:
-        tx.execute(
-            "INSERT INTO monitor_estimate SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM"
-            " monitor_estimate WHERE deployment = ? AND version = ? AND arrival = ? AND window_start = ?)",
-            [
-                task.deployment, task.version, start, width, count, sums, arrival, tx.now_db,
-                task.deployment, task.version, arrival, start,
-            ],
-        )  # fmt: skip
+    """Keep what the worker expects, by file and window, and that nobody need look at the files again, whether they
+    told something or not; returns how many windows. What was looked at before is no new fact."""
+    before = {
+        str(row[0])
+        for row in tx.execute(
+            "SELECT arrival FROM monitor_estimated WHERE deployment = ? AND version = ?"
+            " AND arrival IN (SELECT unnest(?::VARCHAR[]))",
+            [task.deployment, task.version, list(task.arrivals)],
+        ).fetchall()
+    }
+    known = {"deployment": task.deployment, "version": task.version, "recorded_at": tx.now}
+    new = [arrival for arrival in task.arrivals if arrival not in before]
+    tx.insert("monitor_estimated", _ESTIMATED, [{**known, "arrival": arrival} for arrival in new])
+    windows = [part for part in (found.windows if found else []) if part.arrival in set(new)]
+    latest: dict[str, int] = {}
+    for part in windows:
+        latest[part.arrival] = max(part.start, latest.get(part.arrival, part.start))
+    # As with counts: what is so old that it would be rolled up is not kept by the minute first.
+    widths = {arrival: settings.width_at(tx.now.timestamp() - start) for arrival, start in latest.items()}
+    sums: dict[tuple[str, int], tuple[int, list[float]]] = {}
+    for part in windows:
+        key = part.arrival, part.start // widths[part.arrival] * widths[part.arrival]
+        rows, added = sums.get(key, (0, [0.0] * len(part.sums)))
+        sums[key] = rows + part.rows, [one + other for one, other in zip(added, part.sums, strict=True)]
+    tx.insert(
+        "monitor_estimate",
+        _ESTIMATE,
+        [
+            {
+                **known,
+                "arrival": arrival,
+                "window_start": times.from_seconds(start),
+                "window_seconds": widths[arrival],
+                "row_count": rows,
+                "sums": added,
+            }
+            for (arrival, start), (rows, added) in sums.items()
+        ],
+    )
     tx.touch("performance", task.deployment)
-    return len(windows)
+    return len(sums)
+
+
+_ESTIMATED = {"deployment": "VARCHAR", "version": "VARCHAR", "arrival": "VARCHAR", "recorded_at": "TIMESTAMP"}
+_ESTIMATE = {
+    **_ESTIMATED,
+    "window_start": "TIMESTAMP",
+    "window_seconds": "INTEGER",
+    "row_count": "BIGINT",
+    "sums": "DOUBLE[]",
+}

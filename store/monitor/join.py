@@ -14,7 +14,7 @@ from store.database import Transaction
 from store.monitor import deployments, performance
 from store.monitor.bins import Integers
 from store.monitor.incoming import Incoming
-from store.monitor.performance import Outcomes, PerformanceCounts
+from store.monitor.performance import GroupedCounts, Outcomes
 from store.monitor.reference import distinct_classes, fetch_outcomes, load_reference, manifest_of
 from store.monitor.slices import MAX_VALUES, OTHER, add_classes, kept_values, slice_columns
 from store.settings import MonitorSettings
@@ -92,21 +92,16 @@ class _Pairs:
         windows, groups = np.unique(columns["event_us"] // base_us, return_inverse=True)
         known = [self._deployment, self._version]
         counted = self._count(outcomes, groups, len(windows))
-        self._insert("monitor_performance", known, windows * base_us, counted, base_seconds, arrival)
+        self._insert("monitor_performance", known, _table(windows * base_us, counted), base_seconds, arrival)
         for place, name in enumerate(slices):
             values, numbers = self._values(name, columns[f"s{place}"])
             present = numbers >= 0
             cells, inside = np.unique(groups[present] * (MAX_VALUES + 2) + numbers[present], return_inverse=True)
-            counted = self._count(outcomes.where(present), inside, len(cells))
-            starts, held = np.divmod(cells, MAX_VALUES + 2)
-            for number, value in enumerate(values):
-                mine = np.flatnonzero(held == number)
-                if len(mine):
-                    parts = [counted[cell] for cell in mine]
-                    self._insert(
-                        "monitor_performance_slice", [*known, name, value], windows[starts[mine]] * base_us, parts,
-                        base_seconds, arrival,
-                    )  # fmt: skip
+            if len(cells):
+                starts, held = np.divmod(cells, MAX_VALUES + 2)
+                counted = self._count(outcomes.where(present), inside, len(cells))
+                table = _table(windows[starts] * base_us, counted, [values[number] for number in held.tolist()])
+                self._insert("monitor_performance_slice", [*known, name], table, base_seconds, arrival)
         return int((outcomes.sign > 0).sum())
 
     def _fetch(self, slices: list[str]) -> tuple[Outcomes, dict[str, Any]]:
@@ -152,35 +147,30 @@ class _Pairs:
         numbers[present] = np.array([number.get(str(value), len(kept)) for value in unique], np.int64)[place]
         return values, numbers
 
-    def _count(self, outcomes: Outcomes, groups: Integers, size: int) -> list[PerformanceCounts]:
+    def _count(self, outcomes: Outcomes, groups: Integers, size: int) -> GroupedCounts:
         return performance.count_groups(self._manifest.task, self._manifest.threshold, outcomes, groups, size)
 
-    def _insert(
-        self, table: str, known: list[str], starts_us: Integers, counted: list[PerformanceCounts],
-        base_seconds: int, arrival: str,
-    ) -> None:  # fmt: skip
-        with Incoming(self._tx, _table(starts_us, counted), _COUNTED):
+    def _insert(self, table: str, known: list[str], counted: Any, base_seconds: int, arrival: str) -> None:
+        value = ", value" if "value" in counted.column_names else ""
+        with Incoming(self._tx, counted, _COUNTED):
             self._tx.execute(
-                f"INSERT INTO {table} SELECT {', '.join('?' * len(known))}, make_timestamp(start_us), ?, labelled,"
-                f" slots, counts, sums, ?, ? FROM {_COUNTED}",
+                f"INSERT INTO {table} SELECT {', '.join('?' * len(known))}{value}, make_timestamp(start_us), ?,"
+                f" labelled, slots, counts, sums, ?, ? FROM {_COUNTED}",
                 [*known, base_seconds, arrival, self._tx.now_db],
             )
 
 
-def _table(starts_us: Integers, counted: list[PerformanceCounts]) -> Any:
+def _table(starts_us: Integers, counted: GroupedCounts, values: list[str] | None = None) -> Any:
+    """A row a group: the window that it is of and, for a slice, its value."""
     import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]  # only where files arrive
 
-    labelled = [int(part.counts[part.slots == performance.LABELLED].sum()) for part in counted]
-    ends = np.concatenate([[0], np.cumsum([len(part.slots) for part in counted])])
-    slots = pa.array(np.concatenate([part.slots for part in counted]).astype(np.uint32))
-    counts = pa.array(np.concatenate([part.counts for part in counted]))
-    sums = pa.array(np.concatenate([part.sums for part in counted]))
-    return pa.table(
-        {
-            "start_us": starts_us,
-            "labelled": labelled,
-            "slots": pa.LargeListArray.from_arrays(pa.array(ends), slots),
-            "counts": pa.LargeListArray.from_arrays(pa.array(ends), counts),
-            "sums": pa.FixedSizeListArray.from_arrays(sums, performance.SUMS),
-        }
-    )
+    ends = pa.array(counted.ends)
+    sums = pa.array(counted.sums.ravel())
+    columns = {
+        "start_us": starts_us,
+        "labelled": counted.labelled(),
+        "slots": pa.LargeListArray.from_arrays(ends, pa.array(counted.slots.astype(np.uint32))),
+        "counts": pa.LargeListArray.from_arrays(ends, pa.array(counted.counts)),
+        "sums": pa.FixedSizeListArray.from_arrays(sums, performance.SUMS),
+    }
+    return pa.table(columns if values is None else {"value": values, **columns})

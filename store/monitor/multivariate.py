@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.catalog.objects import Objects, file_digest
 from store.database import Layout, times
-from store.monitor import counts, deployments
+from store.monitor import counts, deployments, parts
 from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import span
@@ -98,13 +99,13 @@ def plan(
     width = window(settings.alert_window, settings.base_window_seconds)
     asked = span(
         connection,
-        SpanParams(params.deployment, settings.alert_window, params.since, params.until, None, 1),
+        SpanParams(params.deployment, settings.alert_window, params.since, params.until, params.at, 1),
         settings,
     )
     times.asked(params.since)
     since = params.since if params.since is not None else float(asked.since)
     until = params.until if params.until is not None else float(asked.end)
-    traffic = counts.traffic(connection, params.deployment, width, asked.since, asked.end, None)
+    traffic = counts.traffic(connection, params.deployment, width, asked.since, asked.end, asked.at)
     rows: dict[str, int] = {}
     for version, count in zip(traffic.versions, traffic.rows, strict=True):
         rows[version] = rows.get(version, 0) + int(count)
@@ -116,7 +117,7 @@ def plan(
     if isinstance(found, str):
         return Task(params, version, since, until, None, why=found)
     reference, file, manifest = found
-    files, notes = prediction_files(connection, layout, params.deployment, version, since, until)
+    files, notes = prediction_files(connection, layout, params.deployment, version, since, until, at=asked.at)
     if not files:
         why = "the prediction files of this span are no longer where they were"
         return Task(params, version, since, until, None, tuple(notes), why)
@@ -142,9 +143,8 @@ def reference_file(
     objects = Objects(layout.objects)
     if not objects.holds(known.reference_digest):
         return f"The reference file of version {version} is missing from the store."
-    suffix = known.manifest.reference.rpartition(".")[2].lower()
     path = objects.path(known.reference_digest)
-    return reference, File(str(path), _FORMATS.get(suffix, "parquet")), manifest_of(connection, model, version)
+    return reference, File(str(path), parts.format_of_bits(path)), manifest_of(connection, model, version)
 
 
 def prediction_files(
@@ -155,21 +155,27 @@ def prediction_files(
     since: float,
     until: float,
     arrivals: Sequence[str] = (),
+    most: int = MAX_FILES,
+    at: datetime | None = None,
 ) -> tuple[list[File], list[str]]:
     """(the files with predictions of `version` in [since, until), what is no longer there). With `arrivals` only
-    those files."""
+    those files, with `at` those that had come by then; at most `most`."""
     rows = connection.execute(
         "SELECT f.arrival, arg_max(a.path, a.recorded_at) FROM monitor_file AS f JOIN arrival AS a"
         " ON a.digest = f.arrival AND a.kind = 'predictions' AND a.outcome = 'taken'"
         " WHERE f.deployment = $1 AND f.version = $2 AND f.last_at >= make_timestamp($3)"
         " AND f.first_at < make_timestamp($4) AND (len($5::VARCHAR[]) = 0 OR list_contains($5::VARCHAR[], f.arrival))"
+        " AND ($6 IS NULL OR f.recorded_at <= $6)"
         " GROUP BY f.arrival ORDER BY min(f.first_at), f.arrival",
-        [deployment, version, round(since * 1e6), round(until * 1e6), list(arrivals)],
-    ).fetchall()
+        [
+            deployment, version, round(since * 1e6), round(until * 1e6), list(arrivals),
+            times.to_db(at) if at else None,
+        ],
+    ).fetchall()  # fmt: skip
     notes = []
-    if len(rows) > MAX_FILES:
-        notes.append(f"{MAX_FILES} of {len(rows):,} prediction files are read, evenly spaced")
-        rows = [rows[place * len(rows) // MAX_FILES] for place in range(MAX_FILES)]
+    if len(rows) > most:
+        notes.append(f"{most:,} of {len(rows):,} prediction files are read, evenly spaced")
+        rows = [rows[place * len(rows) // most] for place in range(most)]
     files, gone, changed, read = [], 0, 0, 0
     for arrival, seen in rows:
         path = _place(layout, str(seen))

@@ -56,7 +56,8 @@ def name_of(path: str) -> str:
 
 
 def find_files(text: str) -> list[str]:
-    """The files that a path, a folder (searched to any depth), a glob or a URL of one of these names, sorted.
+    """The files that a path, a folder (searched to any depth), a glob or a URL of one of these names, sorted; local
+    ones by their absolute paths: the processes of a cluster stand in another folder.
 
     Hidden files and files of other kinds in a folder are passed over. Raises `Refusal` (usage) when there is none.
     """
@@ -78,7 +79,7 @@ def find_files(text: str) -> list[str]:
         raise Refusal(
             ExitCode.USAGE, f"{text}: no .parquet, .csv or .jsonl file there.", "Files of other kinds are passed over."
         )
-    return sorted(found)
+    return sorted(path if is_remote(path) else os.path.abspath(path) for path in found)  # noqa: PTH100
 
 
 def format_of(path: str) -> Format:
@@ -86,6 +87,15 @@ def format_of(path: str) -> Format:
     if found is None:
         raise Refusal(ExitCode.USAGE, f"{name_of(path)}: not a .parquet, .csv or .jsonl file.")
     return found
+
+
+def format_of_bits(path: Path) -> Format:
+    """The format of a file that has no name to tell it by. Raises OSError."""
+    with path.open("rb") as file:
+        first = file.read(64)
+    if first.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
 
 
 def _visible(folders: list[str], names: list[str]) -> Iterator[str]:
@@ -135,7 +145,8 @@ def filesystem(path: str) -> tuple[Any, str]:
 def unreadable(path: str, error: Exception) -> Refusal:
     lines = str(error).splitlines() or [type(error).__name__]
     message = f"{name_of(path)} cannot be read: {lines[0][:300]}"
-    return Refusal(ExitCode.USAGE, message, "Write it again whole and retry.")
+    hint = "Does its storage serve parts of a file?" if is_remote(path) else "Write it again whole and retry."
+    return Refusal(ExitCode.USAGE, message, hint)
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from store.monitor.outcomes import (
     TARGET,
     TARGET_SQUARED,
     WIDTH,
+    GroupedCounts,
     Outcomes,
     PerformanceCounts,
     Task,
@@ -45,8 +46,8 @@ from store.monitor.outcomes import (
 
 __all__ = [
     "DECIDED", "DEFAULT_LINES", "DELAYS", "DELAY_SLOTS", "EMPTY", "HISTOGRAM", "LABELLED", "LOSSES", "METRICS",
-    "SCORE_SLOTS", "SUMS", "WIDTH", "Outcomes", "PerformanceCounts", "Task", "auc", "average_precision", "count",
-    "count_groups", "from_confusion", "histograms", "known_metric", "metric", "of_task",
+    "SCORE_SLOTS", "SUMS", "WIDTH", "GroupedCounts", "Outcomes", "PerformanceCounts", "Task", "auc",
+    "average_precision", "count", "count_groups", "from_confusion", "histograms", "known_metric", "metric", "of_task",
 ]  # fmt: skip
 
 METRICS: dict[str, tuple[str, ...]] = {

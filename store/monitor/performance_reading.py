@@ -211,7 +211,7 @@ class PerformanceView:
         found: dict[str, dict[int, dict[str, Estimate]]] = {}
         whys: dict[str, str] = {}
         for version in sorted(set(self.traffic.versions)):
-            if name in estimated.METRICS[self.manifests[version].task]:
+            if performance.of_task(self.manifests[version].task, name):
                 found[version], whys[version] = self.estimates(version, (name,))
         if not found:
             return []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import duckdb
 
-from store.monitor import estimated, performance
+from store.monitor import performance
 from store.monitor.frontier import frontier
 from store.monitor.performance_reading import PerformanceView
 from store.monitor.realised import SEPARATOR
@@ -18,7 +18,8 @@ def performance_rows(
 ) -> Iterator[list[Cell]]:
     """Rows of one deployment, of `version` alone if it is not ""; `slices` are the columns that are listed too.
 
-    Metrics that cannot be computed are null with a `why`; estimates that are possible for no window are no rows.
+    Metrics that cannot be computed, or not be estimated, are null with a `why`; of versions that nothing can be
+    estimated for, no estimates are rows.
     """
     asked, traffic = view.asked, view.traffic
     totals = [traffic.total(start) for start in asked.starts]
@@ -31,7 +32,7 @@ def performance_rows(
         for metric in performance.METRICS[manifest.task]:
             on_reference[name, metric] = view.reference(name, metric)
         if name in traffic.versions and version in ("", name):
-            estimates[name] = view.estimates(name, estimated.METRICS[manifest.task])[0]
+            estimates[name] = view.estimates(name, performance.METRICS[manifest.task])[0]
     for place, served in enumerate(traffic.versions):
         if version and served != version:
             continue

@@ -16,6 +16,8 @@ from store.monitor.bins import Floats, Integers
 from store.monitor.reference import load_reference
 from store.monitor.windows import Window
 
+_NOTHING: tuple[Integers, Floats] = (np.zeros(0, np.int64), np.zeros((0, performance.SUMS)))
+
 
 @dataclasses.dataclass(frozen=True)
 class PerformanceSums:
@@ -38,6 +40,17 @@ class PerformanceSums:
             found.setdefault(start, []).append(version)
         return found
 
+    @functools.cached_property
+    def _by_name(self) -> dict[str, tuple[Integers, Floats]]:
+        """Version → its starts, ascending, and the sums of each: cells are looked up, however many there are."""
+        found: dict[str, list[int]] = {}
+        for start, version in sorted(self.sums):
+            found.setdefault(version, []).append(start)
+        return {
+            version: (np.array(starts, np.int64), np.array([self.sums[start, version] for start in starts]))
+            for version, starts in found.items()
+        }
+
     def main_version(self, start: int) -> str | None:
         """The version with most labels in the window; null where none came."""
         return max(
@@ -51,10 +64,9 @@ class PerformanceSums:
         mine = self.versions[low:high] == place
         slots, counts = self.slots[low:high][mine], self.counts[low:high][mine]
         dense = np.bincount(slots, counts, performance.WIDTH).astype(np.int64)
-        sums = np.zeros(performance.SUMS)
-        for (start, name), part in self.sums.items():
-            if name == version and since <= start < until:
-                sums = sums + part
+        held, values = self._by_name.get(version, _NOTHING)
+        first, last = np.searchsorted(held, [since, until])
+        sums: Floats = values[first:last].sum(axis=0)
         return dense, sums
 
     def delays(self) -> dict[int, Integers]:

@@ -160,3 +160,23 @@ def test_at_80_columns_in_ascii_the_table_still_says_everything(files: tuple[str
     text = done.stdout.decode("ascii")
     assert "moved" in text
     assert "drifted" in text
+
+
+def test_files_of_the_folder_it_is_called_in_are_not_run(files: tuple[str, str], tmp_path: Path) -> None:
+    """Data folders hold what anybody wrote; neither the comparison nor an agent that is started imports from there."""
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("types.py", "duckdb.py", "store.py"):
+        (here / name).write_text("raise SystemExit('a file of the folder was run')")
+    quarterdeck = str(Path(sys.executable).with_name("quarterdeck"))
+    store = str(tmp_path / "store")
+    try:
+        for command in (
+            ["drift", files[1], "--reference", files[0], "--json"],
+            ["init", store],
+            ["--store", store, "ls", "runs", "--json"],
+        ):
+            done = subprocess.run([quarterdeck, *command], cwd=here, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        subprocess.run([quarterdeck, "--store", store, "agent", "stop"], cwd=here, capture_output=True, check=False)

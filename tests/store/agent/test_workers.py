@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 
 from console import cli
@@ -75,6 +76,37 @@ def test_all_features_are_compared_with_the_reference(agent: RunningAgent) -> No
     assert (found.version, found.why) == ("1", "")
     assert found.auc is not None
     assert found.rows > 100
+
+
+def test_rows_that_came_later_are_not_compared_as_of_before(agent: RunningAgent) -> None:
+    deployment = "forecast@staging"
+    month = MultivariateParams(deployment, since=1_714_521_600.0, until=1_717_200_000.0)
+
+    def take(first: int, rows: int) -> float:
+        """A file of 500 predictions; when it was recorded."""
+        file = agent.store / "inbox" / "predictions" / deployment / f"{first}.parquet"
+        write(file, f"SELECT * EXCLUDE (label) FROM ({ROWS.format(first=first, last=first + 500)})")
+
+        def recorded() -> float | None:
+            with agent.client() as client:
+                page = client.call("list", ListParams("windows", filter=f"deployment={deployment}", window="1mo"))
+            names = [column.name for column in page.columns]
+            found = [row for row in page.rows if row[names.index("rows")] == rows]
+            return float(str(found[0][names.index("recorded_at")])) if found else None
+
+        wait_for(f"{rows} rows", lambda: recorded() is not None)
+        return recorded() or 0.0
+
+    known = take(5000, 500)
+    with agent.client() as client:
+        before = client.call("multivariate", month)
+        take(8000, 1000)
+        after = client.call("multivariate", month)
+        then = client.call("multivariate", msgspec.structs.replace(month, at=known))
+        never = client.call("multivariate", msgspec.structs.replace(month, at=known - 86_400))
+    assert (before.rows, after.rows, then.rows) == (500, 1000, 500)
+    assert (then.auc, then.error) == (before.auc, before.error)
+    assert never.why == f"No predictions of {deployment} have arrived by then."
 
 
 def test_the_command_shows_what_was_found(agent: RunningAgent, capsys: pytest.CaptureFixture[str]) -> None:

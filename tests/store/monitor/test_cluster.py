@@ -37,10 +37,10 @@ class Dask:
         self.processes: list[subprocess.Popen[str]] = []
         self.address = ""
 
-    def start(self) -> None:
-        said = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    def start(self, workers: int = WORKERS) -> None:
+        said = self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self.address = self._wait(said, r"Scheduler at:\s+(tcp://\S+)")
-        for _ in range(WORKERS):
+        for _ in range(workers):
             self.worker()
 
     def worker(self) -> subprocess.Popen[str]:
@@ -153,6 +153,38 @@ def test_a_worker_killed_in_the_middle_changes_nothing(dask: Dask, files: tuple[
 
     assert bits(report(files, dask.address, progress)) == bits(report(files))
     assert max(done) == 2 * GROUPS + 1
+
+
+@pytest.mark.parametrize(
+    ("killed", "said"), [("workers", "has no workers any more"), ("scheduler", r"scheduler at tcp://\S+ is gone")]
+)
+def test_what_is_left_of_a_cluster_is_said_in_words(
+    files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str, said: str
+) -> None:
+    """All its workers, or its scheduler, are killed in the middle: nobody waits for what cannot come."""
+    monkeypatch.setattr("store.monitor.cluster.PATIENCE", 2.0)
+    small = Dask(tmp_path)
+    try:
+        small.start(1)
+
+        def progress(number: int, _parts: int) -> None:
+            victim = small.scheduler if killed == "scheduler" else small.processes[-1]
+            if number == 5:
+                victim.send_signal(signal.SIGKILL)
+                victim.wait()
+
+        with pytest.raises(Refusal, match=said):
+            report(files, small.address, progress)
+    finally:
+        small.close()
+
+
+def test_where_the_command_stands_is_nothing_to_the_workers(
+    dask: Dask, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(files[1]).parent)
+    near = ("reference.parquet", "current")
+    assert bits(report(near, dask.address)) == bits(report(near)) == bits(report(files))
 
 
 def test_a_file_that_was_replaced_is_read_anew(dask: Dask, files: tuple[str, str], tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from store.database import Database, Transaction, times
 from store.governance.journal import Journal
+from store.monitor import performance_over_time
 from store.monitor.compaction import TABLES, _portions, _roll_up, compact
-from store.protocol import Refusal
+from store.protocol import PerformanceParams, Refusal
 from store.settings import MonitorSettings, Roll, load
 
 HOUR, DAY = 3600, 86_400
@@ -126,6 +127,21 @@ def test_a_late_row_stands_beside_what_was_rolled_up(database: Database) -> None
     assert count(database) == 2
     assert sums(database, START + timedelta(hours=1), HOUR) == before
     assert sums(database, None, HOUR)[int(START.timestamp()) // HOUR, 1] == 61
+
+
+def test_labels_kept_by_the_hour_are_not_shown_as_of_its_first_quarter(database: Database) -> None:
+    """Late labels are kept in hours at once, while the predictions of that time are still kept by the minute."""
+    put(database, [(4000, minute, {1: 1}) for minute in range(60)])
+    database.writer.change(
+        lambda tx: tx.execute(
+            "UPDATE monitor_performance SET window_start = ?, window_seconds = ?", [times.to_db(START), HOUR]
+        )
+    )
+    since = START.timestamp()
+    asked = PerformanceParams("m@production", window="15m", since=since, until=since + HOUR)
+    found = database.reader.read(lambda c: performance_over_time(c, asked))
+    assert (found.window_seconds, found.starts) == (HOUR, [since])
+    assert (found.rows, found.labelled) == ([60], [60])
 
 
 def test_what_is_young_is_left_alone(database: Database) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from store.monitor.bins import Floats
-from store.monitor.performance import Outcomes, PerformanceCounts, count, metric
+from store.monitor.performance import Outcomes, PerformanceCounts, count, count_groups, metric
 
 
 def outcomes(score: Floats, label: Floats) -> Outcomes:
@@ -110,6 +110,31 @@ def test_parts_merge_to_the_whole(rows: list[tuple[float, bool]], cut: int) -> N
     expected = count("binary", 0.5, whole)
     assert (merged.dense() == expected.dense()).all()
     assert merged.sums == pytest.approx(expected.sums, rel=1e-12, abs=1e-12)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.booleans(), st.integers(0, 3), st.sampled_from([1, -1])), min_size=1, max_size=60
+    )
+)
+def test_groups_counted_together_are_each_as_if_counted_alone(rows: list[tuple[float, bool, int, int]]) -> None:
+    score, label, groups, sign = (np.array(column) for column in zip(*rows, strict=True))
+    whole = dataclasses.replace(outcomes(score, label.astype(float)), sign=sign)
+    together = count_groups("binary", 0.5, whole, groups, 4)
+    for group in range(4):
+        alone = count("binary", 0.5, whole.where(groups == group))
+        assert together[group].slots.tolist() == alone.slots.tolist()
+        assert together[group].counts.tolist() == alone.counts.tolist()
+        assert together[group].sums == pytest.approx(alone.sums, rel=1e-12, abs=1e-12)
+        assert together.labelled()[group] == sign[groups == group].sum()
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
+def test_decisions_are_those_at_the_models_threshold(threshold: float) -> None:
+    score = np.clip(_scores("spread", LABELS), 0, 1)
+    counted = count("binary", threshold, outcomes(score, LABELS))
+    assert value(counted, "f1") == pytest.approx(sk.f1_score(LABELS, score >= threshold), abs=1e-12)
+    assert value(counted, "accuracy") == pytest.approx(sk.accuracy_score(LABELS, score >= threshold), abs=1e-12)
 
 
 def test_what_is_taken_back_leaves_nothing() -> None:

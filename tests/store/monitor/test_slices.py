@@ -147,6 +147,23 @@ def test_multiclass_metrics_are_macro_averages(bench: Bench, metric: str, oracle
     assert lines(read(bench, metrics=[metric]), metric)[""] == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_multiclass_estimate_that_needs_every_classs_probability_says_so(bench: Bench) -> None:
+    """Prediction files carry the probability of the answer alone: enough for accuracy, for nothing else."""
+    manifest = bench.register(task="multiclass", features={"x": "numeric"})
+    bench.reference(manifest, bench.file(f"SELECT *, truth AS label FROM ({CLASSED})"))
+    bench.predict(bench.file(f"SELECT * EXCLUDE (truth) FROM ({CLASSED})"))
+    book = Listings(listings())
+    asked = ListParams("performance", window="1mo", filter="kind=estimated", limit=100)
+    page = bench.database.reader.read(lambda c: book.page(c, asked))
+    names = [column.name for column in page.columns]
+    found = {row[names.index("metric")]: (row[names.index("value")], row[names.index("why")]) for row in page.rows}
+    assert found.keys() == {"accuracy", "precision", "recall", "f1"}
+    assert isinstance(found.pop("accuracy")[0], float)
+    assert set(found.values()) == {(None, "needs the probability of every class")}
+    line = next(line for line in read(bench, metrics=["f1"]).lines if line.kind == "estimated")
+    assert (set(line.values), line.why) == ({None}, "needs the probability of every class")
+
+
 def test_a_multiclass_reference_has_its_own_macro_averages(bench: Bench) -> None:
     manifest = bench.register(task="multiclass", features={"x": "numeric"})
     bench.reference(manifest, bench.file(f"SELECT * EXCLUDE (truth), truth AS label FROM ({CLASSED})"))
