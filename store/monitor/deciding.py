@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from store.database import times
+from store.monitor import presets
 from store.monitor.alerts import Finding
 from store.monitor.course import Course, Move
 from store.monitor.readings import Reading, begin_of
@@ -214,7 +215,10 @@ def _guarantee(rule: Rule, reading: Reading, limit: Limit, watched: Watched | No
             f"at a quantile of {rule.learn.quantile:g}" if rule.change is None else f"{rule.change:.0%} below the usual"
         )
         parts.append(f"learnt from {limit.said}, {how}")
-    if watched is not None and watched.evident:
+    if rule.statistic in presets.NAMES:
+        # It alarms where the test does not, too: what bounds the test's alarms does not bound these.
+        parts.append(f"the threshold of {rule.statistic} alone: nothing bounds its false alarms")
+    elif watched is not None and watched.evident:
         parts.append(GUARANTEES["watch"])
     elif reading.q_value is not None:
         parts.append(GUARANTEES["window"])

@@ -99,7 +99,7 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         cells.setdefault(row.found.feature, [None] * len(place))[place[row.start]] = row.found
         if row.found.value is not None and statistic not in presets.NAMES:
             scales.append(row.found.threshold / warn)
-    values = {name: [_shown(cell) if cell else None for cell in row] for name, row in cells.items()}
+    values = {name: [presets.size(cell) if cell else None for cell in row] for name, row in cells.items()}
     # A feature that never had a value (scores without a reference) is no line.
     features = [name for name in values if any(value is not None for value in values[name])]
     features.sort(key=lambda name: (-max(abs(value) for value in values[name] if value is not None), name))
@@ -139,10 +139,6 @@ def _excess(cells: Sequence[statistics.FeatureVerdict | None], starts: Sequence[
         if beyond is not None:
             found[start] = beyond
     return found
-
-
-def _shown(cell: statistics.FeatureVerdict) -> float | None:
-    return cell.strength if isinstance(cell, presets.PresetVerdict) else cell.value
 
 
 def distribution(
