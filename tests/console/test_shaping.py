@@ -17,4 +17,4 @@ def test_the_fleet_says_in_what_its_drift_is(preset: str, heading: str) -> None:
     shown = as_fleet(Page("deployments", list(columns), [row], 1, 0, 0, 0.0))
     place = [column.name for column in shown.columns].index("drift")
     assert shown.columns[place].title == heading
-    assert shown.rows[0][place] == "3.50 x"
+    assert shown.rows[0][place] == "3.5 x"
