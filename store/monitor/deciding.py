@@ -103,7 +103,7 @@ class Deciding:
             return None
         sign = 1.0 if rule.worse_above(reading.feature if rule.kind == "performance" else rule.statistic) else -1.0
         noise = reading.noise or 0.0
-        if rule.learn is not None and rule.threshold is None:
+        if rule.learn is not None and rule.threshold is None and rule.kind != "quality":
             # The healthy values that the limit was learnt from are as noisy as this one.
             noise = 0.0
         value, threshold, quiet = sign * reading.value, sign * limit.threshold, sign * limit.quiet
@@ -114,6 +114,10 @@ class Deciding:
             over = True
         elif value <= quiet + noise:
             over = False
+        if rule.sudden and over is False:
+            self.course.well.add(reading.feature)
+        elif rule.sudden and reading.feature not in self.course.well:
+            over = None
         return Finding(
             rule=rule.name,
             feature=reading.feature,
@@ -146,7 +150,7 @@ class Deciding:
         if reading.expected is None:
             return None
         allowed = allowed_change(rule, reading.feature, self._settings)
-        if reading.feature in RELATIVE:
+        if rule.kind == "performance" and reading.feature in RELATIVE:
             allowed *= abs(reading.expected)
         if not rule.worse_above(reading.feature):
             allowed = -allowed
@@ -201,6 +205,13 @@ def _said(rule: Rule, reading: Reading, limit: Limit, over: bool | None) -> str:
         return f"{what}, above {limit.threshold:.3g}{noise}" if over else f"{what}, threshold {limit.threshold:.3g}"
     if rule.kind == "volume":
         return f"{reading.rows:,} rows, limit {limit.threshold:,.0f}" + (f" ({limit.said})" if limit.said else "")
+    if rule.kind == "quality":
+        what = f"{rule.statistic} of {reading.feature}" if rule.of_features else rule.statistic
+        limit_said = f"limit {limit.threshold:.1%}" + (f" ({limit.said})" if limit.said else "")
+        beside = (
+            f", {reading.expected:.1%} on the reference" if rule.of_features and reading.expected is not None else ""
+        )
+        return f"{what}: {reading.value:.1%} of {reading.rows:,} rows{beside}, {limit_said}"
     said = f"{reading.feature} is {reading.value:.3f}"
     if rule.threshold is None and rule.learn is None and reading.expected is not None:
         return f"{said}, on the reference {reading.expected:.3f}"
@@ -222,6 +233,8 @@ def _guarantee(rule: Rule, reading: Reading, limit: Limit, watched: Watched | No
         parts.append(GUARANTEES["watch"])
     elif reading.q_value is not None:
         parts.append(GUARANTEES["window"])
+    elif rule.kind == "quality" and reading.noise:
+        parts.append("beyond three standard errors of the shares of both samples")
     elif rule.kind == "performance" and reading.noise:
         parts.append("beyond what sampling error alone does in 95% of windows")
     return "; ".join(parts) or "by the threshold alone"

@@ -115,7 +115,7 @@ def _decide(
             latest[feature] = step.finding
     for finding in latest.values():
         ledger.update(finding)
-    if rule.kind == "drift":
+    if rule.of_features:
         _give_up_vanished(tx, deployment, rule, readings.get(ends[-1], []), ledger)
     _keep_course(tx, deployment, rule.name, course)
 
@@ -172,5 +172,5 @@ def _give_up_unwatched(ledger: Ledger, rules: list[Rule], tx: Transaction) -> No
         rule = known.get(name)
         if rule is None:
             ledger.give_up(name, feature, f"There is no rule {name} any more.", tx.now)
-        elif rule.kind == "drift" and not rule.looks_at(feature):
+        elif rule.of_features and not rule.looks_at(feature):
             ledger.give_up(name, feature, f"Rule {name} watches {rule.feature} only.", tx.now)

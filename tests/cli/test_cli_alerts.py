@@ -83,7 +83,7 @@ def test_an_unknown_rule_is_refused_with_those_there_are(command: Command) -> No
     status, _, err = command("alerts", "replay", "--rule", "drfit")
     assert status == 2
     assert "There is no alert rule 'drfit'." in err
-    assert "Rules: drift, performance, volume" in err
+    assert "Rules: drift, performance, missing, volume" in err
 
 
 def test_of_a_deployment_without_data_it_says_so(command: Command) -> None:
