@@ -170,7 +170,8 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     check of quality, as a share of rows: missing, null_share, type_errors, out_of_range, absent of each feature,
     duplicates and left_out of files."""
     feature: str = "*"
-    """Name or pattern (`temp*`) of the features that a statistic or a check is watched on."""
+    """Name or pattern (`temp*`) of the features that a statistic or a check is watched on; `label`: the labels of a
+    classifier, decided as they come."""
     deployment: str = "*"
     """Name or pattern of deployments: `*@production`."""
     window: str = ""

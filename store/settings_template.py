@@ -46,7 +46,7 @@ TEMPLATE = """\
 # [[alerts.rule]]           # one's own; a rule of the same name takes the place of a default one
 # name = "weather"
 # statistic = "js"          # or metric = "auc" · "main" · "volume" · "staleness" · a check of quality
-# feature = "temp*"         # name or pattern
+# feature = "temp*"         # name or pattern; "label": the labels of a classifier, as they come
 # deployment = "*@production"
 # window = "1d"             # decided at the end of each …
 # span = 7                  # … on so many of them together

@@ -138,7 +138,7 @@ class Deciding:
     def _limit(self, reading: Reading) -> Limit | None:
         rule = self._rule
         if rule.threshold is not None:
-            if rule.kind == "drift":
+            if rule.kind in ("drift", "labels"):
                 threshold = rule.threshold * reading.scale
                 return Limit(threshold, HYSTERESIS[rule.kind] * threshold)
             # A metric's scale has no natural zero: between the threshold and its noise beyond is neither.
@@ -198,7 +198,7 @@ def learning_ends(rule: Rule, ends: list[int], earliest: float, latest: float) -
 
 def _said(rule: Rule, reading: Reading, limit: Limit, over: bool | None) -> str:
     noise = f" + noise {reading.noise:.2g}" if reading.noise else ""
-    if rule.kind == "drift":
+    if rule.kind in ("drift", "labels"):
         what = f"{reading.statistic} of {reading.feature} is {reading.value:.3g}"
         if limit.said:
             return f"{what}, {'above' if over else 'limit'} {limit.threshold:.3g} ({limit.said})"

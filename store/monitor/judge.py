@@ -58,7 +58,7 @@ def evaluate(
         if rule.kind == "staleness":
             ledger = staleness.freshen(tx, deployment, rule, ledger)
             continue
-        labelled = rule.kind == "performance"
+        labelled = rule.labelled
         if labelled not in reached:
             reached[labelled] = reach(tx.connection, deployment, rule)
         span = reached[labelled]

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import duckdb
 import numpy as np
 
-from store.monitor import counts, presets, statistics
-from store.monitor.bins import FeatureBins, Integers, display_labels
+from store.monitor import counts, label_drift, presets, statistics
+from store.monitor.bins import LABEL, FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
-from store.monitor.reference import Reference, load_reference
+from store.monitor.profile import Binned
+from store.monitor.realised import performance_sums
+from store.monitor.reference import load_reference
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
@@ -44,6 +46,7 @@ def drift(
 ) -> Iterator[DriftRow]:
     """The statistic of every feature in every window that has data, of the version that predicted most in it
     (or of `params.version`), with the verdict of that window alone: no row depends on the span that was asked for.
+    Where labels have come they are one more, `label`.
     `params.statistic` may name a preset: then the rows are that preset's. Raises `Refusal` when there is no such
     statistic."""
     name = preferred(params.statistic, settings)
@@ -55,6 +58,7 @@ def drift(
         version = params.version or traffic.main_version(start)
         if version is not None:
             chosen.setdefault(version, []).append(start)
+    sums = performance_sums(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
     for version, mine in chosen.items():
         reference = load_reference(connection, split(params.deployment).model, version)
         if reference is None:
@@ -72,6 +76,8 @@ def drift(
         for start, row in zip(starts[mask].tolist(), judged, strict=True):
             for found in row:
                 yield DriftRow(version, start, rows[found.feature], found)
+        for labels in label_drift.verdicts(connection, reference, sums, mine, name, settings):
+            yield DriftRow(version, labels.start, labels.reference_rows, labels.found)
 
 
 def preferred(statistic: str, settings: MonitorSettings) -> str:
@@ -166,16 +172,23 @@ def distribution(
         return Distribution(
             params.deployment, version, params.feature, "", [], [], [], 0, 0, params.since, params.until, [], why
         )
-    feature = reference.by_name.get(params.feature)
-    if feature is None:
+    held: Binned | None = reference
+    if params.feature == LABEL and params.feature not in reference.by_name:
+        held = label_drift.labels_of(connection, reference)
+    feature = held.by_name.get(params.feature) if held is not None else None
+    if held is None or feature is None:
         raise Refusal(
             ExitCode.USAGE,
             f"Version {version} has no feature {params.feature[:80]!r}.",
             "One of: " + ", ".join(f.name for f in reference.features[:20]),
         )
-    _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
-    total = dense[0] if len(dense) else np.zeros(reference.width, np.int64)
-    current, before = total[feature.offset : feature.offset + feature.width], reference.of(feature)
+    if isinstance(held, label_drift.Labels):
+        sums = performance_sums(connection, params.deployment, width, since, until, asked.at)
+        dense = label_drift.labelled(held, sums, version, np.unique(sums.starts).tolist()).sum(axis=0, keepdims=True)
+    else:
+        _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
+    total = dense[0] if len(dense) else np.zeros(held.width, np.int64)
+    current, before = total[feature.offset : feature.offset + feature.width], held.of(feature)
     labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
     return Distribution(
         deployment=params.deployment,
@@ -189,14 +202,14 @@ def distribution(
         rows=int(current.sum()),
         since=since,
         until=until,
-        statistics=_statistics(reference, feature, current, settings),
+        statistics=_statistics(held, feature, current, settings),
         why="" if current.sum() else asked.why or "No values of this feature in this span.",
         edges=edges,
     )
 
 
 def _statistics(
-    reference: Reference, feature: FeatureBins, current: Integers, settings: MonitorSettings
+    reference: Binned, feature: FeatureBins, current: Integers, settings: MonitorSettings
 ) -> list[Statistic]:
     before = reference.of(feature)
     found = []

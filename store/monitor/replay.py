@@ -198,6 +198,6 @@ def _beyond(threshold: float, value: float, worst: float) -> bool:
 
 def _nothing(params: ReplayParams, rule: Rule) -> str:
     if params.deployment:
-        what = "labels" if rule.kind == "performance" else "predictions"
+        what = "labels" if rule.labelled else "predictions"
         return f"No window with {what} of {params.deployment} has ended yet."
     return "No deployment that the rule watches has sent predictions yet."
