@@ -164,4 +164,7 @@ def test_the_listing_puts_what_fails_first_and_is_narrowed_by_feature_and_check(
     }
     assert {row["check"] for row in page(scope={"check": "volume"})} == {"volume"}
     assert {row["feature"] for row in page(filter="feature=colour")} == {"colour"}
+    for written in ("failed=true", "failed=yes", "failed:tr"):
+        assert {row["check"] for row in page(filter=written)} == {"missing", "null_share"}
+    assert all(row["failed"] is False for row in page(filter="failed=no"))
     assert len({row["id"] for row in page()}) == len(page())
