@@ -20,6 +20,8 @@ from store.monitor.watching import Watched
 from store.settings import MonitorSettings
 
 NEVER = math.inf
+#: Feature → [since, until) of event time, epoch seconds.
+Spans = dict[str, list[tuple[float, float]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Limit:
 
 class Deciding:
     """Runs `rule` over windows in order. `on` names the features whose alert is on; `bad` the spans in which it was,
-    from which no threshold is learnt."""
+    from which no threshold is learnt; `explained` those in which something else was told of the feature that is the
+    cause of whatever is found there."""
 
     def __init__(
         self,
@@ -51,8 +54,9 @@ class Deciding:
         readings: Mapping[int, list[Reading]],
         course: Course,
         on: set[str],
-        bad: dict[str, list[tuple[float, float]]] | None = None,
+        bad: Spans | None = None,
         watched: Mapping[tuple[int, str], Watched] | None = None,
+        explained: Spans | None = None,
     ) -> None:
         self._rule = rule
         self._settings = settings
@@ -61,6 +65,7 @@ class Deciding:
         self.on = on
         self._bad = bad if bad is not None else {}
         self._watched = watched or {}
+        self._explained = explained or {}
         self._gathered: dict[int, list[Reading]] = {}
         if rule.threshold is not None:
             for (end, _), seen in self._watched.items():
@@ -117,6 +122,10 @@ class Deciding:
         if rule.sudden and over is False:
             self.course.well.add(reading.feature)
         elif rule.sudden and reading.feature not in self.course.well:
+            over = None
+        if over and any(
+            since < reading.end and reading.begin < until for since, until in self._explained.get(reading.feature, ())
+        ):
             over = None
         return Finding(
             rule=rule.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from store.monitor import evaluate
@@ -19,6 +20,7 @@ SIZES = {
     ".": "i % 100 AS size",
     "n": "NULL::BIGINT AS size",
     "t": "'n/a' AS size",
+    "s": "i % 100 + 60 AS size",
     "h": "CASE WHEN i % 4 > 0 THEN i % 100 END AS size",
 }
 
@@ -30,8 +32,9 @@ def fed(bench: Bench) -> Bench:
     return bench
 
 
-def days(bench: Bench, marks: str, alerts: AlertSettings, first: int = 0, rows: int = 500) -> None:
+def days(bench: Bench, marks: str, alerts: AlertSettings, first: int = 0, rows: int = 500, span: int = 1) -> None:
     """A mark a day: as in `SIZES`, `-` a file without the column, `2` one whose every row comes twice."""
+    settings = msgspec.structs.replace(SETTINGS, alert_span=span)
     for number, mark in enumerate(marks, first):
         size = "" if mark == "-" else SIZES.get(mark, SIZES["."]) + ","
         source = (
@@ -43,7 +46,7 @@ def days(bench: Bench, marks: str, alerts: AlertSettings, first: int = 0, rows: 
                 f" {size} {COLOUR}, 1 AS prediction FROM {source}"
             )
         )
-        bench.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, alerts))
+        bench.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, settings, alerts))
 
 
 def opened(bench: Bench, rule: str) -> list[tuple[Any, ...]]:
@@ -78,6 +81,27 @@ def test_it_closes_after_two_days_on_which_the_feature_is_back(fed: Bench) -> No
     assert opened(fed, "missing")[0][1] == "open"
     days(fed, "..", DEFAULTS, first=5)
     assert opened(fed, "missing")[0][1] == "closed"
+
+
+@pytest.mark.parametrize("mark", ["n", "t"])
+def test_that_what_is_missing_drifts_too_is_no_second_alert(fed: Bench, mark: str) -> None:
+    days(fed, f"..{mark * 4}......", DEFAULTS, span=3)
+    assert fed.rows("SELECT rule, feature, state FROM monitor_alert_now") == [("missing", "size", "closed")]
+
+
+def test_what_drifts_once_its_values_are_back_is_told(fed: Bench) -> None:
+    days(fed, "..nnssssss", DEFAULTS, span=3)
+    assert fed.rows("SELECT rule, feature, state FROM monitor_alert_now ORDER BY rule") == [
+        ("drift", "size", "open"),
+        ("missing", "size", "closed"),
+    ]
+
+
+def test_a_replay_of_drift_knows_what_was_missing(fed: Bench) -> None:
+    days(fed, "..nn......", DEFAULTS)
+    asked = ReplayParams("drift", DEPLOYMENT)
+    found = fed.database.reader.read(lambda c: replay(c, asked, SETTINGS, DEFAULTS))
+    assert found.lines[0].episodes == []
 
 
 def test_a_feature_that_production_never_had_alerts_nobody(fed: Bench) -> None:
