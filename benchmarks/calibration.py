@@ -1,11 +1,12 @@
 """How often alarms are false, and how often a real shift is found: Quarterdeck beside other monitors' defaults.
 
-    python -m benchmarks.calibration [--windows 2000] [--watches 300] [--seed 1]
+    python -m benchmarks.calibration [--windows 2000] [--watches 1000] [--seed 1]
 
 Every cell draws references row by row and windows of the same distribution; "any alarm" is the share of windows in
 which any of 20 features alarms. "Found" is the share of windows in which the one feature that moved alarms (its mean
 by half a standard deviation, or a fifth of its rows to one category). A watch is 1,000 windows in a row against one
-reference; its alarms are the sequential test's, before the size of the effect is asked for.
+reference; its alarms are the sequential test's, before the size of the effect is asked for. The share of watches with
+one is printed with the upper end of its 95 % interval (Clopper & Pearson 1934), one-sided.
 
 NannyML learns its thresholds from ten chunks of the reference, so only 5,000/500 asks it what it was made for.
 """
@@ -13,6 +14,7 @@ NannyML learns its thresholds from ten chunks of the reference, so only 5,000/50
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -21,10 +23,10 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.simulated import Cell, Sampled, reference, windows
+from benchmarks.simulated import Cell, Sampled, grouped_windows, reference, windows
 from store.monitor.bins import Integers
 from store.monitor.statistics import WATCH_LEVEL, verdicts
-from store.monitor.statistics.groups import grouped, sequential_groups
+from store.monitor.statistics.groups import sequential_groups
 from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence
 from store.settings import MonitorSettings
 
@@ -44,8 +46,14 @@ CELLS = (
         for before, rows in ((5_000, 500), (50_000, 1_000))
     ),
 )
-#: Rows of each window of a watch; watches take them in turn.
-WATCHED_ROWS = (20, 100, 1_000)
+#: What is watched; watches take them in turn.
+WATCHED = (
+    Cell(5_000, 20),
+    Cell(5_000, 100),
+    Cell(5_000, 1_000),
+    Cell(5_000, 500, 50, "zipf"),
+    Cell(50_000, 1_000, 200, "even"),
+)
 WATCH_WINDOWS = 1_000
 #: Windows of one reference: as many references as that are drawn for a cell.
 PER_REFERENCE = 50
@@ -98,14 +106,12 @@ def rates(cell: Cell, monitors: Mapping[str, Monitor], number: int, seed: int) -
 
 def watch_alarms(cell: Cell, seed: int, length: int = WATCH_WINDOWS) -> bool:
     """Whether the sequential test of any feature ever alarms in one watch of `length` windows where nothing changes."""
-    generator = np.random.default_rng([seed, cell.rows])
-    against = reference(cell, generator)
-    current = windows(cell, against, generator, length)
+    generator = np.random.default_rng([seed, cell.rows, cell.categories])
     logs = []
+    against = reference(cell, generator)
     for feature in against.features:
         groups, held = sequential_groups(feature, against.of(feature))
-        counts = grouped(groups, current[:, feature.offset : feature.offset + feature.width])
-        logs.append(evidence(held, counts).log_e)
+        logs.append(evidence(held, grouped_windows(cell, feature, groups, generator, length)).log_e)
     return bool(e_benjamini_hochberg(np.stack(logs, axis=1), WATCH_LEVEL).any())
 
 
@@ -114,15 +120,26 @@ def _cell(task: tuple[Cell, int, int]) -> tuple[Cell, dict[str, tuple[float, flo
     return cell, rates(cell, {"quarterdeck": quarterdeck, **presets()}, number, seed)
 
 
-def _watch(task: tuple[int, int]) -> bool:
-    rows, seed = task
-    return watch_alarms(Cell(5_000, rows), seed)
+def _watch(task: tuple[Cell, int]) -> bool:
+    return watch_alarms(*task)
+
+
+def at_most(alarms: int, watches: int, level: float = 0.95) -> float:
+    """The largest chance of an alarm in a watch that so few alarms still come of in 1 − `level` of runs."""
+    low, high = alarms / watches, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        fewer = sum(
+            math.comb(watches, seen) * middle**seen * (1 - middle) ** (watches - seen) for seen in range(alarms + 1)
+        )
+        low, high = (middle, high) if fewer > 1 - level else (low, middle)
+    return high
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--windows", type=int, default=2_000, help="windows simulated for each cell")
-    parser.add_argument("--watches", type=int, default=300, help="watches of 1,000 windows")
+    parser.add_argument("--watches", type=int, default=1_000, help="watches of 1,000 windows")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     began = time.perf_counter()
@@ -138,11 +155,12 @@ def main() -> int:
             false, power = found["quarterdeck"]
             if false > FALSE_AT_MOST or (cell.name in MUST_FIND and power < FOUND_AT_LEAST):
                 failed.append(cell.name)
-        seeds = [
-            (WATCHED_ROWS[place % len(WATCHED_ROWS)], asked.seed * 1_000_000 + place) for place in range(asked.watches)
-        ]
-        alarms = sum(pool.map(_watch, seeds, chunksize=10))
-    print(f"\n{alarms} of {asked.watches:,} watches of {WATCH_WINDOWS:,} windows × 20 features with a sequential alarm")
+        watched = [(WATCHED[place % len(WATCHED)], asked.seed * 1_000_000 + place) for place in range(asked.watches)]
+        alarms = sum(pool.map(_watch, watched, chunksize=10))
+    print(
+        f"\n{alarms} of {asked.watches:,} watches of {WATCH_WINDOWS:,} windows × 20 features with a sequential alarm:"
+        f" at most {at_most(alarms, asked.watches):.2%} with 95 % confidence"
+    )
     if alarms > FALSE_AT_MOST * asked.watches:
         failed.append("watch")
     print(f"{time.perf_counter() - began:.0f} s", *(("failed:", *failed) if failed else ("met",)))

@@ -91,6 +91,16 @@ def windows(cell: Cell, against: Sampled, generator: np.random.Generator, number
     return found
 
 
+def grouped_windows(
+    cell: Cell, feature: FeatureBins, groups: Integers, generator: np.random.Generator, number: int
+) -> Floats:
+    """Counts (windows × groups) of one unmoved feature: drawn by group, which is as its slots' sums are distributed."""
+    shares = _shares(cell, feature, False)
+    merged = np.bincount(groups[: len(shares)], shares, int(groups.max()) + 1)
+    found: Floats = generator.multinomial(cell.rows, merged / merged.sum(), size=number).astype(np.float64)
+    return found
+
+
 def _shares(cell: Cell, feature: FeatureBins, moved: bool) -> Floats:
     """Of the feature's first slots, in truth."""
     if cell.categories:

@@ -166,9 +166,12 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     statistic: str = ""
     """psi, js, ks … of features, scores and predictions."""
     metric: str = ""
-    """auc, log_loss … · main: the main metrics of the task · volume: rows of a window · staleness: no file came."""
+    """auc, log_loss … · main: the main metrics of the task · volume: rows of a window · staleness: no file came · a
+    check of quality, as a share of rows: missing, null_share, type_errors, out_of_range, absent of each feature,
+    duplicates and left_out of files."""
     feature: str = "*"
-    """Name or pattern (`temp*`) of the features that a statistic is watched on."""
+    """Name or pattern (`temp*`) of the features that a statistic or a check is watched on; `label`: the labels of a
+    classifier, decided as they come."""
     deployment: str = "*"
     """Name or pattern of deployments: `*@production`."""
     window: str = ""
@@ -178,8 +181,8 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     threshold: float | str | None = None
     """A number, "learnt", or for staleness a duration such as "2h"."""
     change: float | None = None
-    """How much worse than on the reference: absolute for shares such as auc, relative for losses; for volume the
-    fall below what is usual. Instead of a threshold."""
+    """How much worse than on the reference: absolute for shares such as auc or null_share, relative for losses; for
+    volume the fall below what is usual. Instead of a threshold."""
     for_windows: int | None = msgspec.field(name="for", default=None)
     of_windows: int | None = msgspec.field(name="of", default=None)
     """An alert opens after `for` decisions above the threshold out of the last `of`."""
@@ -232,8 +235,8 @@ class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     defaults: bool = True
-    """Whether the rules that need no configuration (drift, performance, volume) hold beside those given here; a
-    rule of the same name takes the place of one."""
+    """Whether the rules that need no configuration (drift, performance, missing, volume) hold beside those given here;
+    a rule of the same name takes the place of one."""
     rule: list[RuleSettings] = []
     route: dict[str, RouteSettings] = {}
     default_route: str = ""

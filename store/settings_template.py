@@ -39,14 +39,14 @@ TEMPLATE = """\
 # preset = ""               # evidently · nannyml · sagemaker · vertex · whylogs: go by the defaults of that monitor
 
 # [alerts]
-# defaults = true           # the rules drift, performance and volume, which need no configuration
+# defaults = true           # the rules drift, performance, missing and volume, which need no configuration
 # default_route = ""        # for rules that name none; the route called default, if there is one
 # attempts = 12             # how often a message is tried
 
 # [[alerts.rule]]           # one's own; a rule of the same name takes the place of a default one
 # name = "weather"
-# statistic = "js"          # or metric = "auc" · "main" · "volume" · "staleness"
-# feature = "temp*"         # name or pattern
+# statistic = "js"          # or metric = "auc" · "main" · "volume" · "staleness" · a check of quality
+# feature = "temp*"         # name or pattern; "label": the labels of a classifier, as they come
 # deployment = "*@production"
 # window = "1d"             # decided at the end of each …
 # span = 7                  # … on so many of them together
@@ -64,6 +64,13 @@ TEMPLATE = """\
 # statistic = "psi"
 # threshold = "learnt"      # from healthy windows, by hour and day of the week
 # learn = {last = "28d", quantile = 0.99}     # or {since = 2013-03-01, until = 2013-04-01}
+
+# [[alerts.rule]]
+# name = "gaps"
+# metric = "null_share"     # a check of quality, as a share of rows: missing (no usable value, of a feature that had
+# feature = "temp*"         # some) · null_share · type_errors · out_of_range · absent · duplicates · left_out
+# change = 0.05             # so much more than on the reference, beyond chance; or threshold = 0.1, or "learnt"
+# span = 1
 
 # [[alerts.rule]]
 # name = "silence"

@@ -106,12 +106,16 @@ def retry(subject: str, **options: Any) -> int:
     return _act("retry", subject, **options)
 
 
+#: One cause may have opened several.
+alerts_argument = click.argument("alerts", metavar="ALERT…", nargs=-1, required=True)
+
+
 def _alert_command(action: ActionName, text: str) -> click.Command:
-    def command(alert: str, **options: Any) -> int:
-        return _act(action, alert, **options)
+    def command(alerts: tuple[str, ...], **options: Any) -> int:
+        return _act_on_each(action, alerts, **options)
 
     decorators: list[Callable[[Any], Any]] = [
-        click.argument("alert", metavar="ALERT"),
+        alerts_argument,
         optional_reason,
         dry_run_option,
         json_option,
@@ -122,7 +126,7 @@ def _alert_command(action: ActionName, text: str) -> click.Command:
     return click.command(name=action, help=text)(command)
 
 
-ack = _alert_command("ack", "Take charge of an alert.")
+ack = _alert_command("ack", "Take charge of alerts.")
 
 
 def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -133,7 +137,7 @@ def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 @click.command()
-@click.argument("alert", metavar="ALERT")
+@alerts_argument
 @click.option(
     "--for", "seconds", metavar="DURATION", callback=_read_duration, help="How long: 30m, 4h, 2d. Default: a day."
 )
@@ -142,14 +146,14 @@ def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None
 @dry_run_option
 @json_option
 @store_option
-def mute(alert: str, seconds: float | None, until: float | None, **options: Any) -> int:
-    """Keep an alert quiet for a while."""
+def mute(alerts: tuple[str, ...], seconds: float | None, until: float | None, **options: Any) -> int:
+    """Keep alerts quiet for a while."""
     if seconds is not None and until is not None:
         raise click.UsageError("--for and --until do not go together.")
-    return _act("mute", alert, until=until if seconds is None else time.time() + seconds, **options)
+    return _act_on_each("mute", alerts, until=until if seconds is None else time.time() + seconds, **options)
 
 
-resolve = _alert_command("resolve", "Close an alert: it is over.")
+resolve = _alert_command("resolve", "Close alerts: they are over.")
 
 
 @click.command()
@@ -167,6 +171,23 @@ def note(subject: str, text: str | None, reason: str, as_json: bool) -> int:
     if not words:
         raise click.UsageError("Missing argument 'TEXT'.")
     return _act("note", subject, reason=words, as_json=as_json)
+
+
+def _act_on_each(action: ActionName, subjects: tuple[str, ...], *, as_json: bool, **options: Any) -> int:
+    """One after the other: a refusal of one stops none of the others, and the first gives the exit status.
+
+    With `--json` a line an outcome, and one an error.
+    """
+    statuses = [int(ExitCode.DONE)]
+    for subject in dict.fromkeys(subjects):
+        try:
+            _act(action, subject, as_json=as_json, **options)
+        except Refusal as refusal:
+            if refusal.code is ExitCode.NO_AGENT:
+                raise
+            output.print_error(refusal, as_json)
+            statuses.append(int(refusal.code))
+    return next((status for status in statuses if status), int(ExitCode.DONE))
 
 
 def _act(

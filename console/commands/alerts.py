@@ -25,7 +25,7 @@ def alerts() -> None:
     metavar="RULE",
     default="drift",
     show_default=True,
-    help="A rule of quarterdeck.toml, drift, performance or volume; or one to try: '{statistic = \"js\"}'.",
+    help="A rule of quarterdeck.toml, drift, performance, missing or volume; or one to try: '{statistic = \"js\"}'.",
 )
 @click.option(
     "--threshold", "thresholds", type=float, multiple=True, metavar="X", help="Try X instead of its own; repeatable."

@@ -131,7 +131,7 @@ FLEET = (
     Shown("effective", "text", "ver", 0, _split("effective")),
     Shown("since", "text", "age", 2, _age),
     Shown("traffic", "spark", "", 3, _traffic),
-    Shown("drift", "text", "drift psi", 1, _drift),
+    Shown("drift", "text", "drift", 1, _drift),
     # As a number, that it may not be cut.
     Shown("performance", "number", "perf (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
@@ -192,7 +192,10 @@ DEPLOYMENTS = (
 
 def as_fleet(page: Page) -> Page:
     """What is live, since when, how it is, who put it there: in one line of a hundred cells."""
-    return _shape(page, FLEET)
+    # Drift is in what the store goes by: PSI, or times the threshold of another monitor.
+    unit = next((column.title for column in page.columns if column.name == "drift"), "") or "psi"
+    shown = [column._replace(title=f"drift {unit}") if column.name == "drift" else column for column in FLEET]
+    return _shape(page, shown)
 
 
 def as_deployments(page: Page) -> Page:

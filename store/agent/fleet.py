@@ -43,15 +43,24 @@ COLUMNS = [
 ]
 
 
+def unit(settings: MonitorSettings) -> str:
+    """What the fleet's drift is told in: PSI, or times the threshold of the preset that the store goes by."""
+    return f"× {settings.preset}" if settings.preset else "psi"
+
+
 def listing(settings: MonitorSettings) -> ComputedListing:
     """The listing `deployments`, with this store's thresholds."""
     summaries = monitor.Fleet(settings)
+    columns = [
+        msgspec.structs.replace(column, title=unit(settings)) if column.name == "drift" else column
+        for column in COLUMNS
+    ]
 
     def compute(connection: duckdb.DuckDBPyConnection, params: ListParams) -> Iterable[Sequence[Cell]]:
         at = times.asked(params.at)
         return _lines(connection, at, params.scope.get("deployment"), summaries)
 
-    return ComputedListing("deployments", COLUMNS, compute, "deployment", name_column="deployment")
+    return ComputedListing("deployments", columns, compute, "deployment", name_column="deployment")
 
 
 def _lines(
@@ -118,7 +127,9 @@ def insight(settings: MonitorSettings) -> Insight:
             reference = "" if summary.metric_reference is None else f", on its reference {summary.metric_reference:.3f}"
             fields.append(Field("Performance now", f"{summary.metric} {summary.metric_value:.3f}{reference}"))
         if summary.worst_value is not None:
-            fields.append(Field("Worst drift", f"{summary.worst_feature} psi {summary.worst_value:.2f}"))
+            value = f"{summary.worst_value:.2f}"
+            worst = f"{value} {unit(settings)}" if settings.preset else f"{unit(settings)} {value}"
+            fields.append(Field("Worst drift", f"{summary.worst_feature} {worst}"))
         return [*fields, Field("Traffic", f"{sum(summary.traffic):.0f} predictions in the last day of data")]
 
     return ask

@@ -133,13 +133,22 @@ def to_predicate(text: str, columns: Sequence[Column], name_column: str) -> Call
 def _test(term: Term, column: Column, text: str) -> Callable[[Any], bool]:
     if term.operator == ":":
         search = re.compile(term.value).search
-        return lambda cell: search("" if cell is None else str(cell)) is not None
+        return lambda cell: any(search(said) is not None for said in _said(cell))
     if term.operator in ("=", "!="):
-        wanted: Any = number_of(term, text) if column.kind in _NUMBERS else term.value
         same = term.operator == "="
-        return lambda cell: ((cell if isinstance(wanted, float) else str(cell)) == wanted) == same
+        if column.kind in _NUMBERS:
+            wanted = number_of(term, text)
+            return lambda cell: (cell == wanted) == same
+        return lambda cell: (term.value in _said(cell)) == same
     compare, bound = _COMPARE[term.operator], number_of(term, text)
     return lambda cell: (number := _as_number(cell)) is not None and compare(number, bound)
+
+
+def _said(cell: Any) -> tuple[str, ...]:
+    """How a cell is written: a truth value as JSON and as tables do."""
+    if isinstance(cell, bool):
+        return ("true", "yes") if cell else ("false", "no")
+    return ("" if cell is None else str(cell),)
 
 
 def _as_number(cell: Any) -> float | None:

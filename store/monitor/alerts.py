@@ -150,10 +150,12 @@ class Ledger:
         )
 
     def write(self) -> None:
-        if self._rows:
-            self._tx.insert("monitor_alert_event", _TYPES, self._rows)
+        """What changed since the last time."""
+        rows, self._rows = self._rows, []
+        if rows:
+            self._tx.insert("monitor_alert_event", _TYPES, rows)
             self._tx.touch("deployments", self._deployment)
-            for row in self._rows:
+            for row in rows:
                 self._tx.touch("alerts", row["alert"])
 
     def _journal(self, action: str, alert: str, finding: Finding) -> None:

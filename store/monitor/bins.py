@@ -25,6 +25,8 @@ CATEGORY_LENGTH = 200
 QUANTILE_SAMPLE = 100_000
 #: The pseudo-features that hold what the model answered.
 SCORE, PREDICTION = "score", "prediction"
+#: What the labels are called among the features; a feature of that name takes their place.
+LABEL = "label"
 
 _LOOKUP_CELLS = 8192
 

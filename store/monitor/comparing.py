@@ -19,7 +19,9 @@ from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
 from store.monitor.names import Names
 from store.monitor.parts import Part
 from store.monitor.profile import Tally, total
+from store.monitor.statistics import exact
 from store.monitor.statistics.catalogue import scale, statistics_for, thresholds
+from store.monitor.statistics.verdicts import Refine
 from store.protocol import ComparedFeature, DriftReport, DriftRequest, ExitCode, Refusal, StatisticValue
 from store.settings import MonitorSettings
 
@@ -166,7 +168,9 @@ def _features(
     settings: MonitorSettings,
     statistic: str,
 ) -> list[ComparedFeature]:
-    [verdicts] = statistics.verdicts(reference, tally.counts[None, :], settings, statistic, watch=False)
+    refine = _refining(reference.tally, tally)
+    counted = tally.counts[None, :]
+    [verdicts] = statistics.verdicts(reference, counted, settings, statistic, watch=False, refine=refine)
     found = []
     for feature, verdict in zip(reference.features, verdicts, strict=True):
         was, now = reference.of(feature), tally.counts[feature.offset : feature.offset + feature.width]
@@ -195,7 +199,7 @@ def _features(
                 why=_MISSING if column is None else verdict.why,
                 reference_rows=int(was.sum()),
                 rows=int(now.sum()),
-                statistics=_statistics(reference, feature, was, now, settings),
+                statistics=_statistics(reference, feature, was, now, settings, refine),
                 reference_shape=old_shape,
                 shape=shape,
                 shape_labels=labels,
@@ -222,15 +226,31 @@ def _type_notes(before: Column, after: Column) -> list[str]:
     return [f"was {before.type} in the reference, now {after.type}"]
 
 
+def _refining(before: Tally, after: Tally) -> Refine:
+    """What the moments of both sides say of a statistic."""
+
+    def refine(feature: str, name: str, value: float) -> float:
+        known = before.moments.get(feature), after.moments.get(feature)
+        return value if known[0] is None or known[1] is None else exact.refined(name, value, known[0], known[1])
+
+    return refine
+
+
 def _statistics(
-    reference: Profile, feature: FeatureBins, was: Integers, now: Integers, settings: MonitorSettings
+    reference: Profile,
+    feature: FeatureBins,
+    was: Integers,
+    now: Integers,
+    settings: MonitorSettings,
+    refine: Refine,
 ) -> list[StatisticValue]:
     groups = reference.groups[feature.name]
     found = []
     for name in statistics_for(feature):
         value = statistics.statistic(name, feature, groups, was, now)
         limit = thresholds(name, settings)[0] * float(scale(name, was, now[None, :])[0])
-        found.append(StatisticValue(name, value.value, value.noise_floor, limit, value.p_value, None, value.why))
+        better = None if value.value is None else refine(feature.name, name, value.value)
+        found.append(StatisticValue(name, better, value.noise_floor, limit, value.p_value, None, value.why))
     return found
 
 

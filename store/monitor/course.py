@@ -32,13 +32,17 @@ class Course(msgspec.Struct):
     """What a rule remembers; it follows from the counts, and is kept so that a decision need not begin anew.
 
     `marks` holds the last decisions by feature, the latest at the end; features that have long been quiet are
-    left out. `version` and `window` say which watch the evidence is of and how many windows it has seen.
+    left out. `version` and `windows` say which watch the evidence is of and how many windows it has seen. `spoken` is
+    where the last window ended that held enough rows to be decided by itself, by feature. `well` names the features
+    that were once found healthy by a rule that alerts only of those.
     """
 
     marks: dict[str, str] = {}
     version: str = ""
     windows: int = 0
     evidence: dict[str, Evidence] = {}
+    spoken: dict[str, int] = {}
+    well: set[str] = set()
 
     def step(self, rule: Rule, feature: str, over: bool | None, on: bool) -> Move:
         """Note one decision; what it leads to for the feature's alert, which is `on` or not."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from store.database import times
+from store.monitor import presets
 from store.monitor.alerts import Finding
 from store.monitor.course import Course, Move
 from store.monitor.readings import Reading, begin_of
@@ -19,6 +20,8 @@ from store.monitor.watching import Watched
 from store.settings import MonitorSettings
 
 NEVER = math.inf
+#: Feature → [since, until) of event time, epoch seconds.
+Spans = dict[str, list[tuple[float, float]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Limit:
 
 class Deciding:
     """Runs `rule` over windows in order. `on` names the features whose alert is on; `bad` the spans in which it was,
-    from which no threshold is learnt."""
+    from which no threshold is learnt; `explained` those in which something else was told of the feature that is the
+    cause of whatever is found there."""
 
     def __init__(
         self,
@@ -50,8 +54,9 @@ class Deciding:
         readings: Mapping[int, list[Reading]],
         course: Course,
         on: set[str],
-        bad: dict[str, list[tuple[float, float]]] | None = None,
+        bad: Spans | None = None,
         watched: Mapping[tuple[int, str], Watched] | None = None,
+        explained: Spans | None = None,
     ) -> None:
         self._rule = rule
         self._settings = settings
@@ -60,6 +65,7 @@ class Deciding:
         self.on = on
         self._bad = bad if bad is not None else {}
         self._watched = watched or {}
+        self._explained = explained or {}
         self._gathered: dict[int, list[Reading]] = {}
         if rule.threshold is not None:
             for (end, _), seen in self._watched.items():
@@ -102,7 +108,7 @@ class Deciding:
             return None
         sign = 1.0 if rule.worse_above(reading.feature if rule.kind == "performance" else rule.statistic) else -1.0
         noise = reading.noise or 0.0
-        if rule.learn is not None and rule.threshold is None:
+        if rule.learn is not None and rule.threshold is None and rule.kind != "quality":
             # The healthy values that the limit was learnt from are as noisy as this one.
             noise = 0.0
         value, threshold, quiet = sign * reading.value, sign * limit.threshold, sign * limit.quiet
@@ -113,6 +119,14 @@ class Deciding:
             over = True
         elif value <= quiet + noise:
             over = False
+        if rule.sudden and over is False:
+            self.course.well.add(reading.feature)
+        elif rule.sudden and reading.feature not in self.course.well:
+            over = None
+        if over and any(
+            since < reading.end and reading.begin < until for since, until in self._explained.get(reading.feature, ())
+        ):
+            over = None
         return Finding(
             rule=rule.name,
             feature=reading.feature,
@@ -133,7 +147,7 @@ class Deciding:
     def _limit(self, reading: Reading) -> Limit | None:
         rule = self._rule
         if rule.threshold is not None:
-            if rule.kind == "drift":
+            if rule.kind in ("drift", "labels"):
                 threshold = rule.threshold * reading.scale
                 return Limit(threshold, HYSTERESIS[rule.kind] * threshold)
             # A metric's scale has no natural zero: between the threshold and its noise beyond is neither.
@@ -145,7 +159,7 @@ class Deciding:
         if reading.expected is None:
             return None
         allowed = allowed_change(rule, reading.feature, self._settings)
-        if reading.feature in RELATIVE:
+        if rule.kind == "performance" and reading.feature in RELATIVE:
             allowed *= abs(reading.expected)
         if not rule.worse_above(reading.feature):
             allowed = -allowed
@@ -193,13 +207,20 @@ def learning_ends(rule: Rule, ends: list[int], earliest: float, latest: float) -
 
 def _said(rule: Rule, reading: Reading, limit: Limit, over: bool | None) -> str:
     noise = f" + noise {reading.noise:.2g}" if reading.noise else ""
-    if rule.kind == "drift":
+    if rule.kind in ("drift", "labels"):
         what = f"{reading.statistic} of {reading.feature} is {reading.value:.3g}"
         if limit.said:
             return f"{what}, {'above' if over else 'limit'} {limit.threshold:.3g} ({limit.said})"
         return f"{what}, above {limit.threshold:.3g}{noise}" if over else f"{what}, threshold {limit.threshold:.3g}"
     if rule.kind == "volume":
         return f"{reading.rows:,} rows, limit {limit.threshold:,.0f}" + (f" ({limit.said})" if limit.said else "")
+    if rule.kind == "quality":
+        what = f"{rule.statistic} of {reading.feature}" if rule.of_features else rule.statistic
+        limit_said = f"limit {limit.threshold:.1%}" + (f" ({limit.said})" if limit.said else "")
+        beside = (
+            f", {reading.expected:.1%} on the reference" if rule.of_features and reading.expected is not None else ""
+        )
+        return f"{what}: {reading.value:.1%} of {reading.rows:,} rows{beside}, {limit_said}"
     said = f"{reading.feature} is {reading.value:.3f}"
     if rule.threshold is None and rule.learn is None and reading.expected is not None:
         return f"{said}, on the reference {reading.expected:.3f}"
@@ -214,10 +235,15 @@ def _guarantee(rule: Rule, reading: Reading, limit: Limit, watched: Watched | No
             f"at a quantile of {rule.learn.quantile:g}" if rule.change is None else f"{rule.change:.0%} below the usual"
         )
         parts.append(f"learnt from {limit.said}, {how}")
-    if watched is not None and watched.evident:
+    if rule.statistic in presets.NAMES:
+        # It alarms where the test does not, too: what bounds the test's alarms does not bound these.
+        parts.append(f"the threshold of {rule.statistic} alone: nothing bounds its false alarms")
+    elif watched is not None and watched.evident:
         parts.append(GUARANTEES["watch"])
     elif reading.q_value is not None:
         parts.append(GUARANTEES["window"])
+    elif rule.kind == "quality" and reading.noise:
+        parts.append("beyond three standard errors of the shares of both samples")
     elif rule.kind == "performance" and reading.noise:
         parts.append("beyond what sampling error alone does in 95% of windows")
     return "; ".join(parts) or "by the threshold alone"

@@ -11,11 +11,12 @@ import duckdb
 import numpy as np
 
 from store.database import times
-from store.monitor import performance, statistics
+from store.monitor import performance, presets, statistics
+from store.monitor.bins import Integers
 from store.monitor.deployments import split
 from store.monitor.realised import performance_sums, reference_metric
 from store.monitor.recent import SPARK_POINTS, Recent, RecentWindows, read_recent, spark_window
-from store.monitor.reference import load_reference, manifest_of
+from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.scan import DEFAULTS
 from store.monitor.windows import Window, window
 from store.settings import MonitorSettings
@@ -25,7 +26,8 @@ from store.settings import MonitorSettings
 class Summary:
     """`traffic` is rows an hour (or a coarser base window) up to the last data, oldest first.
 
-    Drift is that of the last alert window with `min_rows` rows, else of the last `alert_span` together.
+    Drift is that of the last alert window with `min_rows` rows, else of the last `alert_span` together: PSI or, of a
+    store that goes by a preset, how many times its own threshold each feature's statistic is.
     Performance is over the last `alert_span` alert windows that have labels; `metric` is auc or log_loss, mae,
     accuracy as the task has it; null where it cannot be computed.
     """
@@ -37,7 +39,7 @@ class Summary:
     worst_value: float | None
     worst_noise: float | None
     drifted: int
-    """Features that alarm: a large effect that is more than chance."""
+    """Features that alarm: a large effect that is more than chance, or what the preset says."""
     metric: str
     metric_value: float | None
     metric_reference: float | None
@@ -190,13 +192,19 @@ class Fleet:
         current = windows.total(deployment, version, since)
         if reference is None or current is None:
             return found
-        judged = statistics.verdicts(reference, current[np.newaxis], self._settings, watch=False)[0]
+        judged = self._judged(reference, current)
         found.drifted = sum(one.alarm for one in judged)
-        known = [one for one in judged if one.value is not None]
+        known = [(size, one) for one in judged if (size := presets.size(one)) is not None]
         if known:
-            worst = max(known, key=lambda one: one.value or 0.0)
-            found.feature, found.value, found.noise = worst.feature, worst.value, worst.noise_floor
+            found.value, worst = max(known, key=lambda pair: pair[0])
+            found.feature, found.noise = worst.feature, worst.noise_floor
         return found
+
+    def _judged(self, reference: Reference, current: Integers) -> list[statistics.FeatureVerdict]:
+        windows = current[np.newaxis]
+        if self._settings.preset:
+            return presets.verdicts(presets.named(self._settings.preset), reference, windows)[0]
+        return statistics.verdicts(reference, windows, self._settings, watch=False)[0]
 
 
 def _rows_since(recent: Recent, since: int) -> int:

@@ -11,7 +11,7 @@ from store.database import Transaction, times
 from store.monitor import staleness
 from store.monitor.alerts import Finding, Ledger
 from store.monitor.course import Course, decode
-from store.monitor.deciding import Deciding, learning_ends
+from store.monitor.deciding import Deciding, Spans, learning_ends
 from store.monitor.delivery.outbox import queue
 from store.monitor.deployments import split
 from store.monitor.readings import Reading, reach, read
@@ -37,12 +37,12 @@ def evaluate(
 ) -> None:
     """Open, update and close the deployment's alerts for the windows that ended since the last time.
 
-    A window has ended when a later event time has arrived (for performance: a later label), so that the clock
-    of the host plays no part; only staleness goes by it. Each decision looks at the rule's `span` of windows
+    A window has ended when a later event time has arrived (for performance and labels: a later label), so that the
+    clock of the host plays no part; only staleness goes by it. Each decision looks at the rule's `span` of windows
     together; `for` of the last `of` decisions over the threshold open an alert, `close_after` in a row well
-    below it close it. `settle` closes what no rule decides any more even where no window ended: the first time after
-    the rules may have changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past
-    decisions stand.
+    below it close it. While a feature's values are told to be missing no alert of its drift opens: it is one cause.
+    `settle` closes what no rule decides any more even where no window ended: the first time after the rules may have
+    changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past decisions stand.
     """
     rules = compiled(settings, alerts) if rules is None else rules
     mine = [rule for rule in rules if rule.watches(deployment)]
@@ -54,11 +54,12 @@ def evaluate(
     }
     reached: dict[bool, tuple[float, float] | None] = {}
     ledger = Ledger(tx, deployment) if settle else None
-    for rule in mine:
+    # What is missing is decided first: it explains the drift of the same feature.
+    for rule in sorted(mine, key=lambda rule: not rule.sudden):
         if rule.kind == "staleness":
             ledger = staleness.freshen(tx, deployment, rule, ledger)
             continue
-        labelled = rule.kind == "performance"
+        labelled = rule.labelled
         if labelled not in reached:
             reached[labelled] = reach(tx.connection, deployment, rule)
         span = reached[labelled]
@@ -68,7 +69,11 @@ def evaluate(
         if not ends:
             continue
         ledger = ledger or Ledger(tx, deployment)
-        _decide(tx, deployment, rule, ends, span, settings, ledger)
+        explained: Spans = {}
+        if rule.kind == "drift":
+            ledger.write()
+            explained = missing_spans(tx.connection, deployment, mine)
+        _decide(tx, deployment, rule, ends, span, settings, ledger, explained)
         tx.execute(
             "INSERT INTO monitor_judged VALUES (?, ?, ?, ?)",
             [deployment, rule.name, times.to_db(times.from_seconds(ends[-1])), tx.now_db],
@@ -98,13 +103,14 @@ def _decide(
     span: tuple[float, float],
     settings: MonitorSettings,
     ledger: Ledger,
+    explained: Spans,
 ) -> None:
     course = load_course(tx.connection, deployment, rule.name)
     readings = read(tx.connection, deployment, rule, learning_ends(rule, ends, *span))
     bad = bad_spans(tx.connection, deployment, rule.name) if rule.learn is not None else {}
     watched = watch(tx.connection, deployment, rule, ends, readings, course) if rule.kind == "drift" else {}
     latest: dict[str, Finding] = {}
-    for step in Deciding(rule, settings, readings, course, ledger.on(rule.name), bad, watched).decide(ends):
+    for step in Deciding(rule, settings, readings, course, ledger.on(rule.name), bad, watched, explained).decide(ends):
         feature = step.finding.feature
         if step.move == "open":
             ledger.open(step.finding)
@@ -115,7 +121,7 @@ def _decide(
             latest[feature] = step.finding
     for finding in latest.values():
         ledger.update(finding)
-    if rule.kind == "drift":
+    if rule.of_features:
         _give_up_vanished(tx, deployment, rule, readings.get(ends[-1], []), ledger)
     _keep_course(tx, deployment, rule.name, course)
 
@@ -132,9 +138,18 @@ def _keep_course(tx: Transaction, deployment: str, rule: str, course: Course) ->
     tx.execute("INSERT INTO monitor_course VALUES (?, ?, ?, ?)", [deployment, rule, course.encoded(), tx.now_db])
 
 
-def bad_spans(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: str
-) -> dict[str, list[tuple[float, float]]]:
+def missing_spans(connection: duckdb.DuckDBPyConnection, deployment: str, rules: Sequence[Rule]) -> Spans:
+    """Feature → the spans of event time in which an alert told that its values are missing: that they drift, too, is
+    the same cause, and no alert of its own."""
+    found: Spans = {}
+    for rule in rules:
+        if rule.sudden:
+            for feature, spans in bad_spans(connection, deployment, rule.name).items():
+                found.setdefault(feature, []).extend(spans)
+    return found
+
+
+def bad_spans(connection: duckdb.DuckDBPyConnection, deployment: str, rule: str) -> Spans:
     """Feature → the spans of event time in which its alert was on: nothing healthy is learnt from them.
 
     An operator who resolves an alert says that what it saw is healthy from then on.
@@ -144,7 +159,7 @@ def bad_spans(
         " WHERE deployment = ? AND rule = ? AND window_start IS NOT NULL ORDER BY window_start",
         [deployment, rule],
     ).fetchall()
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: Spans = {}
     for feature, since, until, state in rows:
         ended = until if state in ("closed", "resolved") else math.inf
         found.setdefault(feature, []).append((since, ended))
@@ -172,5 +187,5 @@ def _give_up_unwatched(ledger: Ledger, rules: list[Rule], tx: Transaction) -> No
         rule = known.get(name)
         if rule is None:
             ledger.give_up(name, feature, f"There is no rule {name} any more.", tx.now)
-        elif rule.kind == "drift" and not rule.looks_at(feature):
+        elif rule.of_features and not rule.looks_at(feature):
             ledger.give_up(name, feature, f"Rule {name} watches {rule.feature} only.", tx.now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Literal
 
 import duckdb
@@ -18,10 +19,12 @@ from store.monitor.deployments import split
 from store.monitor.reference import Reference, load_reference
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
+from store.monitor.windows import Window
 from store.protocol import SpanParams
 from store.settings import MonitorSettings
 
 Check = Literal[
+    "missing",
     "null_share",
     "type_errors",
     "out_of_range",
@@ -35,6 +38,7 @@ Check = Literal[
 
 #: By how much a share may exceed the reference's, beyond what chance puts on top of it.
 LIMITS: dict[Check, float] = {
+    "missing": 0.05,
     "null_share": 0.05,
     "type_errors": 0.0,
     "out_of_range": 0.05,
@@ -42,6 +46,9 @@ LIMITS: dict[Check, float] = {
     "duplicates": 0.01,
     "left_out": 0.01,
 }
+#: Of each feature; the other limits are of a window's files.
+FEATURE_CHECKS: tuple[Check, ...] = ("missing", "null_share", "type_errors", "out_of_range", "absent")
+FILE_CHECKS: tuple[Check, ...] = ("duplicates", "left_out")
 #: A window of less than this share of the usual rows has too little volume.
 LEAST_VOLUME = 0.5
 #: Windows that must be known before any volume is called usual.
@@ -78,61 +85,133 @@ def quality(
 
     Of a feature: `null_share` (null and NaN), `type_errors` (no numbers where numbers were expected),
     `out_of_range` (beyond the reference's extremes, infinite, or a category it lacks), `absent` (rows of files
-    without the column). Of a window: `volume` against the median of the other windows, `delay` from the window's
-    last event to the first file that brought it, and, of the files that fed it, `duplicates` (rows that repeat a
-    prediction_id) and `left_out` (rows without a possible time); files that fed several windows count in each.
-    `staleness` is said of the newest window alone: how long ago its last file came.
+    without the column), `missing` (rows without any usable value: null, NaN, infinite, no number, or absent).
+    Of a window: `volume` against the median of the other windows, `delay` from the window's last event to the first
+    file that brought it, and, of the files that fed it, `duplicates` (rows that repeat a prediction_id) and
+    `left_out` (rows without a possible time); files that fed several windows count in each. `staleness` is said of
+    the newest window alone: how long ago its last file came.
     """
     asked = span(connection, params, settings)
     if not asked.starts:
         return
     yield from _windows(connection, params, asked)
-    traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
-    rows = {
-        (version, start): int(count)
-        for version, start, count in zip(traffic.versions, traffic.starts.tolist(), traffic.rows, strict=True)
-    }
+    versions = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at).versions
     model = split(params.deployment).model
-    for version in sorted(set(traffic.versions)):
+    for version in sorted(set(versions)):
         reference = load_reference(connection, model, version)
         if reference is None or params.version not in ("", version):
             continue
-        starts, dense = counts.slot_sums(
-            connection, params.deployment, version, reference, asked.window, asked.since, asked.end, asked.at
-        )
-        for place, start in enumerate(starts.tolist()):
+        over = (connection, params.deployment, version, reference, asked.window, asked.since, asked.end, asked.at)
+        rows = watched_rows(*over)
+        starts, dense = counts.slot_sums(*over)
+        place = {start: number for number, start in enumerate(starts.tolist())}
+        nothing = np.zeros(reference.width, np.int64)
+        for start, count in sorted(rows.items()):
+            # Files may lack every column: then nothing was counted anywhere.
+            window = dense[place[start]] if start in place else nothing
             for feature in reference.features:
-                yield from _feature(version, reference, feature, start, dense[place], rows.get((version, start), 0))
+                yield from _feature(version, reference, feature, start, window, count)
+
+
+def watched_rows(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    version: str,
+    reference: Reference,
+    window: Window,
+    since: float,
+    until: float,
+    at: datetime | None,
+) -> dict[int, int]:
+    """Window start → rows that came while the version's features were watched: what came before there was a
+    reference lacks every feature for no fault of its own."""
+    rows = connection.execute(
+        f"SELECT {window.sql('window_start')} AS w, sum(row_count)::BIGINT FROM monitor_window WHERE deployment = $1"
+        " AND version = $2 AND reference = $3 AND window_start >= make_timestamp($4)"
+        " AND window_start < make_timestamp($5) AND ($6 IS NULL OR recorded_at <= $6) GROUP BY ALL",
+        [
+            deployment,
+            version,
+            reference.identity,
+            round(since * 1e6),
+            round(until * 1e6),
+            times.to_db(at) if at else None,
+        ],
+    ).fetchall()
+    return {int(start): int(count) for start, count in rows}
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """`value` of `rows` rows fail a check, and `reference` of the reference's; null where there are no rows of it.
+
+    `noise` is what chance may put on top of a limit of `reference` + `LIMITS[check]`.
+    """
+
+    check: Check
+    value: float | None
+    reference: float | None
+    noise: float | None
+    rows: int
+
+
+def shares(reference: Reference, feature: FeatureBins, window: Integers, window_rows: int) -> Iterator[Share]:
+    """Every check of one feature, from the counts of a window (its slots) of so many rows."""
+    before = reference.of(feature)
+    after = window[feature.offset : feature.offset + feature.width]
+    n, m = int(before.sum()), int(after.sum())
+    # What a file lacks stands in no slot. An uncounted score is no column of the reference.
+    gone, never = max(0, window_rows - m), max(0, reference.rows - n)
+    missing = slice(feature.missing_from, None)
+    if n:
+        yield _share("absent", gone, window_rows, never, reference.rows)
+        found, known = int(after[missing].sum()) + gone, int(before[missing].sum()) + never
+        yield _share("missing", found, window_rows, known, reference.rows)
+    null = slice(feature.null_slot, feature.null_slot + (1 if feature.kind == "categorical" else 2))
+    yield _share("null_share", int(after[null].sum()), m, int(before[null].sum()), n)
+    if feature.kind == "categorical":
+        yield _share("out_of_range", int(after[feature.bins]), m, int(before[feature.bins]), n)
+        return
+    yield _share("type_errors", int(after[-1]), m, int(before[-1]), n)
+    outside = [0, feature.bins + 1, feature.null_slot + 2]
+    yield _share("out_of_range", int(after[outside].sum()), m, int(before[outside].sum()), n)
+
+
+def _share(check: Check, found: int, of: int, known: int, known_of: int) -> Share:
+    value = found / of if of else None
+    expected = known / known_of if known_of else None
+    if value is None or expected is None:
+        return Share(check, value, expected, None, of)
+    noise = _ERRORS * _error(expected + LIMITS[check], known + found, known_of + of) * math.sqrt(1 / of + 1 / known_of)
+    return Share(check, value, expected, noise, of)
 
 
 def _feature(
     version: str, reference: Reference, feature: FeatureBins, start: int, window: Integers, window_rows: int
 ) -> Iterator[QualityRow]:
-    before = reference.of(feature)
-    after = window[feature.offset : feature.offset + feature.width]
-    n, m = int(before.sum()), int(after.sum())
-
-    def row(check: Check, found: int, of: int, known: int, known_of: int) -> QualityRow:
-        value = found / of if of else None
-        expected = known / known_of if known_of else None
-        if value is None or expected is None:
-            why = "no rows" if value is None else "the reference holds no values of this feature"
-            return QualityRow(version, feature.name, start, check, value, expected, None, None, of, None, why)
-        limit = expected + LIMITS[check]
-        noise = _ERRORS * _error(limit, known + found, known_of + of) * math.sqrt(1 / of + 1 / known_of)
-        return QualityRow(version, feature.name, start, check, value, expected, noise, limit, of, value > limit + noise)
-
-    # What a file lacks stands in no slot. An uncounted score is no column of the reference.
-    if n:
-        yield row("absent", max(0, window_rows - m), window_rows, max(0, reference.rows - n), reference.rows)
-    missing = slice(feature.null_slot, feature.null_slot + (1 if feature.kind == "categorical" else 2))
-    yield row("null_share", int(after[missing].sum()), m, int(before[missing].sum()), n)
-    if feature.kind == "categorical":
-        yield row("out_of_range", int(after[feature.bins]), m, int(before[feature.bins]), n)
-        return
-    yield row("type_errors", int(after[-1]), m, int(before[-1]), n)
-    outside = [0, feature.bins + 1, feature.null_slot + 2]
-    yield row("out_of_range", int(after[outside].sum()), m, int(before[outside].sum()), n)
+    for share in shares(reference, feature, window, window_rows):
+        limit = failed = None
+        why = ""
+        if share.value is None:
+            why = "no rows"
+        elif share.reference is None or share.noise is None:
+            why = "the reference holds no values of this feature"
+        else:
+            limit = share.reference + LIMITS[share.check]
+            failed = share.value > limit + share.noise
+        yield QualityRow(
+            version,
+            feature.name,
+            start,
+            share.check,
+            share.value,
+            share.reference,
+            share.noise,
+            limit,
+            share.rows,
+            failed,
+            why,
+        )
 
 
 def _error(limit: float, found: int, of: int) -> float:
@@ -145,7 +224,7 @@ def _error(limit: float, found: int, of: int) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fed:
+class Fed:
     """A window of one version as its files brought it; the last three count over these files."""
 
     version: str
@@ -160,11 +239,11 @@ class _Fed:
 
 
 def _windows(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: Span) -> Iterator[QualityRow]:
-    every = _fed(connection, params, asked)
+    every = fed(connection, params.deployment, params.version, asked.window, asked.since, asked.end, asked.at)
     volumes: dict[int, int] = {}
-    for fed in every:
-        volumes[fed.start] = volumes.get(fed.start, 0) + fed.rows
-    newest = max((fed.last_recorded for fed in every), default=0.0)
+    for one in every:
+        volumes[one.start] = volumes.get(one.start, 0) + one.rows
+    newest = max((one.last_recorded for one in every), default=0.0)
     now = (asked.at or times.now()).timestamp()
     last = max(volumes, default=0)
     for start, volume in sorted(volumes.items()):
@@ -188,45 +267,53 @@ def _windows(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: S
         if start == last:
             age = max(0.0, now - newest)
             yield QualityRow("", "", start, "staleness", age, None, None, None, volume, None)
-    for fed in every:
-        delay = fed.first_recorded - fed.last
-        yield QualityRow(fed.version, "", fed.start, "delay", delay, None, None, None, fed.rows, None)
-        for check, found in (("duplicates", fed.repeated), ("left_out", fed.left_out)):
-            share = found / fed.file_rows if fed.file_rows else None
-            limit = LIMITS[check]  # type: ignore[index]  # both are checks
+    for one in every:
+        yield QualityRow(
+            one.version, "", one.start, "delay", one.first_recorded - one.last, None, None, None, one.rows, None
+        )
+        for check, found in zip(FILE_CHECKS, (one.repeated, one.left_out), strict=True):
+            share, limit = found / one.file_rows if one.file_rows else None, LIMITS[check]
             yield QualityRow(
-                fed.version,
+                one.version,
                 "",
-                fed.start,
-                check,  # type: ignore[arg-type]
+                one.start,
+                check,
                 share,
                 0.0,
                 None,
                 limit,
-                fed.file_rows,
+                one.file_rows,
                 None if share is None else share > limit,
                 "" if share is not None else "its files are no longer known",
             )
 
 
-def _fed(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: Span) -> list[_Fed]:
-    at = times.to_db(asked.at) if asked.at else None
-    bound = [params.deployment, asked.since * 1_000_000, asked.end * 1_000_000, at, params.version]
+def fed(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    version: str,
+    window: Window,
+    since: int,
+    until: int,
+    at: datetime | None = None,
+) -> list[Fed]:
+    """The windows that start in [since, until) as their files brought them, in order; `version` "" is every one."""
+    bound = [deployment, since * 1_000_000, until * 1_000_000, times.to_db(at) if at else None, version]
     rows = connection.execute(
-        f"SELECT {asked.window.sql('window_start')} AS w, version, sum(row_count)::BIGINT, epoch(max(last_at)),"
+        f"SELECT {window.sql('window_start')} AS w, version, sum(row_count)::BIGINT, epoch(max(last_at)),"
         " epoch(min(coalesce(first_recorded_at, recorded_at))), epoch(max(recorded_at)), list(DISTINCT arrival)"
         " FROM monitor_window"
         " WHERE deployment = $1 AND window_start >= make_timestamp($2) AND window_start < make_timestamp($3)"
         " AND ($4 IS NULL OR recorded_at <= $4) AND ($5 = '' OR version = $5) GROUP BY ALL ORDER BY w, version",
         bound,
     ).fetchall()
-    files = _files(connection, params.deployment, {arrival for row in rows for arrival in row[6]})
+    files = _files(connection, deployment, {arrival for row in rows for arrival in row[6]})
     found = []
-    for start, version, count, last, first_recorded, last_recorded, arrivals in rows:
+    for start, of, count, last, first_recorded, last_recorded, arrivals in rows:
         known = [files[arrival] for arrival in arrivals if arrival in files]
         found.append(
-            _Fed(
-                str(version),
+            Fed(
+                str(of),
                 int(start),
                 int(count),
                 float(last),

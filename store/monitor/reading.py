@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import duckdb
+import msgspec
 import numpy as np
 
-from store.monitor import counts, presets, statistics
-from store.monitor.bins import FeatureBins, Integers, display_labels
+from store.monitor import counts, label_drift, presets, statistics
+from store.monitor.bins import LABEL, FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
 from store.monitor.names import Names
 from store.monitor.new_categories import new_categories
+from store.monitor.profile import Binned
+from store.monitor.realised import performance_sums
 from store.monitor.reference import Reference, load_reference
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
@@ -50,6 +54,7 @@ def drift(
 ) -> Iterator[DriftRow]:
     """The statistic of every feature in every window that has data, of the version that predicted most in it
     (or of `params.version`), with the verdict of that window alone: no row depends on the span that was asked for.
+    Where labels have come they are one more, `label`.
     `params.statistic` may name a preset: then the rows are that preset's. Raises `Refusal` when there is no such
     statistic."""
     name = preferred(params.statistic, settings)
@@ -61,6 +66,7 @@ def drift(
         version = params.version or traffic.main_version(start)
         if version is not None:
             chosen.setdefault(version, []).append(start)
+    sums = performance_sums(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
     for version, mine in chosen.items():
         reference = load_reference(connection, split(params.deployment).model, version)
         if reference is None:
@@ -78,6 +84,8 @@ def drift(
         for start, row in zip(starts[mask].tolist(), judged, strict=True):
             for found in row:
                 yield DriftRow(version, start, rows[found.feature], found)
+        for labels in label_drift.verdicts(connection, reference, sums, mine, name, settings):
+            yield DriftRow(version, labels.start, labels.reference_rows, labels.found)
 
 
 def preferred(statistic: str, settings: MonitorSettings) -> str:
@@ -105,7 +113,7 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         cells.setdefault(row.found.feature, [None] * len(place))[place[row.start]] = row.found
         if row.found.value is not None and statistic not in presets.NAMES:
             scales.append(row.found.threshold / warn)
-    values = {name: [_shown(cell) if cell else None for cell in row] for name, row in cells.items()}
+    values = {name: [presets.size(cell) if cell else None for cell in row] for name, row in cells.items()}
     # A feature that never had a value (scores without a reference) is no line.
     features = [name for name in values if any(value is not None for value in values[name])]
     features.sort(key=lambda name: (-max(abs(value) for value in values[name] if value is not None), name))
@@ -147,10 +155,6 @@ def _excess(cells: Sequence[statistics.FeatureVerdict | None], starts: Sequence[
     return found
 
 
-def _shown(cell: statistics.FeatureVerdict) -> float | None:
-    return cell.strength if isinstance(cell, presets.PresetVerdict) else cell.value
-
-
 def distribution(
     connection: duckdb.DuckDBPyConnection, params: DistributionParams, settings: MonitorSettings = DEFAULTS
 ) -> Distribution:
@@ -176,26 +180,25 @@ def distribution(
         return Distribution(
             params.deployment, version, params.feature, "", [], [], [], 0, 0, params.since, params.until, [], why
         )
-    feature = reference.by_name.get(params.feature)
-    if feature is None:
+    held: Binned | None = reference
+    if params.feature == LABEL and params.feature not in reference.by_name:
+        held = label_drift.labels_of(connection, reference)
+    feature = held.by_name.get(params.feature) if held is not None else None
+    if held is None or feature is None:
         raise Refusal(
             ExitCode.USAGE,
             f"Version {version} has no feature {params.feature[:80]!r}.",
             "One of: " + ", ".join(f.name for f in reference.features[:20]),
         )
-    _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
-    total = dense[0] if len(dense) else np.zeros(reference.width, np.int64)
-    current, before = total[feature.offset : feature.offset + feature.width], reference.of(feature)
-    labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
-    asked_for = (connection, params.deployment, version)
-    summary = reference_summary = None
-    new = Names()
-    if feature.kind == "categorical":
-        new = new_categories(*asked_for, feature.name, since, until, asked.at)
+    if isinstance(held, label_drift.Labels):
+        sums = performance_sums(connection, params.deployment, width, since, until, asked.at)
+        dense = label_drift.labelled(held, sums, version, np.unique(sums.starts).tolist()).sum(axis=0, keepdims=True)
     else:
-        summary = counts.feature_moments(*asked_for, reference, feature, since, until, asked.at)
-        reference_summary = reference.summary(feature)
-    return Distribution(
+        _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
+    total = dense[0] if len(dense) else np.zeros(held.width, np.int64)
+    current, before = total[feature.offset : feature.offset + feature.width], held.of(feature)
+    labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
+    found = Distribution(
         deployment=params.deployment,
         version=version,
         feature=feature.name,
@@ -207,15 +210,30 @@ def distribution(
         rows=int(current.sum()),
         since=since,
         until=until,
-        statistics=_statistics(reference, feature, current, settings),
+        statistics=_statistics(held, feature, current, settings),
         why="" if current.sum() else asked.why or "No values of this feature in this span.",
         edges=edges,
-        summary=_summary(summary),
-        reference_summary=_summary(reference_summary),
-        new=[NewCategory(name, rows) for name, rows in new.top(len(new.counts))],
-        new_total=new.distinct,
-        new_estimated=not new.complete,
     )
+    # Labels are sums of outcomes, not values of a column.
+    return found if held is not reference else _with_values(connection, found, reference, feature, asked.at)
+
+
+def _with_values(
+    connection: duckdb.DuckDBPyConnection,
+    found: Distribution,
+    reference: Reference,
+    feature: FeatureBins,
+    at: datetime | None,
+) -> Distribution:
+    """With what was kept of the values beside their counts: moments of numbers, names of new categories."""
+    since, until = found.since or 0.0, found.until or 0.0
+    if feature.kind == "categorical":
+        new = new_categories(connection, found.deployment, found.version, feature.name, since, until, at)
+        named = [NewCategory(name, rows) for name, rows in new.top(len(new.counts))]
+        return msgspec.structs.replace(found, new=named, new_total=new.distinct, new_estimated=not new.complete)
+    summary = counts.feature_moments(connection, found.deployment, found.version, reference, feature, since, until, at)
+    before = reference.summary(feature)
+    return msgspec.structs.replace(found, summary=_summary(summary), reference_summary=_summary(before))
 
 
 def _summary(found: Summary | None) -> ValueSummary | None:
@@ -228,7 +246,7 @@ def _summary(found: Summary | None) -> ValueSummary | None:
 
 
 def _statistics(
-    reference: Reference, feature: FeatureBins, current: Integers, settings: MonitorSettings
+    reference: Binned, feature: FeatureBins, current: Integers, settings: MonitorSettings
 ) -> list[Statistic]:
     before = reference.of(feature)
     found = []

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import duckdb
 import numpy as np
 
 from store.catalog.manifest import ModelManifest
 from store.database import times
-from store.monitor import counts, performance, presets, statistics
+from store.monitor import counts, label_drift, performance, presets, quality, statistics
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.deployments import split
 from store.monitor.metric_noise import noise_floor, standard_error
+from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums, reference_metric
-from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.reference import load_reference, manifest_of
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
 from store.monitor.statistics import WINDOW_LEVEL, Values
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
@@ -55,7 +57,7 @@ def read(
 ) -> dict[int, list[Reading]]:
     """The rule's readings of the decisions at `ends` (ascending ends of windows), as the store knows them now."""
     found: dict[int, list[Reading]] = {}
-    looks = {"drift": _drift, "performance": _performance, "volume": _volume}
+    looks = {"drift": _drift, "labels": _labels, "performance": _performance, "quality": _quality, "volume": _volume}
     for place in range(0, len(ends), CHUNK):
         found.update(looks[rule.kind](connection, deployment, rule, ends[place : place + CHUNK]))
     return found
@@ -105,7 +107,7 @@ def served(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, e
     return found
 
 
-def values_of(name: str, reference: Reference, feature: FeatureBins, current: Integers) -> Scaled:
+def values_of(name: str, reference: Binned, feature: FeatureBins, current: Integers) -> Scaled:
     """A statistic of one feature in windows (windows × its slots), by PSI where the statistic is not for its kind."""
     before = reference.of(feature)
     if name in presets.NAMES:
@@ -219,6 +221,83 @@ def _reference_error(connection: duckdb.DuckDBPyConnection, manifest: ModelManif
     return standard_error(name, value, manifest.task, dense, sums) if value is not None else None
 
 
+def _labels(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+) -> dict[int, list[Reading]]:
+    """The labels over the span, of the version with most of them in the last window."""
+    found: dict[int, list[Reading]] = {end: [] for end in ends}
+    sums = performance_sums(connection, deployment, rule.window, begin_of(rule, ends[0]), ends[-1], None)
+    by_version: dict[str, list[int]] = {}
+    for end in ends:
+        version = sums.main_version(rule.window.start(end - 1))
+        if version is not None:
+            by_version.setdefault(version, []).append(end)
+    for version, mine in by_version.items():
+        reference = load_reference(connection, split(deployment).model, version)
+        held = label_drift.labels_of(connection, reference) if reference is not None else None
+        if held is None:
+            continue
+        starts = np.unique(sums.starts)
+        begins = [begin_of(rule, end) for end in mine]
+        totals = spans(starts, label_drift.labelled(held, sums, version, starts.tolist()), begins, mine)
+        [feature] = held.features
+        values = values_of(rule.statistic, held, feature, totals)
+        # They are judged for themselves: one feature has nothing to be corrected for.
+        p = p_values(feature, held.counts, totals)
+        for reading in _of_feature(rule, version, feature, values, totals, p, begins, mine):
+            found[reading.end].append(reading)
+    return found
+
+
+def _quality(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+) -> dict[int, list[Reading]]:
+    """The share of rows that fail the rule's check over the span, of the version that made most of the last window's
+    predictions: by feature, or of the files that fed it."""
+    found: dict[int, list[Reading]] = {end: [] for end in ends}
+    for version, mine in served(connection, deployment, rule, ends).items():
+        looks = _feature_checks if rule.of_features else _file_checks
+        for reading in looks(connection, deployment, rule, version, mine):
+            if reading.rows >= rule.min_rows:
+                found[reading.end].append(reading)
+    return found
+
+
+def _feature_checks(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, version: str, ends: list[int]
+) -> Iterator[Reading]:
+    reference = load_reference(connection, split(deployment).model, version)
+    if reference is None:
+        return
+    begins = [begin_of(rule, end) for end in ends]
+    over = (connection, deployment, version, reference, rule.window, begins[0], ends[-1], None)
+    totals = spans(*counts.slot_sums(*over), begins, ends)
+    rows = quality.watched_rows(*over)
+    for begin, end, total in zip(begins, ends, totals, strict=True):
+        whole = sum(count for start, count in rows.items() if begin <= start < end)
+        for feature in reference.features:
+            if not rule.looks_at(feature.name):
+                continue
+            for share in quality.shares(reference, feature, total, whole):
+                if share.check == rule.statistic and share.value is not None and share.noise is not None:
+                    yield Reading(
+                        feature.name, version, begin, end, share.value, share.noise, share.rows, share.reference
+                    )
+
+
+def _file_checks(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, version: str, ends: list[int]
+) -> Iterator[Reading]:
+    fed = quality.fed(connection, deployment, version, rule.window, begin_of(rule, ends[0]), ends[-1])
+    for end in ends:
+        begin = begin_of(rule, end)
+        files = [one for one in fed if begin <= one.start < end]
+        rows = sum(one.file_rows for one in files)
+        if rows:
+            bad = sum(one.repeated if rule.statistic == "duplicates" else one.left_out for one in files)
+            yield Reading(rule.statistic, version, begin, end, bad / rows, None, rows, 0.0)
+
+
 def _volume(
     connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
 ) -> dict[int, list[Reading]]:
@@ -238,9 +317,7 @@ def reach(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) ->
 
     Of performance it is the labelled predictions that count, else all of them.
     """
-    table, moment = (
-        ("monitor_performance", "window_start") if rule.kind == "performance" else ("monitor_window", "last_at")
-    )
+    table, moment = ("monitor_performance", "window_start") if rule.labelled else ("monitor_window", "last_at")
     row = connection.execute(
         f"SELECT min(window_start), max({moment}) FROM {table} WHERE deployment = ?", [deployment]
     ).fetchall()[0]

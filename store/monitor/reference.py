@@ -117,7 +117,8 @@ def _scan(
     if value:
         name = PREDICTION if manifest.task == "regression" else SCORE
         wanted[name], places[name] = "score", value
-    if manifest.task == "multiclass" and answer:
+    # Of a binary task the answer follows from the score, if there is one.
+    if answer and (manifest.task == "multiclass" or not value):
         wanted[PREDICTION], places[PREDICTION] = "categorical", answer
     try:
         made = binning.profile([str(opened.path)], wanted, places=places, format=opened.format)

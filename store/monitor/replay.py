@@ -8,8 +8,9 @@ import duckdb
 import msgspec
 
 from store.monitor.course import Course
-from store.monitor.deciding import Deciding, Step, learning_ends
+from store.monitor.deciding import Deciding, Spans, Step, learning_ends
 from store.monitor.deployments import split
+from store.monitor.judge import missing_spans
 from store.monitor.readings import Reading, reach, read
 from store.monitor.rules import Rule, compile_rule, compiled
 from store.monitor.watching import Watched, watch
@@ -49,12 +50,14 @@ def replay(
         deployments.append(deployment)
         readings = read(connection, deployment, rule, learning_ends(rule, [*warm, *ends], *span))
         watched: dict[tuple[int, str], Watched] = {}
+        explained: Spans = {}
         if rule.kind == "drift":
             watched = watch(connection, deployment, rule, [*warm, *ends], readings, Course())
+            explained = missing_spans(connection, deployment, [one for one in holding if one.watches(deployment)])
         decisions += sum(len(readings.get(end, ())) for end in ends)
         every.update(ends)
         for tally in tallies:
-            tally.run(deployment, settings, readings, watched, warm, ends)
+            tally.run(deployment, settings, readings, watched, explained, warm, ends)
     axis = sorted(every)
     return Replay(
         rule=rule.name,
@@ -142,10 +145,11 @@ class _Tally:
         settings: MonitorSettings,
         readings: dict[int, list[Reading]],
         watched: dict[tuple[int, str], Watched],
+        explained: Spans,
         warm: list[int],
         ends: list[int],
     ) -> None:
-        deciding = Deciding(self._rule, settings, readings, Course(), set(), watched=watched)
+        deciding = Deciding(self._rule, settings, readings, Course(), set(), watched=watched, explained=explained)
         under_way: dict[str, Episode] = {}
         for step in deciding.decide(warm):
             self._note(deployment, step, under_way)
@@ -198,6 +202,6 @@ def _beyond(threshold: float, value: float, worst: float) -> bool:
 
 def _nothing(params: ReplayParams, rule: Rule) -> str:
     if params.deployment:
-        what = "labels" if rule.kind == "performance" else "predictions"
+        what = "labels" if rule.labelled else "predictions"
         return f"No window with {what} of {params.deployment} has ended yet."
     return "No deployment that the rule watches has sent predictions yet."

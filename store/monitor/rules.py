@@ -7,7 +7,8 @@ import fnmatch
 from datetime import datetime
 from typing import Literal
 
-from store.monitor import performance, presets, statistics
+from store.monitor import performance, presets, quality, statistics
+from store.monitor.bins import LABEL
 from store.monitor.windows import MAX_WINDOWS, Window, window
 from store.protocol import ExitCode, Refusal
 from store.settings import (
@@ -20,7 +21,7 @@ from store.settings import (
     routes_of,
 )
 
-Kind = Literal["drift", "performance", "volume", "staleness"]
+Kind = Literal["drift", "labels", "performance", "quality", "volume", "staleness"]
 #: What a rule of performance calls "the metrics that one watches on a task like this".
 MAIN = "main"
 MAIN_METRICS: dict[str, tuple[str, ...]] = {
@@ -31,7 +32,7 @@ MAIN_METRICS: dict[str, tuple[str, ...]] = {
 #: Losses and errors, of which a relative rise is asked; of other metrics an absolute change.
 RELATIVE = frozenset({"log_loss", "brier", "mae", "rmse"})
 #: An alert is over when its value falls this far below the threshold: what wavers around it does not flap.
-HYSTERESIS = {"drift": 0.5, "performance": 0.8, "volume": 0.8}
+HYSTERESIS = {"drift": 0.5, "labels": 0.5, "performance": 0.8, "quality": 0.5, "volume": 0.8}
 #: A learnt threshold looks at no more windows than this.
 MAX_LEARNT = 2_000
 LEARN_LAST = "28d"
@@ -55,7 +56,7 @@ class Rule:
     name: str
     kind: Kind
     statistic: str
-    """The statistic or metric, or `main`."""
+    """The statistic, metric or check, or `main`."""
     feature: str
     deployment: str
     window: Window
@@ -78,6 +79,21 @@ class Rule:
         return fnmatch.fnmatchcase(feature, self.feature)
 
     @property
+    def of_features(self) -> bool:
+        """Whether it decides each feature for itself."""
+        return self.kind == "drift" or (self.kind == "quality" and self.statistic in quality.FEATURE_CHECKS)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it looks at labels, which come later than the predictions of their window."""
+        return self.kind in ("performance", "labels")
+
+    @property
+    def sudden(self) -> bool:
+        """Whether it alerts only of what was well before: a feature that production never had is no event."""
+        return self.kind == "quality" and self.statistic == "missing"
+
+    @property
     def memory(self) -> int:
         """How many decisions back one decision may depend on."""
         return max(self.of_windows, self.close_after)
@@ -86,7 +102,7 @@ class Rule:
         """The rule in a few words, for people: `psi of * above 0.25 in 2 of 2 windows (7 × 1d)`."""
         if self.kind == "staleness":
             return f"no file for {self.threshold or 0:,.0f} s"
-        what = self.statistic if self.kind != "drift" else f"{self.statistic} of {self.feature}"
+        what = f"{self.statistic} of {self.feature}" if self.of_features or self.kind == "labels" else self.statistic
         if self.threshold is not None:
             limit = f"{'above' if self.worse_above(self.statistic) else 'below'} {self.threshold:g}"
         elif self.learn is not None and self.change is None:
@@ -109,6 +125,8 @@ def allowed_change(rule: Rule, metric: str, settings: MonitorSettings) -> float:
     """How much worse than on the reference a metric may be: relative for losses, absolute for the others."""
     if rule.change is not None:
         return rule.change
+    if rule.kind == "quality":
+        return next(limit for check, limit in quality.LIMITS.items() if check == rule.statistic)
     return settings.loss_rise if metric in RELATIVE else settings.auc_drop
 
 
@@ -127,6 +145,10 @@ def defaults(settings: MonitorSettings) -> list[RuleSettings]:
         if settings.preset
         else RuleSettings(name="drift", statistic="psi"),
         RuleSettings(name="performance", metric=MAIN, severity="critical"),
+        # A column that went missing or turned to text is certain at once. The rest of quality is listed, not told.
+        RuleSettings(
+            name="missing", metric="missing", change=0.5, span=1, for_windows=1, close_after=2, severity="critical"
+        ),
         # Of one window, against the same day of the week: a week that lacks a day hides it.
         RuleSettings(name="volume", metric="volume", change=0.5, span=1),
     ]
@@ -145,7 +167,7 @@ def compile_rule(rule: RuleSettings, settings: MonitorSettings, alerts: AlertSet
     if kind == "volume" and learnt and threshold != "learnt" and change is None:
         change = 0.5
     needed = rule.for_windows or (1 if kind == "staleness" else settings.open_after)
-    rows = settings.min_labelled if kind == "performance" else settings.min_rows
+    rows = settings.min_labelled if kind in ("performance", "labels") else settings.min_rows
     # A learnt threshold is taken from windows that share no rows.
     span = rule.span or (1 if learnt else settings.alert_span)
     if span > MAX_WINDOWS:
@@ -178,14 +200,26 @@ def _kind(rule: RuleSettings) -> Kind:
             raise _wrong(rule, f"statistic is {rule.statistic[:40]!r}", f"One of: {', '.join(known_names)}")
         if rule.change is not None:
             raise _wrong(rule, "change is for metrics", "A statistic takes a threshold.")
-        return "drift"
-    if rule.metric == "volume":
-        return "volume"
+        if rule.feature != LABEL:
+            return "drift"
+        if rule.guarantee != "window":
+            raise _wrong(rule, "labels have no sequential test", 'Leave guarantee = "sequential" out.')
+        return "labels"
+    if rule.guarantee != "window":
+        raise _wrong(rule, "guarantee is for statistics", "No sequential test stands behind a metric: leave it out.")
     if rule.metric == "staleness":
         return "staleness"
+    if rule.metric == "volume":
+        return "volume"
+    if rule.metric in quality.LIMITS:
+        return "quality"
     known = {MAIN, *(name for names in performance.METRICS.values() for name in names)}
     if rule.metric != MAIN and not performance.known_metric(rule.metric):
-        raise _wrong(rule, f"metric is {rule.metric[:40]!r}", f"One of: {', '.join(sorted(known))}, volume, staleness")
+        raise _wrong(
+            rule,
+            f"metric is {rule.metric[:40]!r}",
+            f"One of: {', '.join([*sorted(known), *quality.LIMITS, 'volume', 'staleness'])}",
+        )
     if rule.metric == MAIN and isinstance(rule.threshold, float | int):
         raise _wrong(rule, "main stands for several metrics, which have no threshold in common", "Take change.")
     return "performance"
@@ -196,7 +230,7 @@ def _number(rule: RuleSettings, kind: Kind, settings: MonitorSettings) -> float 
         return duration(str(rule.threshold))
     if isinstance(rule.threshold, str):
         return None
-    if rule.threshold is None and kind == "drift":
+    if rule.threshold is None and rule.statistic:
         return statistics_threshold(rule.statistic, settings)
     return rule.threshold
 

@@ -348,7 +348,7 @@ class _Scan:
             column: str | None = feature.name if feature.name in columns else None
             if feature.kind == "score":
                 column = self._value(manifest)
-            elif feature.name == PREDICTION and manifest.task == "multiclass":
+            elif feature.name == PREDICTION:
                 column = found.find(*roles["prediction"])
             if column is None:
                 absent.append(feature.name)

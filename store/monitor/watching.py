@@ -29,7 +29,7 @@ class Watched:
     """What the watch says of a feature at a window: `evident` is a discovery of e-BH over the features.
 
     `reading` is the value over the span that holds most of the evidence, where the window itself has too few rows
-    to say anything.
+    to say anything. It begins after the last window that said something: what that found to be over is over.
     """
 
     evident: bool
@@ -61,10 +61,12 @@ def watch(
         sums = _Sums(connection, deployment, version, reference, rule, run[-1].end)
         for window, step in zip(run, _run(course, version, reference, run), strict=True):
             spoken = {reading.feature for reading in readings.get(window.end, ())}
+            course.spoken.update(dict.fromkeys(spoken, window.end))
             for feature, watched in step.items():
                 # A learnt threshold is one of windows, not of whatever span the evidence has.
                 if watched.evident and feature not in spoken and rule.looks_at(feature) and rule.learn is None:
-                    reading = _over_watch(rule, version, reference, feature, sums.over(watched.begin, window.end))
+                    begin = max(watched.begin, course.spoken.get(feature, watched.begin))
+                    reading = _over_watch(rule, version, reference, feature, sums.over(begin, window.end))
                     watched = dataclasses.replace(watched, reading=reading)
                 found[window.end, feature] = watched
     return found

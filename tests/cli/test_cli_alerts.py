@@ -1,4 +1,4 @@
-"""`quarterdeck alerts replay` and mutes, against a real agent."""
+"""`quarterdeck alerts replay`, and what people do to alerts, against a real agent."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_unknown_rule_is_refused_with_those_there_are(command: Command) -> No
     status, _, err = command("alerts", "replay", "--rule", "drfit")
     assert status == 2
     assert "There is no alert rule 'drfit'." in err
-    assert "Rules: drift, performance, volume" in err
+    assert "Rules: drift, performance, missing, volume" in err
 
 
 def test_of_a_deployment_without_data_it_says_so(command: Command) -> None:
@@ -114,3 +114,63 @@ def test_a_mute_that_cannot_be_is_refused_in_words(command: Command, arguments: 
     status, _, err = command("mute", "a2", *arguments)
     assert status == 2
     assert said in err
+
+
+# --- the life of alerts: a store of their own, since they end --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAgent]:
+    """Three alerts that stay open: each day a little other, and the last one ends the day before."""
+    store = tmp_path_factory.mktemp("storm")
+    rules = "".join(f'[[alerts.rule]]\nname = "r{number}"\nstatistic = "psi"\nfeature = "x"\n' for number in (1, 2, 3))
+    (store / "quarterdeck.toml").write_text(SETTINGS + "[alerts]\ndefaults = false\n" + rules)
+    with RunningAgent(store) as running:
+        write_model(store)
+        wait_for_rows(running, "versions", 1)
+        for day in range(2):
+            write_predictions(store, day, 800)
+        wait_for_rows(running, "alerts", 3)
+        yield running
+
+
+def state(command: Command, alert: str) -> tuple[str, str, str]:
+    row = next(row for row in command.json("ls", "alerts") if row["id"] == alert)
+    return row["state"], row["by"], row["note"]
+
+
+def test_what_people_do_to_alerts_one_by_one_and_many_at_once(
+    storm: RunningAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(storm, capsys)
+    taken = command.json("ack", "a1", "--reason", "mine")
+    assert (taken["action"], taken["subject"], taken["phase"]) == ("ack", "a1", "acknowledged")
+    assert state(command, "a1")[0::2] == ("acknowledged", "mine")
+
+    status, out, err = command("ack", "a1", "a2", "a3", "a2")
+    assert status == 4
+    assert out.splitlines() == ["ack a2", "  Acknowledged.", "ack a3", "  Acknowledged."]
+    assert "acknowledged alert a1 already" in err
+
+    status, out, err = command("ack", "a2", "a9", "--json")
+    assert (status, out) == (4, "")
+    codes = [json.loads(line)["error"]["code"] for line in err.splitlines()]
+    assert codes == [4, 2]
+
+    assert command("mute", "a1", "a2", "--for", "2h")[0] == 0
+    assert [state(command, alert)[0] for alert in ("a1", "a2", "a3")] == ["muted", "muted", "acknowledged"]
+
+    assert command("resolve", "a1", "a2", "--reason", "known")[0] == 0
+    assert [state(command, alert)[0] for alert in ("a1", "a2", "a3")] == ["resolved", "resolved", "acknowledged"]
+    status, _, err = command("resolve", "a1")
+    assert (status, "Alert a1 is resolved already." in err) == (4, True)
+
+    journal = [row for row in command.json("ls", "journal", "--filter", "kind=alerts") if row["via"] == "cli"]
+    assert sorted(f"{row['action']} {row['subject']}" for row in journal) == [
+        "ack a1", "ack a2", "ack a3", "mute a1", "mute a2", "resolve a1", "resolve a2",
+    ]  # fmt: skip
+
+
+def test_an_alert_must_be_named(command: Command) -> None:
+    status, _, err = command("ack")
+    assert (status, "Missing argument" in err) == (2, True)

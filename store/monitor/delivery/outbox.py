@@ -22,6 +22,8 @@ LONGEST_PAUSE = 3600.0
 _RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 #: Alerts that one message names in full.
 NAMED = 20
+#: Features that a title names of each rule.
+TITLED = 3
 
 Outcome = Literal["delivered", "failed", "given_up"]
 
@@ -80,7 +82,7 @@ def _written(deployment: str, event: str, severity: Severity, items: list[News])
     if len(items) == 1:
         title = f"[{head}] {deployment}: {items[0].finding.message}"
     else:
-        title = f"[{head}] {deployment}: {len(items)} alerts {'are over' if over else 'opened'}"
+        title = f"[{head}] {deployment}: {len(items)} alerts {'are over' if over else 'opened'}: {_about(items)}"
     lines = []
     for item in items[:NAMED]:
         finding = item.finding
@@ -93,6 +95,18 @@ def _written(deployment: str, event: str, severity: Severity, items: list[News])
         lines.append(f"and {len(items) - NAMED} more")
     lines.append(f"quarterdeck show alerts {items[0].alert}")
     return title[:250], "\n".join(lines)
+
+
+def _about(items: list[News]) -> str:
+    """Which rules and features, for those who see the title alone: `drift of x, y, z and 27 more`."""
+    by_rule: dict[str, list[str]] = {}
+    for item in items:
+        by_rule.setdefault(item.finding.rule, []).append(item.finding.feature)
+    said = []
+    for rule, features in by_rule.items():
+        more = f" and {len(features) - TITLED} more" if len(features) > TITLED else ""
+        said.append(f"{rule} of {', '.join(features[:TITLED])}{more}")
+    return "; ".join(said)
 
 
 def pending(connection: duckdb.DuckDBPyConnection, settings: AlertSettings) -> list[Pending]:

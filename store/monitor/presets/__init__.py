@@ -6,7 +6,7 @@ from store.monitor.presets.evidently import Evidently
 from store.monitor.presets.judging import Judged, Judgement, Preset, PresetRow
 from store.monitor.presets.nannyml import NannyML
 from store.monitor.presets.sagemaker import SageMaker
-from store.monitor.presets.verdicts import SEVERE, PresetVerdict, strength, verdicts
+from store.monitor.presets.verdicts import SEVERE, PresetVerdict, size, strength, verdicts
 from store.monitor.presets.vertex import Vertex
 from store.monitor.presets.whylogs import WhyLogs
 from store.protocol import ExitCode, Refusal
@@ -20,6 +20,7 @@ __all__ = [
     "PresetRow",
     "PresetVerdict",
     "named",
+    "size",
     "strength",
     "verdicts",
 ]

@@ -32,6 +32,11 @@ class PresetVerdict(FeatureVerdict):
     strength: float | None = None
 
 
+def size(verdict: FeatureVerdict) -> float | None:
+    """What verdicts are compared by: a preset's by how many times its threshold, the monitor's own by their value."""
+    return verdict.strength if isinstance(verdict, PresetVerdict) else verdict.value
+
+
 def verdicts(
     preset: Preset, reference: _Binned, current: Integers, chunks: Integers | None = None
 ) -> list[list[FeatureVerdict]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from store.monitor.statistics.values import Values
 from store.settings import MonitorSettings
 
 Guarantee = Literal["", "window", "watch"]
+#: (feature, statistic, value by the counts) → value.
+Refine = Callable[[str, str, float], float]
 
 #: Benjamini-Hochberg's level over the features of one window.
 WINDOW_LEVEL = 0.005
@@ -70,6 +73,7 @@ def verdicts(
     statistic: str = "psi",
     watch: bool = True,
     fallback: bool = True,
+    refine: Refine | None = None,
 ) -> list[list[FeatureVerdict]]:
     """A verdict on every feature of the reference in every window, in their orders.
 
@@ -77,13 +81,13 @@ def verdicts(
     they must begin where the watch began (a shorter history only makes a shorter watch): the guarantee "watch" covers
     the span that is given. A window's own alarm depends on no other window. Features that `statistic` is not for are
     judged by PSI, or with `fallback` false have no value and no alarm. The threshold is the statistic's first one
-    (psi_warn for PSI: a change of the mean by a third of a standard deviation is past it). Raises `Refusal` when there
-    is no such statistic.
+    (psi_warn for PSI: a change of the mean by a third of a standard deviation is past it). `refine` gives a better
+    value where more is known than the counts. Raises `Refusal` when there is no such statistic.
     """
     catalogue.thresholds(statistic, settings)
     windows = len(current)
     columns = [
-        _column(reference, place, current, settings, statistic, watch, fallback)
+        _column(reference, place, current, settings, statistic, watch, fallback, refine)
         for place in range(len(reference.features))
     ]
     if not columns:
@@ -166,6 +170,7 @@ def _column(
     wanted: str,
     watch: bool,
     fallback: bool,
+    refine: Refine | None,
 ) -> _Column:
     feature = reference.features[place]
     name = wanted if not fallback or wanted in catalogue.statistics_for(feature) else "psi"
@@ -188,10 +193,14 @@ def _column(
         since = summed[1:] - summed[starts]
         watched = catalogue.statistics_of(name, feature, groups, before, since)
         watched_rows = since.sum(axis=1)
+    values = catalogue.statistics_of(name, feature, groups, before, after)
+    if refine is not None:
+        better = [refine(feature.name, name, float(value)) for value in values.values]
+        values = dataclasses.replace(values, values=np.array(better, np.float64))
     return _Column(
         feature=feature.name,
         statistic=name,
-        values=catalogue.statistics_of(name, feature, groups, before, after),
+        values=values,
         limits=warn * sizes,
         criticals=alarm * sizes,
         rows=rows,

@@ -146,6 +146,14 @@ def test_windows_too_small_to_tell_open_an_alert_once_together_they_do(watched: 
     assert "of watches in which nothing changes, at most 1% ever" in rows[0][1]
 
 
+def test_small_windows_do_not_open_anew_what_the_windows_before_them_found_over(watched: Bench) -> None:
+    days(watched, "..xxx....")
+    for number in (9, 10):
+        day(watched, number, rows=5)
+    day(watched, 11)
+    assert alerts(watched) == [("a1", "closed")]
+
+
 def test_opening_and_closing_are_in_the_journal(watched: Bench) -> None:
     days(watched, "xx...")
     rows = watched.rows("SELECT action, subject, actor FROM journal WHERE kind = 'alerts' ORDER BY sequence")

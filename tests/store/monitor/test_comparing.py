@@ -79,6 +79,25 @@ def test_the_binned_ks_is_within_a_bin_of_scipys(pair: Pair) -> None:
     assert value.value == pytest.approx(stats.ks_2samp(before, after).statistic, abs=1 / 128)
 
 
+@pytest.mark.parametrize("shift", [0.3, 40.0])
+def test_changes_of_mean_and_spread_are_numpys_even_beyond_the_references_range(pair: Pair, shift: float) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    before, after = normal(1), normal(2, shift) * 1.5
+    told = {one.statistic: one.value for one in pair.feature(before, after).statistics}
+    assert told["mean_change"] == pytest.approx((after.mean() - before.mean()) / before.std(), rel=1e-9)
+    assert told["spread_change"] == pytest.approx(after.std() / before.std() - 1, rel=1e-9)
+    distance = stats.wasserstein_distance(before, after) / before.std()
+    assert told["wasserstein"] == pytest.approx(distance, rel=1e-9 if shift > 10 else 0.05)
+
+
+def test_what_is_judged_by_is_what_is_told(pair: Pair) -> None:
+    report = pair.compare({"x": normal(1)}, {"x": normal(2, 40.0)}, statistic="mean_change")
+    [found] = report.features
+    [told] = [one.value for one in found.statistics if one.statistic == "mean_change"]
+    assert (found.value, found.alarm) == (told, True)
+    assert told is not None and told > 30
+
+
 def test_the_small_pictures_are_shares_of_all_values(pair: Pair) -> None:
     found = pair.feature(normal(1), normal(2, 1.0))
     assert sum(found.reference_shape) == pytest.approx(1.0)

@@ -217,7 +217,27 @@ def test_of_two_receivers_the_one_that_failed_is_tried_again(watched: Bench, rec
 def test_what_opens_together_is_one_message(watched: Bench) -> None:
     alerts = routes("json://127.0.0.1")
     days(watched, "bbb", alerts)
-    assert titles(watched) == [f"[WARNING] {DEPLOYMENT}: 2 alerts opened"]
+    assert titles(watched) == [f"[WARNING] {DEPLOYMENT}: 2 alerts opened: drift of x, y"]
+
+
+def test_thirty_features_of_one_broken_join_are_one_message(bench: Bench, receiver: Receiver) -> None:
+    names = [f"f{number:02}" for number in range(30)]
+    plain = ", ".join(f"((i * 7 + {place}) % 1000)::DOUBLE AS {name}" for place, name in enumerate(names))
+    gone = ", ".join(f"NULL::DOUBLE AS {name}" for name in names)
+    bench.reference(bench.register(), bench.file(f"SELECT {plain} FROM range(20000) t(i)"))
+    alerts = routes(receiver.url())
+    for number, values in enumerate([plain, plain, gone, gone, gone, gone]):
+        bench.predict(
+            bench.file(
+                f"SELECT 'd{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
+                f" {values} FROM range(500) t(i)"
+            )
+        )
+        bench.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, alerts))
+    Courier(bench.database, alerts).deliver_due(now())
+    assert titles(bench) == [f"[CRITICAL] {DEPLOYMENT}: 30 alerts opened: missing of f00, f01, f02 and 27 more"]
+    assert len(receiver.came) == 1
+    assert "and 10 more" in receiver.came[0]["message"]
 
 
 def test_the_end_of_an_alert_is_told_too(watched: Bench) -> None:

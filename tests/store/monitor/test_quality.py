@@ -77,6 +77,29 @@ def test_rows_of_a_file_without_the_column_are_absent(fed: Bench) -> None:
     assert (row.value, row.failed) == (pytest.approx(0.4), True)
 
 
+def test_rows_without_any_usable_value_are_missing_whatever_the_reason(fed: Bench) -> None:
+    odd = "CASE i % 10 WHEN 0 THEN 'n/a' WHEN 1 THEN NULL WHEN 2 THEN 'inf' ELSE (i % 100)::VARCHAR END"
+    fed.predict(fed.file(with_version(day(0, rows=500, size=odd))))
+    fed.predict(fed.file(f"SELECT * EXCLUDE (size) FROM ({with_version(day(0, rows=1000))}) OFFSET 500"))
+    row = checks(fed)["size", "missing", 0]
+    assert (row.value, row.rows, row.failed) == (pytest.approx(0.65), 1000, True)
+
+
+def test_a_window_whose_files_lack_every_column_is_checked_too(fed: Bench) -> None:
+    fed.predict(fed.file(f"SELECT * EXCLUDE (size, colour) FROM ({with_version(day(0))})"))
+    found = checks(fed)
+    assert (found["size", "absent", 0].value, found["colour", "missing", 0].failed) == (1.0, True)
+
+
+def test_rows_that_came_before_there_was_a_reference_lack_nothing(bench: Bench) -> None:
+    manifest = bench.register(features=FEATURES)
+    bench.predict(bench.file(with_version(day(0, rows=600))))
+    bench.reference(manifest, bench.file(REFERENCE))
+    bench.predict(bench.file(f"SELECT * FROM ({with_version(day(0, rows=1000))}) OFFSET 600"))
+    row = checks(bench)["size", "absent", 0]
+    assert (row.value, row.rows, row.failed) == (0.0, 400, False)
+
+
 def test_few_odd_rows_of_a_small_window_are_within_chance(fed: Bench) -> None:
     fed.predict(fed.file(with_version(day(0, rows=20, size="CASE WHEN i > 1 THEN i % 100 END"))))
     row = checks(fed)["size", "null_share", 0]
@@ -134,8 +157,14 @@ def test_the_listing_puts_what_fails_first_and_is_narrowed_by_feature_and_check(
         found = fed.database.reader.read(lambda c: every.page(c, ListParams("quality", **params)))  # type: ignore[arg-type]
         return [dict(zip([column.name for column in found.columns], row, strict=True)) for row in found.rows]
 
-    first = page()[0]
-    assert (first["feature"], first["check"], first["failed"]) == ("size", "null_share", True)
+    first = page()[:2]
+    assert {(row["feature"], row["check"], row["failed"]) for row in first} == {
+        ("size", "missing", True),
+        ("size", "null_share", True),
+    }
     assert {row["check"] for row in page(scope={"check": "volume"})} == {"volume"}
     assert {row["feature"] for row in page(filter="feature=colour")} == {"colour"}
+    for written in ("failed=true", "failed=yes", "failed:tr"):
+        assert {row["check"] for row in page(filter=written)} == {"missing", "null_share"}
+    assert all(row["failed"] is False for row in page(filter="failed=no"))
     assert len({row["id"] for row in page()}) == len(page())

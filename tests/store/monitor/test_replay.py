@@ -89,7 +89,7 @@ def test_a_configured_rule_is_found_by_its_name(told: Bench) -> None:
     alerts = AlertSettings(rule=[RuleSettings(name="mine", statistic="ks", threshold=0.5, for_windows=1)])
     found = asked(told, alerts, rule="mine")
     assert (found.rule, found.lines[0].fired) == ("mine", 1)
-    assert found.rules == ["drift", "performance", "volume", "mine"]
+    assert found.rules == ["drift", "performance", "missing", "volume", "mine"]
 
 
 def test_volume_can_be_replayed(told: Bench) -> None:

@@ -22,15 +22,16 @@ def one(text: str) -> Rule:
     return compiled(MonitorSettings(), AlertSettings(defaults=False, rule=[rule_from_text(text)]))[0]
 
 
-def test_three_rules_need_no_configuration() -> None:
-    assert [rule.name for rule in compiled(MonitorSettings(), AlertSettings())] == ["drift", "performance", "volume"]
+def test_four_rules_need_no_configuration() -> None:
+    rules = compiled(MonitorSettings(), AlertSettings())
+    assert [rule.name for rule in rules] == ["drift", "performance", "missing", "volume"]
 
 
 def test_a_rule_of_the_same_name_takes_the_place_of_a_default_one() -> None:
     alerts = AlertSettings(rule=[RuleSettings(name="drift", statistic="js", threshold=0.3)])
     rules = compiled(MonitorSettings(), alerts)
     assert [(rule.name, rule.statistic) for rule in rules][:1] == [("drift", "js")]
-    assert len(rules) == 3
+    assert len(rules) == 4
 
 
 def test_the_defaults_can_be_left_out() -> None:
@@ -99,6 +100,8 @@ def test_a_wrong_rule_is_refused_with_its_key(tmp_path: Path, text: str, said: s
         ({"statistic": "psi", "window": "7s"}, "Alert rule a: window: No window '7s'."),
         ({"statistic": "psi", "change": 0.1}, "Alert rule a: change is for metrics."),
         ({"metric": "main", "threshold": 0.7}, "Alert rule a: main stands for several metrics"),
+        ({"metric": "auc", "guarantee": "sequential"}, "Alert rule a: guarantee is for statistics."),
+        ({"metric": "null_share", "guarantee": "sequential"}, "Alert rule a: guarantee is for statistics."),
         ({"statistic": "psi", "window": "1h", "threshold": "learnt", "learn": {"last": "365d"}}, "8,760 windows of 1h"),
     ],
 )
@@ -107,6 +110,17 @@ def test_what_cannot_be_is_told_with_the_rule(rule: dict[str, object], said: str
     with pytest.raises(Refusal) as refused:
         compiled(MonitorSettings(), AlertSettings(rule=[settings]))
     assert said in refused.value.message
+
+
+def test_a_check_of_quality_is_a_share_above_the_references() -> None:
+    rule = one('{metric = "null_share", feature = "t*", for = 1, span = 1}')
+    assert (rule.kind, rule.said()) == (
+        "quality",
+        "null_share of t* worse than on the reference in 1 of 1 windows (1d)",
+    )
+    assert one('{metric = "duplicates", threshold = 0.1, for = 1, span = 1}').said() == (
+        "duplicates above 0.1 in 1 of 1 windows (1d)"
+    )
 
 
 def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -127,7 +141,7 @@ def test_everything_the_template_says_can_be_uncommented(tmp_path: Path) -> None
         return line[2:] if line.startswith("# ") and ("=" in line or line.startswith("# [")) else line
 
     text = "\n".join(uncommented(line) for line in TEMPLATE.splitlines())
-    assert [rule.name for rule in written(tmp_path, text).rule] == ["weather", "usual", "silence"]
+    assert [rule.name for rule in written(tmp_path, text).rule] == ["weather", "usual", "gaps", "silence"]
 
 
 def test_a_rule_says_itself_in_words() -> None:

@@ -11,6 +11,7 @@ import pytest
 from store.catalog.listing import Listings
 from store.monitor import evaluate, presets
 from store.monitor.bins import FeatureBins
+from store.monitor.fleet import summary
 from store.monitor.listings import listings
 from store.monitor.reading import drift, heatmap
 from store.monitor.rules import compiled
@@ -87,6 +88,27 @@ def test_the_default_rule_goes_by_the_preset(watched: Bench) -> None:
     watched.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS))
     rows = watched.rows("SELECT feature, state, value > 1, threshold FROM monitor_alert_now WHERE rule = 'drift'")
     assert rows == [("size", "open", True, 1.0)]
+
+
+def test_an_alert_by_a_preset_claims_no_guarantee(watched: Bench) -> None:
+    watched.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS))
+    assert watched.rows("SELECT DISTINCT guarantee FROM monitor_alert_now WHERE rule = 'drift'") == [
+        ("the threshold of evidently alone: nothing bounds its false alarms",)
+    ]
+
+
+def test_the_fleet_names_the_worst_feature_by_the_preset(watched: Bench) -> None:
+    found = watched.database.reader.read(lambda c: summary(c, settings=SETTINGS))[DEPLOYMENT]
+    last = next(
+        row.found
+        for row in watched.database.reader.read(lambda c: list(drift(c, SpanParams(DEPLOYMENT, "1d"), SETTINGS)))[::-1]
+        if row.found.feature == "size"
+    )
+    assert isinstance(last, presets.PresetVerdict)
+    assert (found.worst_feature, found.worst_value, found.drifted) == ("size", last.strength, 1)
+    # PSI of a range that was hardly ever met is far from 40 / 28.9 / 0.1.
+    assert found.worst_value == pytest.approx(40 / 28.9 / 0.1, rel=0.25)
+    assert found.worst_noise is None
 
 
 def test_a_rule_of_ones_own_may_name_a_preset(watched: Bench) -> None:

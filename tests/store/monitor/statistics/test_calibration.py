@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import binomtest
 
-from benchmarks.calibration import CELLS, FOUND_AT_LEAST, MUST_FIND, quarterdeck, rates, watch_alarms
+from benchmarks.calibration import CELLS, FOUND_AT_LEAST, MUST_FIND, WATCHED, at_most, quarterdeck, rates, watch_alarms
 from benchmarks.simulated import Cell, Sampled
 from store.monitor.bins import Integers
 from store.monitor.statistics import verdicts
@@ -24,9 +25,15 @@ def test_alarms_are_rarely_false(cell: Cell) -> None:
     assert cell.name not in MUST_FIND or found >= FOUND_AT_LEAST
 
 
-@pytest.mark.parametrize("cell", [Cell(5_000, 20), Cell(5_000, 1_000), Cell(5_000, 500, 200)], ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", WATCHED, ids=lambda cell: cell.name)
 def test_a_watch_of_a_thousand_windows_raises_no_sequential_alarm(cell: Cell) -> None:
     assert not watch_alarms(cell, seed=2)
+
+
+@pytest.mark.parametrize(("alarms", "watches"), [(0, 300), (0, 1_000), (3, 1_000)])
+def test_what_the_benchmark_says_of_watches_is_clopper_and_pearsons_bound(alarms: int, watches: int) -> None:
+    expected = binomtest(alarms, watches, alternative="less").proportion_ci(0.95).high
+    assert at_most(alarms, watches) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["js", "hellinger", "tv", "kl", "ks", "wasserstein", "cvm", "chi2", "mean_change"])

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 from scipy.stats import multinomial
 
+from benchmarks.simulated import Cell, grouped_windows, reference, windows
 from store.monitor.statistics import sequential
+from store.monitor.statistics.groups import grouped, sequential_groups
 from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence, evidence_of_spans, running
 
 REFERENCE = np.array([600.0, 250.0, 100.0, 50.0])
@@ -86,6 +88,17 @@ def test_spans_that_are_kept_say_what_the_whole_stream_says(seed: int, length: i
     log_e, best = evidence_of_spans(REFERENCE, spans, starts)
     assert log_e == pytest.approx(whole.log_e[-1], abs=1e-9)
     assert starts[best] == whole.starts[-1]
+
+
+def test_windows_drawn_by_group_are_distributed_as_the_sums_of_their_slots() -> None:
+    cell = Cell(5_000, 200)
+    against = reference(cell, np.random.default_rng(1), features=1)
+    groups, _ = sequential_groups(against.features[0], against.counts)
+    drawn = grouped_windows(cell, against.features[0], groups, np.random.default_rng(2), 4_000)
+    summed = grouped(groups, windows(cell, against, np.random.default_rng(3), 4_000))
+    assert (drawn.sum(axis=1) == 200).all()
+    assert drawn.mean(axis=0) == pytest.approx(summed.mean(axis=0), abs=0.4)
+    assert drawn.std(axis=0) == pytest.approx(summed.std(axis=0), abs=0.3)
 
 
 def test_a_change_that_lasts_gathers_evidence() -> None:
