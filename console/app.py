@@ -159,6 +159,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def travel(self, at: float | None) -> None:
         """Show everything as the store knew it at `at` (seconds); null returns to the present."""
         self.at = at
+        # What is still shown is of another moment: its age would lie until the answer is there.
+        self.deck.view.data_at = None
         self.deck.view.fetch_soon()
         self.deck.refresh_lines()
 

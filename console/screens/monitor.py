@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -13,16 +13,18 @@ from textual.widget import Widget
 
 from console.places import Place
 from console.screens import monitor_data as shown
+from console.screens.doing import leave
+from console.screens.feature_filter import as_terms, narrowed, passes
 from console.screens.over_time import OverTime
 from console.screens.performance_data import performance_chart, shown_metric
 from console.screens.spans import seconds
-from console.text import clean
+from console.text import clean, when
 from console.widgets.bars import Bars, BarsData
 from console.widgets.chart import Chart
 from console.widgets.heatmap import Heatmap
 from console.widgets.heatmap_data import Order
 from store import protocol
-from store.protocol import Distribution, DistributionParams, Performance, Refusal
+from store.protocol import Distribution, DistributionParams, ListParams, Performance, Refusal
 
 #: Narrower than this the panes stand one under the other; where they do not fit, those that tab chooses.
 WIDE = 110
@@ -116,10 +118,85 @@ class Monitor(OverTime):
         if self.scores.display and not self.scores.data.labels:
             self._follow()
 
+    # --- which features ----------------------------------------------------------------------------------
+
+    def do_filter(self) -> None:
+        """Have a filter of the features' names typed."""
+        from console.commandline import CommandLine
+
+        line = CommandLine(
+            "filter",
+            "/",
+            self.deck_app.history("filter"),
+            value=self.place.filter,
+            explain="features whose name has REGEX, !REGEX, feature=NAME; spaces mean and; empty: all",
+        )
+        self.deck_app.deck.type_into(line, self.set_filter)
+
+    def set_filter(self, text: str) -> None:
+        """Show the features that pass; what cannot be read as a filter changes nothing."""
+        text = text.strip()
+        try:
+            passes(text)
+        except Refusal as refusal:
+            self.deck_app.deck.say_refusal(refusal)
+            return
+        self.with_place(filter=text)
+        self._draw_heatmap()
+        self.deck_app.deck.refresh_lines()
+        self._follow()
+
+    def do_back(self) -> None:
+        """Out of the filter, then out of the monitor."""
+        if self.place.filter:
+            self.set_filter("")
+        else:
+            leave(self.deck_app.deck)
+
+    def _draw_heatmap(self) -> None:
+        if self.drift is not None:
+            self.heatmap.update(narrowed(shown.heatmap_data(self.drift), self.place.filter))
+
+    # --- from alarm to alarm -----------------------------------------------------------------------------
+
+    def do_next_alarm(self) -> None:
+        self._step_to_alarm(1)
+
+    def do_last_alarm(self) -> None:
+        self._step_to_alarm(-1)
+
+    def _step_to_alarm(self, by: int) -> None:
+        """To where a run of alarms began, and say how long it is: that is what one looks for first."""
+        found, deck = self.heatmap.step_to_alarm(by), self.deck_app.deck
+        here, cursor = self.heatmap.alarm_here(), self.heatmap.cursor
+        if found is None or here is None or cursor is None:
+            deck.say("no cell of these windows is an alarm")
+            return
+        windows = f"{here[1]} window{'' if here[1] == 1 else 's'}"
+        deck.say(f"{clean(cursor[0], 40)}: alarm from {when(here[0])}, {windows} ({found[0]} of {found[1]})")
+
     # --- what is chosen ----------------------------------------------------------------------------------
 
     def heading(self) -> str:
         return f"monitor {self.place.name or 'of nothing yet'}"
+
+    def remarks(self) -> Iterable[str]:
+        yield from super().remarks()
+        if self.place.filter:
+            yield f"/{self.place.filter}"
+
+    def listed(self) -> ListParams | None:
+        drift = self.drift
+        if drift is None or not drift.starts:
+            return None
+        return ListParams(
+            "drift",
+            filter=" ".join(part for part in (f"statistic={drift.statistic}", as_terms(self.place.filter)) if part),
+            window=self.place.window,
+            since=drift.starts[0],
+            until=shown.window_end(drift, drift.starts[-1]),
+            scope={"deployment": self.place.name},
+        )
 
     def present(self) -> Place:
         cursor = self.heatmap.cursor
@@ -143,15 +220,17 @@ class Monitor(OverTime):
         if self.place.until is None and self.drift.starts:
             self._newest = shown.window_end(self.drift, self.drift.starts[-1])
         self._fit()
-        self.heatmap.update(shown.heatmap_data(self.drift))
+        self._draw_heatmap()
         self.chart.update(performance_chart(self.performance, self.metric))
         await self._fetch_distribution()
         self.fetched(self.deck_app.link.heard)
 
     async def _fetch_distribution(self) -> None:
         cursor, drift = self.heatmap.cursor, self.drift
-        if cursor is None or drift is None:
-            self.bars.update(BarsData(title="distribution", why=(drift.why if drift else "") or "no windows yet"))
+        if drift is None:
+            return
+        if cursor is None:
+            self.bars.update(BarsData(title="distribution", why=self.heatmap.data.why or "no windows yet"))
             return
         feature, start = cursor
         asked = DistributionParams(self.place.name, feature, start, shown.window_end(drift, start))
@@ -228,7 +307,7 @@ class Monitor(OverTime):
             return
         feature = SCORE if self.pane == SCORES else cursor[0]
         self.deck_app.deck.go(
-            replace(self.place, view="feature", feature=feature, since=cursor[1], cursor=None), drill=True
+            replace(self.place, view="feature", feature=feature, since=cursor[1], cursor=None, filter=""), drill=True
         )
 
     def do_sort(self) -> None:

@@ -66,7 +66,7 @@ def heatmap_data(drift: protocol.Heatmap) -> HeatmapData:
         relevance=tuple(drift.relevance),
         basis=drift.relevance_basis,
         statistic=drift.statistic,
-        title=f"drift ({drift.statistic}) by feature and window",
+        title=f"drift ({drift.statistic})",
         why=drift.why,
     )
 

@@ -66,7 +66,7 @@ class Bars(Lines):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._data = data or BarsData()
+        self._data = data or BarsData(why=text.loading())
 
     @property
     def data(self) -> BarsData:
