@@ -26,6 +26,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 _NUMBERS = frozenset({"number", "time", "duration", "share", "bytes"})
 MAX_LENGTH = 1000
+#: How truth values may be written: as JSON has them, and as tables show them.
+_TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 class Term(NamedTuple):
@@ -137,6 +139,9 @@ def _test(term: Term, column: Column, text: str) -> Callable[[Any], bool]:
     if term.operator in ("=", "!="):
         wanted: Any = number_of(term, text) if column.kind in _NUMBERS else term.value
         same = term.operator == "="
+        if isinstance(wanted, str) and wanted.lower() in _TRUTHS:
+            truth, word = _TRUTHS[wanted.lower()], wanted
+            return lambda cell: (cell is truth if isinstance(cell, bool) else str(cell) == word) == same
         return lambda cell: ((cell if isinstance(wanted, float) else str(cell)) == wanted) == same
     compare, bound = _COMPARE[term.operator], number_of(term, text)
     return lambda cell: (number := _as_number(cell)) is not None and compare(number, bound)
