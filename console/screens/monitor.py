@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 from textual.app import ComposeResult
 from textual.widget import Widget
+from textual.worker import Worker
 
 from console.places import Place
 from console.screens import monitor_data as shown
@@ -18,13 +19,15 @@ from console.screens.feature_filter import as_terms, narrowed, passes
 from console.screens.over_time import OverTime
 from console.screens.performance_data import performance_chart, shown_metric
 from console.screens.spans import seconds
+from console.screens.traffic import all_checked, asked_failures, asked_windows, traffic_data
 from console.text import clean, when
 from console.widgets.bars import Bars, BarsData
 from console.widgets.chart import Chart
 from console.widgets.heatmap import Heatmap
 from console.widgets.heatmap_data import Order
+from console.widgets.tracks import Tracks, TracksData
 from store import protocol
-from store.protocol import Distribution, DistributionParams, ListParams, Performance, Refusal
+from store.protocol import Distribution, DistributionParams, ListParams, Page, Performance, Refusal
 
 #: Narrower than this the panes stand one under the other; where they do not fit, those that tab chooses.
 WIDE = 110
@@ -33,7 +36,9 @@ LOW = 34
 HIGH = 54
 #: What the monitor calls the scores among the features.
 SCORE = "score"
-HEAT, FEATURE, PERFORMANCE, SCORES = range(4)
+HEAT, FEATURE, PERFORMANCE, SCORES, TRAFFIC = range(5)
+#: Lines of the traffic where it stands beside the other panes.
+TRAFFIC_LINES = 4
 _NEXT: dict[Order, Order] = {"worst": "matters", "matters": "window", "window": "name", "name": "worst"}
 _SORTED: dict[Order, str] = {
     "worst": "features by the worst window in sight",
@@ -69,16 +74,22 @@ class Monitor(OverTime):
         self.bars = Bars(id="feature")
         self.chart = Chart()
         self.scores = Bars(id="scores")
+        self.traffic = Tracks(self.heatmap.columns, id="traffic")
         self.below = Below()
         self.drift: protocol.Heatmap | None = None
         self.performance: Performance | None = None
         self.distribution: Distribution | None = None
+        self._following: Worker[None] | None = None
+        #: The windows as rows, and the checks that failed in them, of the present heat map.
+        self._windows: Page | None = None
+        self._failures: Page | None = None
         self.metric = ""
         #: Where the newest windows end, once they were seen: later than that there is nothing to look for.
         self._newest: float | None = None
 
     def compose(self) -> ComposeResult:
         yield self.heatmap
+        yield self.traffic
         with self.below:
             yield self.bars
             yield self.chart
@@ -101,21 +112,26 @@ class Monitor(OverTime):
         features = len(self.drift.features) if self.drift is not None else 4
         part = 2 if self.size.height >= 30 else 1.8
         self.heatmap.styles.height = max(7, min(features + 5, int(self.size.height / part)))
+        self.traffic.styles.height = "1fr" if self.below.has_class("-low") else TRAFFIC_LINES
 
     # --- panes -------------------------------------------------------------------------------------------
 
     def panes(self) -> Sequence[Widget]:
-        return (self.heatmap, self.bars, self.chart, self.scores)
+        return (self.heatmap, self.bars, self.chart, self.scores, self.traffic)
 
     def pane_chosen(self) -> None:
         low, two = self.below.has_class("-low"), self.below.has_class("-wide") or self.below.has_class("-pair")
         pane = self.pane or FEATURE
+        self.traffic.display = not low or pane == TRAFFIC
+        self.below.display = not (low and pane == TRAFFIC)
         # The pane that stands beside or under the distribution where there is room for two.
         beside = pane if pane != FEATURE else PERFORMANCE
         for number, widget in enumerate(self.panes()):
-            if number != HEAT:
+            if number not in (HEAT, TRAFFIC):
                 widget.display = not low or number == pane or (two and number in (FEATURE, beside))
         if self.scores.display and not self.scores.data.labels:
+            self._follow()
+        if self.traffic.display and self._failures is None and self.drift is not None:
             self._follow()
 
     # --- which features ----------------------------------------------------------------------------------
@@ -211,6 +227,7 @@ class Monitor(OverTime):
             self.heatmap.update(shown.no_heatmap(self.deck_app.nothing_deployed))
             for pane in (self.bars, self.scores):
                 pane.update(BarsData(why="no deployment"))
+            self.traffic.update(TracksData(title="traffic", why="no deployment"))
             return
         self.drift, self.performance = await asyncio.gather(
             self.ask("heatmap", self.span()), self.ask("performance", self.performance_span(self.metric))
@@ -222,7 +239,9 @@ class Monitor(OverTime):
         self._fit()
         self._draw_heatmap()
         self.chart.update(performance_chart(self.performance, self.metric))
+        self._windows = self._failures = None
         await self._fetch_distribution()
+        await self._fetch_traffic()
         self.fetched(self.deck_app.link.heard)
 
     async def _fetch_distribution(self) -> None:
@@ -249,19 +268,42 @@ class Monitor(OverTime):
         data = shown.bars_data(scores, self.place.statistic or "psi")
         self.scores.update(replace(data, title=data.title.replace(SCORE, "scores", 1)))
 
+    async def _fetch_traffic(self) -> None:
+        """What the tracks show, as far as they are in sight and it is not known yet."""
+        drift, cursor = self.drift, self.heatmap.cursor
+        if drift is None:
+            return
+        chosen = cursor[1] if cursor is not None else None
+        if drift.starts and self.traffic.display:
+            if self._windows is None:
+                self._windows = await self.ask("list", asked_windows(drift, self.place.window))
+            if self._failures is None or not all_checked(drift):
+                self._failures = await self.ask("list", asked_failures(drift, self.place.window, chosen))
+        self._draw_traffic()
+
+    def _draw_traffic(self) -> None:
+        cursor = self.heatmap.cursor
+        if self.drift is not None:
+            chosen = cursor[1] if cursor is not None else None
+            self.traffic.update(traffic_data(self.drift, self._windows, self._failures, chosen))
+
     def _follow(self) -> None:
-        self.run_worker(self._follow_cursor(), group="distribution", exclusive=True)
+        # The function, not its coroutine: one that is followed by another before it began is never awaited.
+        self._following = self.run_worker(self._follow_cursor, group="distribution", exclusive=True)
 
     async def _follow_cursor(self) -> None:
         # A key held down passes over many cells; only where it rests is asked for.
         await asyncio.sleep(0.05)
         try:
             await self._fetch_distribution()
+            await self._fetch_traffic()
         except Refusal as refusal:
             self.bars.update(BarsData(title="distribution", why=refusal.message))
 
     def on_heatmap_cell_highlighted(self, message: Heatmap.CellHighlighted) -> None:
         message.stop()
+        # At once: the tracks stand on the heat map's axis, which may have moved.
+        self._draw_traffic()
         self._follow()
 
     def on_heatmap_cell_selected(self, message: Heatmap.CellSelected) -> None:
@@ -304,6 +346,14 @@ class Monitor(OverTime):
             return
         cursor = self.heatmap.cursor
         if cursor is None:
+            return
+        if self.pane == TRAFFIC:
+            self.deck_app.deck.go(
+                Place(
+                    "quality", scope=(("deployment", self.place.name),), window=self.place.window, filter="failed=true"
+                ),
+                drill=True,
+            )
             return
         feature = SCORE if self.pane == SCORES else cursor[0]
         self.deck_app.deck.go(

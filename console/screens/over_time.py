@@ -30,6 +30,7 @@ class OverTime(View):
     OverTime { layout: vertical; }
     OverTime Bars.-chosen > .bars--title { text-style: bold reverse; }
     OverTime Chart.-chosen > .chart--title { text-style: bold reverse; }
+    OverTime Tracks.-chosen > .tracks--title { text-style: bold reverse; }
     OverTime Figures.-chosen > .figures--title { text-style: bold reverse; }
     """
 

@@ -35,6 +35,8 @@ __all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "Order", "severity"]
 
 _HEAD = 3
 _FOOT = 2
+#: Cells of names at least: what stands below on the same axis has names too.
+LEAST_NAME = 7
 
 
 class Heatmap(Lines, can_focus=True, inherit_bindings=False):
@@ -295,8 +297,18 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
 
     # --- drawing -----------------------------------------------------------------------------------------
 
+    def columns(self, width: int) -> tuple[int, int, range]:
+        """Where windows stand in so many cells: the cells before them, how wide each is, which are in sight."""
+        wide, count = self._columns(width)
+        first = self._first
+        if width != self.size.width:
+            # Of a narrower neighbour: the cursor's window is to be in its sight too.
+            first = max(0, min((self._column() or 0) - count // 2, len(self._data.starts) - count))
+        return self._left(width), wide, range(first, min(len(self._data.starts), first + count))
+
     def _left(self, width: int) -> int:
         longest = max((cell_len(text.clean(name, 24)) for name in self._data.features), default=0)
+        longest = max(longest, LEAST_NAME)
         return min(longest, max(8, width // 4)) + 11
 
     def _columns(self, width: int) -> tuple[int, int]:

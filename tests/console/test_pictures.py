@@ -40,6 +40,8 @@ VIEWS = {
     "performance_delays": "colon p e r f o r m a n c e enter tab tab",
     "monitor_performance": "6 tab tab",
     "monitor_scores": "6 tab tab tab",
+    "monitor_traffic": "6 tab tab tab tab",
+    "monitor_filter": "6 slash",
     "time_travel": "t",
     "pick_version": "P",
     "note": "n",
