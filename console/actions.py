@@ -222,13 +222,15 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "resolve",
-        "",
+        "r",
         "Resolve the alert",
-        "Close it by hand, with a reason",
+        "Close it by hand, before the agent does; a note (n) says why",
         danger=1,
         views=frozenset({"alerts"}),
         wire="resolve",
         needs_row=True,
+        footer=4,
+        label="resolve",
     ),
     Action(
         "replay",

@@ -249,7 +249,9 @@ class Monitor(OverTime):
         if drift is None:
             return
         if cursor is None:
-            self.bars.update(BarsData(title="distribution", why=self.heatmap.data.why or "no windows yet"))
+            why = self.heatmap.data.why or "no windows yet"
+            self.bars.update(BarsData(title="distribution", why=why))
+            self.scores.update(BarsData(title="scores", why=why))
             return
         feature, start = cursor
         asked = DistributionParams(self.place.name, feature, start, shown.window_end(drift, start))

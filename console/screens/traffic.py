@@ -76,7 +76,7 @@ def traffic_data(
             Track("delay", delays, tuple(_delayed(came.get(start), start == newest) for start in drift.starts)),
         ),
         marks=tuple(_marks(drift)),
-        chosen=None if chosen is None else min(places, key=lambda place: abs(drift.starts[place] - chosen)),
+        chosen=min(places, key=lambda place: abs(drift.starts[place] - (newest if chosen is None else chosen))),
         title="traffic: rows, failed checks, delay",
         notes=tuple(_named(failed.get(start, [])) for start in drift.starts),
         unknown=UNKNOWN,

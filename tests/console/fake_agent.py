@@ -221,7 +221,7 @@ class FakeAgent:
             7 if danger > 1 else 0,
             {"1": 1.0} if danger > 1 else {},
             {params.version or "2": 1.0} if danger > 1 else {},
-            [protocol.Field("Open alerts", 2, "number")],
+            [protocol.Field("Open alerts", 2, "number") if danger > 1 else protocol.Field("subject", params.subject)],
             f"quarterdeck {params.action} {params.subject}",
             params.subject.rpartition("@")[0] if danger == 3 else "",
         )

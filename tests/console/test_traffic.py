@@ -42,6 +42,7 @@ def test_failures_and_delays_by_window(drift: Heatmap, agent: FakeAgent) -> None
     assert (delay.values[28], delay.said[28]) == (9 * HOUR, "9h00m")
     # The newest window has not ended: its data cannot be late.
     assert (delay.values[29], delay.said[29]) == (None, "not over")
+    assert data.chosen == 29
     assert data.marks == ((12, "R"), (20, "!"))
 
 
@@ -85,3 +86,19 @@ async def test_low_screens_ask_for_the_traffic_only_when_it_is_looked_at(console
         assert asked(driver) == 0
         await driver.press(*["tab"] * 4)
         assert asked(driver) == 1
+
+
+async def test_without_a_reference_the_panes_say_so_and_the_traffic_stands(console: Console) -> None:
+    why = "No version of flight-delay that predicted here has a reference."
+    async with console() as driver:
+        found = answers()["heatmap"]
+
+        def unreferenced(params: Any) -> Heatmap:
+            return msgspec.structs.replace(found(params), features=[], values=[], noise=[], alarms=[], why=why)
+
+        driver.agent.answer("heatmap", unreferenced)
+        await driver.press("6")
+        assert why in driver.picture
+        assert driver.picture.count("No version of flight-delay") == 3
+        assert "loading" not in driver.picture
+        assert driver.picture.count("900") == 1
