@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -75,7 +76,13 @@ class ConsoleApp(App[int], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
 
     def __init__(
-        self, opening: Opening, *, view: str = "fleet", registry: Registry | None = None, awaits: str = ""
+        self,
+        opening: Opening,
+        *,
+        view: str = "fleet",
+        registry: Registry | None = None,
+        awaits: str = "",
+        news: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
         # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
@@ -90,6 +97,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.at: float | None = None
         #: What views say while nothing is deployed: what is waited for, where somebody else promotes.
         self.nothing_deployed = awaits or NOTHING_DEPLOYED
+        #: What somebody who works on this store beside the operator said last, "" for nothing.
+        self.news = ""
+        self._news = news
         #: The deployment that was chosen last, for views that need one.
         self.last_deployment = ""
         self.log_lines: list[Logged] = []
@@ -108,7 +118,19 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def on_mount(self) -> None:
         self.call_after_refresh(self._collect_again)
         self.run_worker(self.link.run(), group="link", exit_on_error=True)
-        self.set_interval(HEARTBEAT, self.deck.heartbeat)
+        self.set_interval(HEARTBEAT, self._beat)
+
+    def _beat(self) -> None:
+        self.hear_news()
+        self.deck.heartbeat()
+
+    def hear_news(self) -> None:
+        """Tell the operator what is new, once at the foot; the fleet's title keeps it."""
+        found = self._news() if self._news is not None else ""
+        if found != self.news:
+            self.news = found
+            if found:
+                self.deck.say(found)
 
     def _collect_again(self) -> None:
         """What stands at the first frame stays for good: later collections, between two keys, skip it."""

@@ -445,3 +445,22 @@ def test_what_the_first_frame_needs_imports_no_heavy_widget() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "[]"
+
+
+# --- news --------------------------------------------------------------------------------------------------
+
+
+async def test_what_others_do_to_the_store_is_told_once_and_kept_at_the_fleet(console: Console) -> None:
+    async with console() as driver:
+        said = [""]
+        driver.app._news = lambda: said[0]
+        driver.app.hear_news()
+        assert driver.app.deck.notice == ""
+        said[0] = "the demo's story is told: no more data will come"
+        driver.app.hear_news()
+        assert "story is told" in driver.app.deck.notice
+        await driver.press("3")
+        driver.app.hear_news()
+        assert "story is told" not in driver.picture
+        await driver.press("1")
+        assert "the demo's story is told: no more data will come" in driver.line(1)
