@@ -85,6 +85,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         news: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
+        if self.no_color:
+            self._show_plainly()
         # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
         self._disable_notifications = True
         self._disable_tooltips = True
@@ -107,6 +109,28 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.deck = Deck(self.registry, Place(view), opening.page if view == "fleet" else None)
         self._histories: dict[str, History] = {}
         self._interrupted = 0.0
+
+    def _show_plainly(self) -> None:
+        """Without colour tones differ by glyph and weight alone. As greys of the same brightness as their colours, what
+        is worst would be the hardest to see."""
+        from textual.theme import Theme
+
+        bright = "#e8e8e8"
+        plain = Theme(
+            "plain",
+            primary=bright,
+            secondary=bright,
+            warning=bright,
+            error=bright,
+            success=bright,
+            accent=bright,
+            foreground=bright,
+            background="#000000",
+            surface="#101010",
+            panel="#303030",
+        )
+        self.register_theme(plain)
+        self.theme = plain.name
 
     @property
     def store_name(self) -> str:

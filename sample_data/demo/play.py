@@ -98,7 +98,7 @@ class Story:
         if self.options.exit_at_end:
             self._await_taken_in()
         self.say("all is told")
-        self.announce("the demo's story is told: no more data will come")
+        self.announce("the demo is over: no more data comes")
 
     def _start(self, what: str, script: tuple[str, ...], *more: object, listen: bool = False) -> subprocess.Popen[str]:
         data = self.options.sample_data / self.tale.data
@@ -180,7 +180,7 @@ class Story:
     def _say_trained(self, trainer: subprocess.Popen[str]) -> bool:
         if trainer.returncode == 0:
             self.say("version 2 is trained; promoting it is the operator's")
-            self.announce("the demo has trained version 2: promote it with P")
+            self.announce("version 2 is trained: P promotes it")
         else:
             self.say(f"the training of version 2 ended with {trainer.returncode}")
         return True

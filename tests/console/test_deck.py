@@ -456,11 +456,11 @@ async def test_what_others_do_to_the_store_is_told_once_and_kept_at_the_fleet(co
         driver.app._news = lambda: said[0]
         driver.app.hear_news()
         assert driver.app.deck.notice == ""
-        said[0] = "the demo's story is told: no more data will come"
+        said[0] = "the demo is over: no more data comes"
         driver.app.hear_news()
-        assert "story is told" in driver.app.deck.notice
+        assert "demo is over" in driver.app.deck.notice
         await driver.press("3")
         driver.app.hear_news()
-        assert "story is told" not in driver.picture
+        assert "demo is over" not in driver.picture
         await driver.press("1")
-        assert "the demo's story is told: no more data will come" in driver.line(1)
+        assert "the demo is over: no more data comes" in driver.line(1)

@@ -83,7 +83,7 @@ def play(store: Store, *options: str) -> subprocess.Popen[bytes]:
 def test_the_first_days_of_the_story(store: Store) -> None:
     conductor = play(store, "--until", "2013-03-04", "--speed", "10")
     assert conductor.wait(PATIENCE) == 0, (store.folder / "log" / "demo.log").read_text()
-    assert read_news(store.folder) == "the demo's story is told: no more data will come"
+    assert read_news(store.folder) == "the demo is over: no more data comes"
     (deployment,) = store.ls("deployments")
     assert (deployment["id"], deployment["effective"]) == (DEPLOYMENT, {"1": 1.0})
     (run,) = store.ls("runs")
