@@ -171,3 +171,18 @@ async def test_panes_that_await_their_first_answer_say_loading_and_a_refusal_tak
 
 def _refuse() -> Heatmap:
     raise Refusal(ExitCode.REFUSED, "The store is being repaired.")
+
+
+# --- without colour ----------------------------------------------------------------------------------------
+
+
+async def test_without_colour_no_level_of_the_map_is_fainter_than_another(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with console() as driver:
+        await driver.press("6")
+        heatmap = monitor(driver).heatmap
+        for level in ("ok", "warning", "critical", "extreme"):
+            colour = heatmap.get_component_styles(f"heatmap--{level}").color
+            assert min(colour.rgb) > 200, (level, colour)
