@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -75,9 +76,17 @@ class ConsoleApp(App[int], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
 
     def __init__(
-        self, opening: Opening, *, view: str = "fleet", registry: Registry | None = None, awaits: str = ""
+        self,
+        opening: Opening,
+        *,
+        view: str = "fleet",
+        registry: Registry | None = None,
+        awaits: str = "",
+        news: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
+        if self.no_color:
+            self._show_plainly()
         # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
         self._disable_notifications = True
         self._disable_tooltips = True
@@ -90,6 +99,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.at: float | None = None
         #: What views say while nothing is deployed: what is waited for, where somebody else promotes.
         self.nothing_deployed = awaits or NOTHING_DEPLOYED
+        #: What somebody who works on this store beside the operator said last, "" for nothing.
+        self.news = ""
+        self._news = news
         #: The deployment that was chosen last, for views that need one.
         self.last_deployment = ""
         self.log_lines: list[Logged] = []
@@ -97,6 +109,28 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.deck = Deck(self.registry, Place(view), opening.page if view == "fleet" else None)
         self._histories: dict[str, History] = {}
         self._interrupted = 0.0
+
+    def _show_plainly(self) -> None:
+        """Without colour tones differ by glyph and weight alone. As greys of the same brightness as their colours, what
+        is worst would be the hardest to see."""
+        from textual.theme import Theme
+
+        bright = "#e8e8e8"
+        plain = Theme(
+            "plain",
+            primary=bright,
+            secondary=bright,
+            warning=bright,
+            error=bright,
+            success=bright,
+            accent=bright,
+            foreground=bright,
+            background="#000000",
+            surface="#101010",
+            panel="#303030",
+        )
+        self.register_theme(plain)
+        self.theme = plain.name
 
     @property
     def store_name(self) -> str:
@@ -108,7 +142,19 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def on_mount(self) -> None:
         self.call_after_refresh(self._collect_again)
         self.run_worker(self.link.run(), group="link", exit_on_error=True)
-        self.set_interval(HEARTBEAT, self.deck.heartbeat)
+        self.set_interval(HEARTBEAT, self._beat)
+
+    def _beat(self) -> None:
+        self.hear_news()
+        self.deck.heartbeat()
+
+    def hear_news(self) -> None:
+        """Tell the operator what is new, once at the foot; the fleet's title keeps it."""
+        found = self._news() if self._news is not None else ""
+        if found != self.news:
+            self.news = found
+            if found:
+                self.deck.say(found)
 
     def _collect_again(self) -> None:
         """What stands at the first frame stays for good: later collections, between two keys, skip it."""
@@ -159,6 +205,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def travel(self, at: float | None) -> None:
         """Show everything as the store knew it at `at` (seconds); null returns to the present."""
         self.at = at
+        # What is still shown is of another moment: its age would lie until the answer is there.
+        self.deck.view.data_at = None
         self.deck.view.fetch_soon()
         self.deck.refresh_lines()
 

@@ -21,6 +21,8 @@ USUAL_SPEED = 1.0
 TIDY_SECONDS = 30.0
 #: What the console says before the story's first deployment.
 AWAITS = "waiting for the first deployment: the demo trains version 1, then promotes it"
+#: Where in the store the conductor says what the operator is to know.
+NEWS = Path("log", "demo.news")
 #: Tells the conductor whom it must not outlive (sample_data/demo/lifeline.py).
 _PARENT = "QUARTERDECK_DEMO_PARENT"
 
@@ -41,7 +43,7 @@ def run_demo(speed: float | None = None, keep: Path | None = None, story: str = 
             "Without one: quarterdeck demo --headless --keep DIR",
         )
     with _store(keep) as store, _conductor(store, speed, keep is None, ["--stop-agent", "--story", story]):
-        return open_console(store, AWAITS)
+        return open_console(store, AWAITS, lambda: read_news(store))
 
 
 def run_headless(
@@ -56,6 +58,14 @@ def run_headless(
         more += ["--until", until.isoformat()]
     with _store(keep) as store, _conductor(store, speed, keep is None, more) as conductor:
         return conductor.wait()
+
+
+def read_news(store: Path) -> str:
+    """What the conductor has for the operator (sample_data/demo/play.py); "" while it has nothing."""
+    try:
+        return (store / NEWS).read_text("utf-8").strip()
+    except OSError:
+        return ""
 
 
 def sample_data() -> Path:

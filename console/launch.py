@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,11 @@ class Opening:
     page: Page | None
 
 
-def launch(store: Path, view: str = "fleet", awaits: str = "") -> int:
+def launch(store: Path, view: str = "fleet", awaits: str = "", news: Callable[[], str] | None = None) -> int:
     """Open the console on `store`; returns the exit status. Raises `Refusal` when no agent can be had.
 
-    `view` is where it opens, `awaits` what it says while nothing is deployed. Starts an agent in the background when
+    `view` is where it opens, `awaits` what it says while nothing is deployed, `news` gives what is to be
+    told of who else works on the store. Starts an agent in the background when
     none runs.
     """
     # Nothing becomes garbage before the first frame; the app turns the collector on again behind it.
@@ -53,7 +55,7 @@ def launch(store: Path, view: str = "fleet", awaits: str = "") -> int:
         page = client.take(listing, PATIENCE)
     except (TimeoutError, Refusal):
         page = None
-    app = ConsoleApp(Opening(client, page), view=view, awaits=awaits)
+    app = ConsoleApp(Opening(client, page), view=view, awaits=awaits, news=news)
     try:
         app.run()
     finally:

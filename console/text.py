@@ -129,6 +129,29 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     return padding + text if right else text + padding
 
 
+#: Of a longer name the end is not looked for.
+LONGEST_NAME = 2000
+
+
+def middle(text: object, width: int) -> str:
+    """Clean text of at most `width` cells, cut in the middle: names that a pipeline made differ at their ends."""
+    whole = clean(text, LONGEST_NAME)
+    if cell_len(whole) <= width or width < 5:
+        return clean(whole, width)
+    tail, room = "", (width - 1) // 2
+    for character in reversed(whole):
+        if cell_len(character + tail) > room:
+            break
+        tail = character + tail
+    # What `clean` cuts ends in the ellipsis.
+    return clean(whole, width - cell_len(tail)) + tail
+
+
+def loading() -> str:
+    """What stands where the first answer is awaited: neither "none" nor "nothing" is known to be so."""
+    return f"loading{glyphs().ellipsis}"
+
+
 def age(seconds: float | None) -> str:
     """How long ago, in one coarse step: `4s`, `3m`, `2h`, `5d`, `3y`. A time in the future is `0s`."""
     if seconds is None or not math.isfinite(seconds):

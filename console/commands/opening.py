@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from store.protocol import ExitCode, Refusal, default_store
 
 
-def open_console(store: str | Path | None, awaits: str = "") -> int:
+def open_console(store: str | Path | None, awaits: str = "", news: Callable[[], str] | None = None) -> int:
     """The console on `store` (None: the default one); the exit status when it has closed.
 
-    `awaits` is what it says while nothing is deployed, where that is not for the operator to change.
+    `awaits` is what it says while nothing is deployed, where that is not for the operator to change;
+    `news` gives what is to be told of who else works on the store.
     """
     folder = default_store() if store is None else Path(store).expanduser()
     try:
@@ -23,7 +25,7 @@ def open_console(store: str | Path | None, awaits: str = "") -> int:
             )
         from console.launch import launch
 
-        return launch(folder, awaits=awaits)
+        return launch(folder, awaits=awaits, news=news)
     except Refusal as refusal:
         from console.commands.output import print_error
 

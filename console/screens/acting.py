@@ -14,7 +14,7 @@ from console.live import LinkLost
 from console.screens.chrome import Tone
 from console.screens.values import decoded, metrics, weights
 from console.text import clean
-from store.protocol import ActionName, ActionParams, ExitCode, ListParams, Outcome, Page, Plan, Refusal
+from store.protocol import ActionName, ActionParams, ExitCode, Field, ListParams, Outcome, Page, Plan, Refusal
 
 if TYPE_CHECKING:
     from console.screens.deck import Deck
@@ -174,7 +174,7 @@ async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
     plan: Plan = await link.call("plan", msgspec.structs.replace(params, dry_run=True))
     if not plan.allowed:
         raise Refusal(ExitCode.REFUSED, f"{params.action} {params.subject} is refused: {plan.why}")
-    agreed = await confirm(deck, action, plan)
+    agreed = await confirm(deck, action, _told(deck, plan, params))
     if agreed is None:
         deck.say(f"{action.title}: nothing was done")
         return
@@ -185,6 +185,16 @@ async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
     expect = plan.revision if "@" in params.subject else None
     params = msgspec.structs.replace(params, reason=agreed.reason, expect=expect, data_age=_data_age(deck))
     await _do(deck, action, params)
+
+
+def _told(deck: Deck, plan: Plan, params: ActionParams) -> Plan:
+    """The plan with what the view knows of its subject, where the agent says nothing but its name."""
+    known = deck.view.facts()
+    if not known or [fact.label for fact in plan.facts] != ["subject"]:
+        return plan
+    if params.until is not None:
+        known.append(Field("quiet until", params.until, "time"))
+    return msgspec.structs.replace(plan, facts=known)
 
 
 async def _do(deck: Deck, action: Action, params: ActionParams) -> None:

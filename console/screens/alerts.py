@@ -12,7 +12,7 @@ from console.screens.shaping import as_alerts
 from console.screens.spans import width_of
 from console.widgets import table_messages
 from console.widgets.timeline import Timeline
-from store.protocol import Page, Refusal
+from store.protocol import Field, Page, Refusal
 
 #: Alerts that the timeline is drawn from.
 ALERTS_ON_TIMELINE = 500
@@ -72,6 +72,20 @@ class Alerts(ListingView):
         name, rule = self.deployment(), str(self.cell("rule") or "drift")
         scope = (("deployment", name),) if name else ()
         self.deck_app.deck.go(Place("replay", rule, scope=scope), drill=True)
+
+    def facts(self) -> list[Field]:
+        """What the alert is about: its number alone says nothing to who is asked whether they mean it."""
+        rule = self.cell("rule")
+        found = [
+            Field("what", self.cell("feature")),
+            Field("value (limit)", self.cell("value")),
+            Field("deployment", self.cell("deployment")),
+            Field("opened", self.cell("opened_at")),
+            Field("severity", self.cell("severity")),
+            Field("found by", f"rule {rule}" if rule else ""),
+            Field("state", self.cell("state")),
+        ]
+        return [field for field in found if field.value not in (None, "")]
 
     def target(self) -> Place | None:
         name = self.deployment()

@@ -123,19 +123,37 @@ def view_tabs(current: str, width: int) -> list[Part]:
     return parts
 
 
-def footer_parts(actions: Iterable[tuple[Action, str]], width: int) -> list[Part]:
-    """Keys and words of the actions that fit in `width` cells; those that are impossible now are dim."""
+def fitting(actions: Iterable[tuple[Action, str]], width: int) -> list[tuple[Action, str]]:
+    """The first of the actions, each with why it is impossible now, whose keys and words fit in `width` cells; the
+    help is among them whatever else is not."""
+    known = list(actions)
+    left = width - sum(_key_cells(action) for action, _ in known if action.id == "help")
+    found, full = [], False
+    for action, why in known:
+        if action.id != "help":
+            full = full or _key_cells(action) > left
+            if full:
+                continue
+            left -= _key_cells(action)
+        found.append((action, why))
+    return found
+
+
+def footer_parts(actions: Iterable[tuple[Action, str]]) -> list[Part]:
+    """Keys and words of the actions; those that are impossible now are dim."""
     parts: list[Part] = []
-    used = 0
     for action, why in actions:
-        key, label = action.key_label, action.label or action.title.lower()
-        cells = cell_len(key) + cell_len(label) + 3
-        if used + cells > width:
-            break
-        used += cells
-        parts.append((f" {key}", "dim" if why else "bold $text-accent"))
-        parts.append((f" {label} ", "dim" if why else ""))
+        parts.append((f" {action.key_label}", "dim" if why else "bold $text-accent"))
+        parts.append((f" {_word(action)} ", "dim" if why else ""))
     return parts
+
+
+def _word(action: Action) -> str:
+    return action.label or action.title.lower()
+
+
+def _key_cells(action: Action) -> int:
+    return cell_len(action.key_label) + cell_len(_word(action)) + 3
 
 
 def notice_parts(text: str, tone: Tone) -> list[Part]:

@@ -14,10 +14,10 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
-from console.actions import MAIN_VIEWS, Registry, unavailable
+from console.actions import MAIN_VIEWS, Action, Registry, unavailable
 from console.glyphs import glyphs
 from console.places import Place, Trail
-from console.screens.chrome import NOTICE_LINES, Line, Part, Tone, footer_parts, notice_parts, view_tabs
+from console.screens.chrome import NOTICE_LINES, Line, Part, Tone, fitting, footer_parts, notice_parts, view_tabs
 from console.screens.opening import open_view
 from console.screens.view import View
 from console.text import age, clean, when
@@ -155,9 +155,9 @@ class Deck(Screen[None], inherit_bindings=False):
             if 0 <= number < len(MAIN_VIEWS):
                 self.do(f"view.{MAIN_VIEWS[number]}")
         elif message.line is self.foot and self._hint is None and self._notice is None:
-            actions = self.deck_app.registry.footer(self.view.place.view)
+            actions = self._footed(self.size.width)
             if message.part // 2 < len(actions):
-                self.do(actions[message.part // 2].id)
+                self.do(actions[message.part // 2][0].id)
 
     # --- actions -----------------------------------------------------------------------------------------
 
@@ -272,9 +272,13 @@ class Deck(Screen[None], inherit_bindings=False):
             return self._hint
         if self._notice is not None:
             return notice_parts(self._notice[0], self._notice[1])
+        return footer_parts(self._footed(width))
+
+    def _footed(self, width: int) -> list[tuple[Action, str]]:
+        """The actions at the foot, each with why it is not possible now."""
         situation = self.view.situation()
         actions = self.deck_app.registry.footer(self.view.place.view)
-        return footer_parts([(action, unavailable(action, situation)) for action in actions], width)
+        return fitting([(action, unavailable(action, situation)) for action in actions], width)
 
     def heartbeat(self) -> None:
         """Every few seconds: ages grow, old notices go."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from console.places import Place
@@ -36,6 +37,11 @@ class Fleet(_OfDeployments):
     def on_mount(self) -> None:
         super().on_mount()
         self.set_interval(AGEING, self.table.refresh_soon)
+
+    def remarks(self) -> Iterable[str]:
+        yield from super().remarks()
+        if self.deck_app.news:
+            yield self.deck_app.news
 
     def reshape(self, page: Page) -> Page:
         return as_fleet(page)

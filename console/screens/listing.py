@@ -135,7 +135,8 @@ class ListingView(View):
         if self.place.filter:
             return f"no row passes /{clean(self.place.filter, 60)}: esc shows all"
         if self.listing_kind == "deployments":
-            return self.deck_app.nothing_deployed
+            # To promote is no advice for the past.
+            return self.deck_app.nothing_deployed if self.deck_app.at is None else "nothing was deployed by then"
         return _EMPTY.get(self.place.view, "no rows")
 
     def reshape(self, page: Page) -> Page:

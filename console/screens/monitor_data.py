@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from console.glyphs import glyphs
-from console.text import clean, number, share, when
+from console.text import clean, middle, number, share, when
 from console.widgets.bars import BarsData, folded
 from console.widgets.chart_data import ChartData, ChartMark, Series
 from console.widgets.figures import FiguresData, Heading, verdict
@@ -66,7 +66,7 @@ def heatmap_data(drift: protocol.Heatmap) -> HeatmapData:
         relevance=tuple(drift.relevance),
         basis=drift.relevance_basis,
         statistic=drift.statistic,
-        title=f"drift ({drift.statistic}) by feature and window",
+        title=f"drift ({drift.statistic})",
         why=drift.why,
     )
 
@@ -87,14 +87,16 @@ def letter(mark: protocol.Mark) -> str:
 
 def bars_data(distribution: Distribution, chosen: str = "psi") -> BarsData:
     """Reference and current side by side, with what the statistics say, the chosen one first."""
-    span = f", {when(distribution.since)}" if distribution.since is not None else ""
+    # Where the line is narrow rather the reference's name is cut than the window's.
+    span = f"{when(distribution.since)}, " if distribution.since is not None else ""
+    named = f"{middle(distribution.feature, 36)}, {span}against the reference of version {distribution.version}"
     return BarsData(
         labels=tuple(clean(label, 40) for label in distribution.labels),
         reference=tuple(distribution.reference),
         current=tuple(distribution.current),
         ordered=distribution.kind == "numeric",
         edges=tuple((low, high) for low, high in distribution.edges),
-        title=clean(f"{distribution.feature} against the reference of version {distribution.version}{span}", 110),
+        title=clean(named, 110),
         reference_rows=distribution.reference_rows,
         rows=distribution.rows,
         facts=_facts(sorted(distribution.statistics, key=lambda one: one.name != chosen)),

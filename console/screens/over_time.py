@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
+import msgspec
 from textual import events
 from textual.widget import Widget
 
+from console.actions import listing_command
+from console.glyphs import glyphs
 from console.places import Place
 from console.screens.spans import count, pick_span, said, spanned
 from console.screens.view import View
+from console.text import loading
 from store import protocol
-from store.protocol import ListParams, Page, PerformanceParams, SpanParams
+from store.protocol import ListParams, Page, PerformanceParams, Refusal, SpanParams
 
 
 class OverTime(View):
@@ -25,17 +30,48 @@ class OverTime(View):
     OverTime { layout: vertical; }
     OverTime Bars.-chosen > .bars--title { text-style: bold reverse; }
     OverTime Chart.-chosen > .chart--title { text-style: bold reverse; }
+    OverTime Tracks.-chosen > .tracks--title { text-style: bold reverse; }
     OverTime Figures.-chosen > .figures--title { text-style: bold reverse; }
     """
 
     def __init__(self, place: Place) -> None:
         super().__init__(spanned(place))
         self.pane = 0
+        self.paused = False
 
     # --- what is chosen ----------------------------------------------------------------------------------
 
     def remarks(self) -> Iterable[str]:
+        if self.paused:
+            yield f"{glyphs().paused} held still"
         yield said(self.place)
+
+    def listed(self) -> ListParams | None:
+        """The listing that says in rows what is shown here; null before there is anything."""
+        return None
+
+    def copied(self) -> str:
+        """The command line that says the same."""
+        params = self.listed()
+        if params is None:
+            return ""
+        return listing_command(msgspec.structs.replace(params, at=self.deck_app.at))
+
+    # --- holding still -----------------------------------------------------------------------------------
+
+    def do_pause(self) -> None:
+        """Hold what is shown still while files arrive, or follow them again."""
+        self.paused = not self.paused
+        if not self.paused and self.stale:
+            self.store_changed()
+        self.deck_app.deck.refresh_lines()
+
+    def store_changed(self) -> None:
+        if self.paused:
+            # The age at the head says how far behind this is.
+            self.stale = True
+            return
+        super().store_changed()
 
     def row_id(self) -> str | None:
         return self.deployment() or None
@@ -69,6 +105,14 @@ class OverTime(View):
         return PerformanceParams(
             self.deployment(), metrics, place.window, None, place.until, count=count(place), slice=slices
         )
+
+    def show_problem(self, refusal: Refusal) -> None:
+        """What never came is not loading any more: its pane says why."""
+        super().show_problem(refusal)
+        for pane in self.panes():
+            shown: Any = pane
+            if shown.data.why == loading():
+                shown.update(replace(shown.data, why=refusal.message))
 
     # --- panes -------------------------------------------------------------------------------------------
 

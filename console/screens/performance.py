@@ -17,7 +17,7 @@ from console.screens.chrome import Line
 from console.screens.over_time import OverTime
 from console.widgets.chart import Chart
 from console.widgets.figures import Figures, FiguresData
-from store.protocol import Performance
+from store.protocol import ListParams, Performance
 
 LOW = 34
 CHART, WINDOWS, SLICES, DELAYS = range(4)
@@ -93,6 +93,20 @@ class PerformanceView(OverTime):
         if self.performance is not None:
             yield shown.shown_metric(self.performance, self.metric) or "no metric yet"
         yield from super().remarks()
+
+    def listed(self) -> ListParams | None:
+        performance = self.performance
+        if performance is None or not performance.starts:
+            return None
+        metric = shown.shown_metric(performance, self.metric)
+        return ListParams(
+            "performance",
+            filter=f"metric={metric}" if metric else "",
+            window=self.place.window,
+            since=performance.starts[0],
+            until=performance.starts[-1] + performance.window_seconds,
+            scope={"deployment": self.deployment()},
+        )
 
     def panes(self) -> Sequence[Widget]:
         return (self.chart, self.windows, self.slices, self.delays)

@@ -144,7 +144,7 @@ class ReplayView(View):
         self.replay = None
         self.table.empty_text = clean(refusal.message, 200)
         self.table.show(StaticRows(_COLUMNS, []))
-        self.timeline.update(TimelineData())
+        self.timeline.update(TimelineData(why=clean(refusal.message, 200)))
 
     def _draw(self) -> None:
         if self.replay is not None:

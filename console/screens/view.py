@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from console.actions import Situation
 from console.places import Place
-from store.protocol import Change, Refusal
+from store.protocol import Change, Field, Refusal
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
@@ -76,6 +76,10 @@ class View(Widget):
     def chosen(self) -> tuple[str, str]:
         """Kind and name of what `describe` and `note` are about; ("", "") when nothing is chosen."""
         return "", ""
+
+    def facts(self) -> list[Field]:
+        """What a dialog says of the subject beside what the plan does."""
+        return []
 
     def copied(self) -> str:
         """What `y` copies."""

@@ -15,6 +15,9 @@ from console.widgets.lines import Lines, Piece
 
 __all__ = ["Bars", "BarsData"]
 
+#: Cells of a change in points, the greatest among them: a gap and `+100.0 pt`.
+_CHANGE = 10
+
 
 @dataclass(frozen=True, slots=True)
 class BarsData:
@@ -66,7 +69,7 @@ class Bars(Lines):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._data = data or BarsData()
+        self._data = data or BarsData(why=text.loading())
 
     @property
     def data(self) -> BarsData:
@@ -91,7 +94,7 @@ class Bars(Lines):
         facts = data.facts[: max(0, height - 4)]
         bins = folded(data, max(1, height - 2 - len(facts)))
         label_width = min(max(8, width // 4), max(cell_len(text.clean(label, 40)) for label, _, _ in bins))
-        room = max(4, width - label_width - 2 - 2 * 8 - 9)
+        room = max(4, width - label_width - 2 - 2 * 8 - _CHANGE)
         bar = room // 2
         most = _scale(bins)
         lines.append(
@@ -99,7 +102,7 @@ class Bars(Lines):
                 (" " * (label_width + 2), ""),
                 (text.fit(_heading("reference", data.reference_rows, bar + 7), bar + 8), "reference"),
                 (text.fit(_heading("current", data.rows, bar + 7), bar + 8), "current"),
-                ("change".rjust(9), "label"),
+                ("change".rjust(_CHANGE), "label"),
             ]
         )
         for label, before, now in bins:
@@ -110,7 +113,7 @@ class Bars(Lines):
                     (_bar(before / most, bar, glyphs().reference), "reference"),
                     (text.share(now).rjust(7) + " ", "current"),
                     (_bar(now / most, bar, glyphs().full), "current"),
-                    (_points(now - before).rjust(9), "label"),
+                    (_points(now - before).rjust(_CHANGE), "label"),
                 ]
             )
         lines += [[(text.clean(fact, width), tone)] for fact, tone in facts]

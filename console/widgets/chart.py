@@ -11,8 +11,10 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip as TextStrip
 from textual.widget import Widget
+from textual.worker import Worker
 
 from console.glyphs import glyphs
+from console.text import loading
 from console.widgets.chart_data import ChartData, ChartMark, Hatch, Picture, Series, Strip, Threshold
 from console.widgets.chart_draw import draw
 
@@ -69,11 +71,12 @@ class Chart(Widget):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._data = data or ChartData()
+        self._data = data or ChartData(why=loading())
         self._picture: Picture | None = None
         self._pictures: OrderedDict[tuple[ChartData, Size, bool], Picture] = OrderedDict()
         self._styles: dict[str, Style] = {}
         self._drawn = asyncio.Event()
+        self._drawing: Worker[None] | None = None
 
     @property
     def data(self) -> ChartData:
@@ -107,9 +110,10 @@ class Chart(Widget):
             self._show(found)
             return
         self._drawn.clear()
-        self.run_worker(self._draw(self._data, size), group="chart", exclusive=True)
+        self._drawing = self.run_worker(self._draw, group="chart", exclusive=True)
 
-    async def _draw(self, data: ChartData, size: Size) -> None:
+    async def _draw(self) -> None:
+        data, size = self._data, self.size
         picture = await asyncio.to_thread(draw, data, size.width, size.height)
         self._pictures[data, size, glyphs().ascii] = picture
         while len(self._pictures) > _PICTURES:

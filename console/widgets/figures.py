@@ -61,7 +61,7 @@ class Figures(Lines):
 
     def __init__(self, data: FiguresData | None = None, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._data = data or FiguresData()
+        self._data = data or FiguresData(why=text.loading())
         self._first = 0
 
     @property

@@ -16,15 +16,18 @@ from console.glyphs import glyphs
 from console.widgets.heatmap_data import (
     EXTREME,
     LEVELS,
+    NO_RANK,
     WORDS,
     HeatmapData,
     HeatmapMark,
     Order,
+    Rank,
+    all_episodes,
+    episodes,
     level_at,
     part_of,
+    ranks,
     severity,
-    size_of,
-    worst,
 )
 from console.widgets.lines import Lines, Piece
 
@@ -32,6 +35,8 @@ __all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "Order", "severity"]
 
 _HEAD = 3
 _FOOT = 2
+#: Cells of names at least: what stands below on the same axis has names too.
+LEAST_NAME = 7
 
 
 class Heatmap(Lines, can_focus=True, inherit_bindings=False):
@@ -107,7 +112,8 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._data = HeatmapData()
+        self._data = HeatmapData(why=text.loading())
+        self._ranks: tuple[tuple[Rank, ...], ...] = ()
         self._order: list[int] = []
         self._by: Order = "worst"
         #: What the order was made of: it is made anew only for other data, another order or other windows in sight.
@@ -146,6 +152,7 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         if data == self._data:
             return
         self._data = data
+        self._ranks = ranks(data)
         if self._newest and data.starts:
             self._start = data.starts[-1]
         self._sort()
@@ -188,7 +195,11 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             relevance = [value if value is not None else -1.0 for value in data.relevance]
             self._order = sorted(range(len(data.features)), key=lambda row: -relevance[row])
             return
-        self._order = sorted(range(len(data.features)), key=lambda row: -size_of(worst(data.values[row], shown)))
+        self._order = sorted(range(len(data.features)), key=lambda row: self._worst(row, shown)[:2], reverse=True)
+
+    def _worst(self, feature: int, shown: range) -> Rank:
+        """The worst cell of a feature among the windows in sight."""
+        return max(self._ranks[feature][shown.start : shown.stop], default=NO_RANK)
 
     def action_move(self, down: int, right: int) -> None:
         place = self._place()
@@ -201,6 +212,33 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         row = max(0, min(place[0] + down, len(self._order) - 1))
         column = max(0, min(place[1] + right, len(self._data.starts) - 1))
         self._go(row, column)
+
+    def step_to_alarm(self, by: int) -> tuple[int, int] | None:
+        """Put the cursor where the next (`by` 1) or the last (-1) run of alarms began: the worst feature first, of
+        each its newest run first, and round again at the end. Gives (which of the runs, of how many), None without any.
+        """
+        place, every = self._place(), range(len(self._data.starts))
+        # Not by the windows in sight: the step itself may bring others into sight.
+        order = sorted(range(len(self._ranks)), key=lambda row: self._worst(row, every)[:2], reverse=True)
+        found = all_episodes(self._ranks, order)
+        if place is None or not found:
+            return None
+        here = (order.index(self._order[place[0]]), -place[1])
+        if by > 0:
+            number = sum((run.row, -run.first) <= here for run in found) % len(found)
+        else:
+            number = (sum((run.row, -run.first) < here for run in found) - 1) % len(found)
+        self._go(self._order.index(order[found[number].row]), found[number].first)
+        return number + 1, len(found)
+
+    def alarm_here(self) -> tuple[float, int] | None:
+        """Of the run of alarms that the cursor is in, its first window and how many windows it reaches over."""
+        place = self._place()
+        if place is None:
+            return None
+        runs = episodes(self._ranks[self._order[place[0]]])
+        run = next((run for run in runs if run[0] <= place[1] <= run[1]), None)
+        return None if run is None else (self._data.starts[run[0]], run[1] - run[0] + 1)
 
     def action_page(self, pages: int) -> None:
         self.action_move(0, pages * max(1, self._columns(self.size.width)[1] - 1))
@@ -259,8 +297,18 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
 
     # --- drawing -----------------------------------------------------------------------------------------
 
+    def columns(self, width: int) -> tuple[int, int, range]:
+        """Where windows stand in so many cells: the cells before them, how wide each is, which are in sight."""
+        wide, count = self._columns(width)
+        first = self._first
+        if width != self.size.width:
+            # Of a narrower neighbour: the cursor's window is to be in its sight too.
+            first = max(0, min((self._column() or 0) - count // 2, len(self._data.starts) - count))
+        return self._left(width), wide, range(first, min(len(self._data.starts), first + count))
+
     def _left(self, width: int) -> int:
         longest = max((cell_len(text.clean(name, 24)) for name in self._data.features), default=0)
+        longest = max(longest, LEAST_NAME)
         return min(longest, max(8, width // 4)) + 11
 
     def _columns(self, width: int) -> tuple[int, int]:
@@ -288,7 +336,7 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         self._top = self._scrolled(self._top, place[0], lines, len(self._order))
         left = self._left(width)
         drawn: list[Sequence[Piece]] = [
-            self._title(shown, width),
+            self._title(shown, lines, width),
             self._marks(shown, wide, left, place[1]),
             self._labels(shown, wide, left),
         ]
@@ -306,16 +354,32 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             return cursor
         return max(0, min(max(first, cursor - room + 1), length - room))
 
-    def _title(self, shown: range, width: int) -> list[Piece]:
+    def _title(self, shown: range, lines: int, width: int) -> list[Piece]:
         data = self._data
-        span = f"{text.when(data.starts[shown[0]])} {glyphs().arrow} {text.when(data.starts[shown[-1]])}"
+        span = f"{self._moment(data.starts[shown[0]])} {glyphs().arrow} {self._moment(data.starts[shown[-1]])}"
         hidden = ""
         if shown[0] > 0:
             hidden += f"  {glyphs().left}{shown[0]} earlier"
         if shown[-1] < len(data.starts) - 1:
             hidden += f"  {len(data.starts) - 1 - shown[-1]} later{glyphs().right}"
-        title = text.clean(data.title or data.statistic, max(8, width - len(span) - len(hidden) - 2))
+        named = f"{data.title or data.statistic}, {self._count(lines)}"
+        title = text.clean(named, max(8, width - len(span) - len(hidden) - 2))
         return [(title, "title"), (f"  {span}{hidden}", "label")]
+
+    def _count(self, lines: int) -> str:
+        """Which features are in sight, of how many."""
+        there, all_there = len(self._order), max(self._data.of, len(self._order))
+        if there > lines:
+            of = f"{there}" if there == all_there else f"{there} ({all_there} in all)"
+            return f"features {self._top + 1}-{min(there, self._top + lines)} of {of}"
+        return (
+            f"{there} feature{'' if there == 1 else 's'}" if there == all_there else f"{there} of {all_there} features"
+        )
+
+    def _moment(self, start: float) -> str:
+        """The beginning of a window: of days and more the date says all."""
+        moment = text.when(start)
+        return moment.partition(" ")[0] if self._data.window_seconds >= 86_400 and moment.endswith("00:00Z") else moment
 
     def _marks(self, shown: range, wide: int, left: int, cursor: int) -> list[Piece]:
         line = [" "] * (len(shown) * wide)
@@ -350,12 +414,12 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         index = self._order[row]
         here = row == cursor[0]
         name_width = left - 11
-        found = worst(data.values[index], shown)
-        level = self._worst_level(index, shown)
+        found = self._worst(index, shown)
+        value = data.values[index][found.window] if found.level >= 0 else None
         pieces: list[Piece] = [
             (f"{glyphs().cursor if here else ' '} ", "title" if here else ""),
-            (text.fit(text.clean(data.features[index]), name_width), "title" if here else ""),
-            (text.number(found).rjust(8) + " ", part_of(level)),
+            (text.fit(text.middle(data.features[index], name_width), name_width), "title" if here else ""),
+            (text.number(value).rjust(8) + " ", part_of(found.level if found.level >= 0 else None)),
         ]
         for window in shown:
             level = level_at(data, index, window)
@@ -367,16 +431,12 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             pieces.append((glyph * wide, part))
         return pieces
 
-    def _worst_level(self, index: int, shown: range) -> int | None:
-        levels = (level_at(self._data, index, window) for window in shown)
-        return max((level for level in levels if level is not None), default=None)
-
     def _here(self, place: tuple[int, int], width: int) -> list[Piece]:
         data = self._data
         feature, start, value = self._cell(place)
         noise = data.noise[self._order[place[0]]][place[1]] if data.noise else None
         level = level_at(data, self._order[place[0]], place[1])
-        parts = [text.clean(feature, 32), text.when(start), f"{data.statistic} {text.number(value)}"]
+        parts = [text.middle(feature, 32), self._moment(start), f"{data.statistic} {text.number(value)}"]
         if noise is not None:
             parts.append(f"noise {text.number(noise)}")
         if data.rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 LEVELS = ("noise", "ok", "warning", "critical", "extreme")
 WORDS = ("noise", "ok", "warn", "alarm", "alarm")
@@ -53,6 +53,8 @@ class HeatmapData:
     basis: str = ""
     """What relevance rests on: `importance`, `correlation`, or "" when there is none."""
     statistic: str = "psi"
+    of: int = 0
+    """How many features there are in all, where `features` are those that pass a filter."""
     title: str = ""
     why: str = ""
     """Why there is nothing to show."""
@@ -89,12 +91,54 @@ def part_of(level: int | None) -> str:
     return "none" if level is None else LEVELS[level]
 
 
-def worst(values: Sequence[float | None], shown: Sequence[int]) -> float | None:
-    """The value of the greatest size among the windows in sight."""
-    found = (values[window] for window in shown)
-    return max((value for value in found if value is not None and math.isfinite(value)), key=abs, default=None)
+class Rank(NamedTuple):
+    """How bad a cell is: by its verdict, then by how far its value is beyond the noise; of equals the later window."""
+
+    level: int
+    beyond: float
+    window: int
 
 
-def size_of(value: float | None) -> float:
-    """What values are sorted by: their size, none below all."""
-    return -1.0 if value is None else abs(value)
+#: Of a row without windows.
+NO_RANK = Rank(-1, 0.0, -1)
+
+
+def ranks(data: HeatmapData) -> tuple[tuple[Rank, ...], ...]:
+    """The rank of each cell, level -1 where there is no value. A great value of a few rows is noise: it ranks below a
+    lesser one that is none."""
+    windows = range(len(data.starts))
+    return tuple(tuple(_rank(data, row, window) for window in windows) for row in range(len(data.values)))
+
+
+def _rank(data: HeatmapData, feature: int, window: int) -> Rank:
+    level, value = level_at(data, feature, window), data.values[feature][window]
+    if level is None or value is None:
+        return Rank(-1, 0.0, window)
+    noise = data.noise[feature][window] if data.noise else None
+    return Rank(level, abs(value) - (noise or 0.0), window)
+
+
+def episodes(row: Sequence[Rank]) -> list[tuple[int, int]]:
+    """(first, last) window of each run of alarms, oldest first; windows without a value do not end a run."""
+    found: list[tuple[int, int]] = []
+    running = False
+    for rank in row:
+        if rank.level >= 2:
+            found.append((found.pop()[0], rank.window) if running else (rank.window, rank.window))
+            running = True
+        elif rank.level >= 0:
+            running = False
+    return found
+
+
+class Episode(NamedTuple):
+    """A run of alarms of the feature that stands in `row`, from the window `first` to `last`."""
+
+    row: int
+    first: int
+    last: int
+
+
+def all_episodes(found: Sequence[Sequence[Rank]], order: Sequence[int]) -> list[Episode]:
+    """Every run of alarms as it is gone through: the features from the top, of each the newest first."""
+    return [Episode(row, *run) for row, index in enumerate(order) for run in reversed(episodes(found[index]))]

@@ -426,7 +426,7 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
             if self.error:
                 return TextLine(generation, self.error, "critical")
             loading = self._total is None
-            return TextLine(generation, f"loading{glyphs().ellipsis}" if loading else self.empty_text, "")
+            return TextLine(generation, text.loading() if loading else self.empty_text, "")
         index = self._top + y - 1
         if index >= self._total:
             return TextLine(generation, "", "")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from console.glyphs import Glyphs, glyphs
-from console.text import clean, fit
+from console.text import clean, fit, loading
 from console.widgets.lines import Lines, Piece
 
 Tone = Literal["critical", "warning", "quiet"]
@@ -67,7 +67,7 @@ class Timeline(Lines):
 
     def __init__(self, data: TimelineData | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._data = data or TimelineData()
+        self._data = data or TimelineData(why=loading())
 
     @property
     def data(self) -> TimelineData:

@@ -98,6 +98,7 @@ class Story:
         if self.options.exit_at_end:
             self._await_taken_in()
         self.say("all is told")
+        self.announce("the demo is over: no more data comes")
 
     def _start(self, what: str, script: tuple[str, ...], *more: object, listen: bool = False) -> subprocess.Popen[str]:
         data = self.options.sample_data / self.tale.data
@@ -161,7 +162,10 @@ class Story:
         said_trained = False
         while line := self._next(said):
             print(line, file=self.log, flush=True)
-            day = json.loads(line).get("day", "")
+            scored = json.loads(line)
+            day = scored.get("day", "")
+            if said_trained and scored.get("version") == "2":
+                self.announce("")  # the operator has promoted it
             if trainer is None and day >= str(self.tale.second_from) and not self._is_trained("2"):
                 trainer = self._start("training version 2", self.tale.second)
             if trainer is not None and not said_trained and trainer.poll() is not None:
@@ -176,6 +180,7 @@ class Story:
     def _say_trained(self, trainer: subprocess.Popen[str]) -> bool:
         if trainer.returncode == 0:
             self.say("version 2 is trained; promoting it is the operator's")
+            self.announce("version 2 is trained: P promotes it")
         else:
             self.say(f"the training of version 2 ended with {trainer.returncode}")
         return True
@@ -192,6 +197,12 @@ class Story:
     def _pause(self) -> None:
         if self.stopping.wait(LOOK_SECONDS):
             raise Stopped
+
+    def announce(self, text: str) -> None:
+        """For whoever sits at the console (console/demo.py reads it)."""
+        news = self.store / "log" / "demo.news"
+        news.with_suffix(".new").write_text(text, encoding="utf-8")
+        news.with_suffix(".new").replace(news)
 
     def say(self, text: str) -> None:
         line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}"
@@ -216,6 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.store = options.store.absolute()
     (options.store / "log").mkdir(parents=True, exist_ok=True)
     with (options.store / "log" / "demo.log").open("a", encoding="utf-8") as log:
+        (options.store / "log" / "demo.news").unlink(missing_ok=True)  # of a telling before this one
         children = Children(log, json.loads(options.quarterdeck), os.environ)
         story = Story(options, children, log, stopping)
         code = 0
@@ -226,6 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
         except Exception as error:
             code = 1
             story.say(f"failed: {type(error).__name__}: {error}")
+            story.announce("the demo's story broke off: log/demo.log in its store says why")
         try:
             if not options.exit_at_end:
                 # The console is still open: whoever ends it ends this process, which then tidies up.

@@ -139,7 +139,8 @@ def _test(term: Term, column: Column, text: str) -> Callable[[Any], bool]:
         if column.kind in _NUMBERS:
             wanted = number_of(term, text)
             return lambda cell: (cell == wanted) == same
-        return lambda cell: (term.value in _said(cell)) == same
+        lower = term.value.lower()
+        return lambda cell: ((lower if isinstance(cell, bool) else term.value) in _said(cell)) == same
     compare, bound = _COMPARE[term.operator], number_of(term, text)
     return lambda cell: (number := _as_number(cell)) is not None and compare(number, bound)
 

@@ -14,7 +14,6 @@ import numpy as np
 from store.monitor import counts, label_drift, presets, statistics
 from store.monitor.bins import LABEL, FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
-from store.monitor.names import Names
 from store.monitor.new_categories import new_categories
 from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums

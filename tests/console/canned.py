@@ -215,7 +215,7 @@ LISTINGS: dict[str, Listing] = {
     "revisions": _revisions(),
     "versions": _versions(),
     "journal": _journal(),
-    **{kind: _plain(kind) for kind in ("datasets", "models", "quarantine", "windows", "performance")},
+    **{kind: _plain(kind) for kind in ("datasets", "models", "quarantine", "performance")},
 }
 
 SHOWN: dict[tuple[str, str], list[Section]] = {
@@ -401,4 +401,55 @@ def answers() -> dict[str, Callable[[Any], Any]]:
     }
 
 
+def _windows() -> Listing:
+    """A day each; the data of the last ten came later and later."""
+    columns = [
+        Column("id", priority=9),
+        Column("deployment"),
+        Column("version"),
+        Column("window_start", "time", priority=0),
+        Column("window_end", "time"),
+        Column("rows", "number", priority=0),
+        Column("recorded_at", "time"),
+    ]
+    of = "flight-delay@production"
+    starts = [NOW - (30 - day) * DAY for day in range(30)]
+    rows: list[list[Any]] = [
+        [f"{of}/1/{start}", of, "1", start, start + DAY, 900, start + DAY + HOUR * max(1, day - 19)]
+        for day, start in enumerate(starts)
+    ]
+    rows[-1][-1] = NOW - HOUR
+    return columns, rows[::-1]
+
+
+def _quality() -> Listing:
+    columns = [
+        Column("id", priority=9),
+        Column("deployment"),
+        Column("version"),
+        Column("feature", priority=0),
+        Column("window_start", "time", priority=0),
+        Column("window_end", "time"),
+        Column("check", priority=0),
+        Column("value", "number", priority=0),
+        Column("failed", priority=0),
+    ]
+    of = "flight-delay@production"
+    found: list[tuple[str, int, str, float, bool]] = [
+        ("", 12, "volume", 900.0, False),
+        ("humidity_pct", 27, "null_share", 0.31, True),
+        ("carrier", 29, "out_of_range", 0.12, True),
+        ("humidity_pct", 29, "null_share", 0.44, True),
+        ("", 29, "duplicates", 0.02, True),
+    ]
+    rows: list[list[Any]] = [
+        [f"{of}/{feature}/{check}/{day}", of, "1", feature, NOW - (30 - day) * DAY, NOW - (29 - day) * DAY, check,
+         value, bad]
+        for feature, day, check, value, bad in found
+    ]  # fmt: skip
+    return columns, rows
+
+
 LISTINGS["drift"] = _drift()
+LISTINGS["windows"] = _windows()
+LISTINGS["quality"] = _quality()

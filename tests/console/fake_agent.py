@@ -188,7 +188,7 @@ class FakeAgent:
             value = value.strip('"')
             index = names.index(name) if found else names.index("name") if "name" in names else 0
             wanted = value if found else term
-            rows = [row for row in rows if wanted in str(row[index])]
+            rows = [row for row in rows if wanted.lower() in str(row[index]).lower()]
         if params.sort:
             name, _, direction = params.sort.partition(":")
             rows = sorted(rows, key=lambda row: str(row[names.index(name)]), reverse=direction == "desc")
@@ -221,7 +221,7 @@ class FakeAgent:
             7 if danger > 1 else 0,
             {"1": 1.0} if danger > 1 else {},
             {params.version or "2": 1.0} if danger > 1 else {},
-            [protocol.Field("Open alerts", 2, "number")],
+            [protocol.Field("Open alerts", 2, "number") if danger > 1 else protocol.Field("subject", params.subject)],
             f"quarterdeck {params.action} {params.subject}",
             params.subject.rpartition("@")[0] if danger == 3 else "",
         )

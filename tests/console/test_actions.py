@@ -13,7 +13,7 @@ from store.protocol import ActionParams, Refusal
 
 FLEET = Situation("fleet", row="m@production", subject="m@production")
 DESIGNED = {
-    "P": "promote", "R": "rollback", "A": "abort", "T": "retry", "a": "ack", "m": "mute", "n": "note",
+    "P": "promote", "R": "rollback", "A": "abort", "T": "retry", "a": "ack", "m": "mute", "n": "note", "r": "resolve",
     "s": "sort", "space": "mark", "d": "describe", "y": "copy", "p": "pause", "t": "time_travel", "w": "windows",
     "colon": "command", "slash": "filter", "question_mark": "help", "enter": "open", "escape": "back",
     "minus": "last_view", "left_square_bracket": "history_back", "right_square_bracket": "history_forward",

@@ -217,3 +217,26 @@ def add_alert(agent: FakeAgent, alert: str, severity: str) -> None:
     row = [*rows[0]]
     row[0], row[2], row[5] = alert, severity, "log_loss"
     agent.listings["alerts"] = (columns, [row, *rows])
+
+
+# --- what a dialog says of an alert ------------------------------------------------------------------------
+
+
+async def test_who_mutes_an_alert_is_told_which_it_is_and_until_when(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("7", "j", "m", "enter")
+        await driver.until(lambda: "Yes (y)" in driver.picture)
+        for said in ("temperature_f", "8.48 (0.25)", "flight-delay@production", "rule drift", "quiet until"):
+            assert said in driver.picture
+        assert "subject" not in driver.picture
+
+
+async def test_r_resolves_the_alert_once_that_is_confirmed(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("7", "j", "r")
+        await driver.until(lambda: "Resolve the alert: a1" in driver.picture)
+        assert driver.agent.asked("act") == []
+        await driver.press("y")
+        await driver.until(lambda: driver.agent.asked("act"))
+        params = driver.agent.asked("act")[0]
+        assert (params.action, params.subject) == ("resolve", "a1")

@@ -233,6 +233,26 @@ async def test_time_travel_asks_every_view_for_that_moment_and_is_marked(console
         assert driver.agent.asked("list")[-1].at is None
 
 
+async def test_what_is_still_of_another_moment_is_not_called_present(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("6", "t", *"2013-06-01", "enter")
+        view = driver.app.deck.view
+        assert view.data_at is not None
+        driver.app.travel(None)
+        assert view.data_at is None
+        assert driver.app.deck.title_line.plain.endswith(" loading ")
+        await driver.settle()
+        assert view.data_at is not None
+
+
+async def test_a_fleet_of_before_the_first_deployment_gives_no_advice_for_the_present(console: Console) -> None:
+    async with console() as driver:
+        driver.agent.listings["deployments"] = (driver.agent.listings["deployments"][0], [])
+        await driver.press("t", *"2013-01-01", "enter")
+        assert "nothing was deployed by then" in driver.picture
+        assert "promote one" not in driver.picture
+
+
 async def test_the_past_cannot_be_changed(console: Console) -> None:
     async with console() as driver:
         await driver.press("t", *"2013-06-01", "enter", "R")
@@ -425,3 +445,22 @@ def test_what_the_first_frame_needs_imports_no_heavy_widget() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "[]"
+
+
+# --- news --------------------------------------------------------------------------------------------------
+
+
+async def test_what_others_do_to_the_store_is_told_once_and_kept_at_the_fleet(console: Console) -> None:
+    async with console() as driver:
+        said = [""]
+        driver.app._news = lambda: said[0]
+        driver.app.hear_news()
+        assert driver.app.deck.notice == ""
+        said[0] = "the demo is over: no more data comes"
+        driver.app.hear_news()
+        assert "demo is over" in driver.app.deck.notice
+        await driver.press("3")
+        driver.app.hear_news()
+        assert "demo is over" not in driver.picture
+        await driver.press("1")
+        assert "the demo is over: no more data comes" in driver.line(1)

@@ -40,6 +40,8 @@ VIEWS = {
     "performance_delays": "colon p e r f o r m a n c e enter tab tab",
     "monitor_performance": "6 tab tab",
     "monitor_scores": "6 tab tab tab",
+    "monitor_traffic": "6 tab tab tab tab",
+    "monitor_filter": "6 slash",
     "time_travel": "t",
     "pick_version": "P",
     "note": "n",
@@ -52,6 +54,42 @@ async def test_a_view_looks_as_it_did(console: Console, view: str, size: str) ->
     async with console(SIZES[size]) as driver:
         await driver.press(*(("question_mark" if key == "?" else key) for key in VIEWS[view].split()))
         driver.matches(f"{view}-{size}")
+
+
+#: dialog -> the keys that lead to it from the fleet, and what stands on it when it is there.
+DIALOGS = {
+    "confirm_promote": ("P enter", "to confirm, give a reason and type"),
+    "confirm_rollback": ("j R", "to confirm, give a reason"),
+    "confirm_ack": ("7 j a", "Yes (y)"),
+    "confirm_resolve": ("7 r", "Yes (y)"),
+    "confirm_mute": ("7 m", "Mute a2 for"),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dialog", DIALOGS)
+async def test_a_dialog_looks_as_it_did(console: Console, dialog: str, size: str) -> None:
+    keys, there = DIALOGS[dialog]
+    async with console(SIZES[size]) as driver:
+        *first, last = keys.split()
+        for key in first:
+            await driver.press(key)
+            if key == "P":
+                await driver.until(lambda: "Promote which version" in driver.picture)
+        await driver.press(last)
+        await driver.until(lambda: there in driver.picture)
+        await driver.settle()
+        driver.matches(f"{dialog}-{size}")
+
+
+async def test_a_dialog_in_ascii_is_ascii(console: Console) -> None:
+    glyphs.use(glyphs.ASCII)
+    async with console((80, 24)) as driver:
+        await driver.press("R")
+        await driver.until(lambda: "to confirm, give a reason" in driver.picture)
+        await driver.settle()
+        driver.matches("confirm_rollback-80x24-ascii")
+        assert driver.picture.replace("▁", "").isascii()
 
 
 @pytest.mark.parametrize(

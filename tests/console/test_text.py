@@ -176,3 +176,14 @@ def test_missing_values_have_their_own_sign(glyph_set: glyphs.Glyphs) -> None:
         text.when(None),
     }
     assert shown == {glyph_set.null}
+
+
+@given(st.text(max_size=60), st.integers(5, 40))
+def test_what_is_cut_in_the_middle_fits_and_keeps_both_ends(name: str, width: int) -> None:
+    cut = text.middle(name, width)
+    whole = text.clean(name, text.LONGEST_NAME)
+    assert cell_len(cut) <= width
+    if cell_len(whole) <= width:
+        assert cut == whole
+    else:
+        assert glyphs.glyphs().ellipsis in cut

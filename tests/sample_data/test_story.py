@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from demo_processes import DEMO, DEPLOYMENT
 
+from console.demo import read_news
+
 PATIENCE = 120.0
 
 
@@ -81,6 +83,7 @@ def play(store: Store, *options: str) -> subprocess.Popen[bytes]:
 def test_the_first_days_of_the_story(store: Store) -> None:
     conductor = play(store, "--until", "2013-03-04", "--speed", "10")
     assert conductor.wait(PATIENCE) == 0, (store.folder / "log" / "demo.log").read_text()
+    assert read_news(store.folder) == "the demo is over: no more data comes"
     (deployment,) = store.ls("deployments")
     assert (deployment["id"], deployment["effective"]) == (DEPLOYMENT, {"1": 1.0})
     (run,) = store.ls("runs")

@@ -52,6 +52,26 @@ def test_without_colour_every_cell_is_grey_and_readable(open_console: OpenConsol
                 assert cell.fg != cell.bg, (line, column, cell)
 
 
+def test_without_colour_what_is_drawn_is_far_brighter_than_its_ground(open_console: OpenConsole) -> None:
+    console = open_console(env={"NO_COLOR": "1"})
+    console.wait_for(FLEET)
+    console.send("6")
+    console.wait_for(r"drift \(psi\)")
+    faint = []
+    for line in range(console.screen.lines):
+        for column in range(console.screen.columns):
+            cell = console.screen.buffer[line][column]
+            if cell.data.strip() and abs(_brightness(cell.fg, 255) - _brightness(cell.bg, 0)) < 96:
+                faint.append((line, column, cell.data, cell.fg, cell.bg))
+    assert faint == []
+
+
+def _brightness(colour: str, default: int) -> int:
+    """Of a grey, 0 to 255."""
+    named = {"default": default, "white": 255, "black": 0}
+    return named[colour] if colour in named else int(colour[:2], 16)
+
+
 def test_sixteen_colours_are_the_only_ones(open_console: OpenConsole) -> None:
     console = open_console(env={"TERM": "xterm-16color", "COLORTERM": ""})
     console.wait_for(FLEET)

@@ -196,3 +196,47 @@ async def test_auto_height_follows_the_number_of_features() -> None:
         heatmap.update(dataclasses.replace(data(), features=("a", "b", "c"), values=data().values))
         await pilot.pause()
         assert heatmap.size.height == 3 + 3 + 2
+
+
+async def test_a_great_value_of_few_rows_does_not_stand_above_a_real_alarm() -> None:
+    values = ((0.01,) * 9 + (7.0,), (0.3,) * 10, (0.2,) * 10)
+    noise = ((0.01,) * 9 + (6.0,), (0.01,) * 10, (0.01,) * 10)
+    alarms = (("",) * 10, ("warning",) * 10, ("",) * 10)
+    app = WidgetApp(Heatmap(data(values=values, noise=noise, alarms=alarms)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.widget.features == ["temperature_f", "carrier", "hour"]
+        assert app.lines()[3].split()[2] == "0.3"
+
+
+async def test_the_title_counts_the_features_in_sight() -> None:
+    many = tuple(f"feature_{number}" for number in range(300))
+    rows = tuple((0.1,) * 10 for _ in many)
+    app = WidgetApp(Heatmap(data(features=many, values=rows, noise=rows)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.widget.focus()
+        await pilot.press("G")
+        assert "features 282-300 of 300" in app.lines()[0]
+
+
+async def test_long_names_are_cut_in_the_middle_for_they_differ_at_their_ends() -> None:
+    names = tuple(f"one_hot_encoded_carrier_of_the_previous_leg_{code}" for code in ("UA", "B6", "EV"))
+    app = WidgetApp(Heatmap(data(features=names)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        shown = [line[2:22].strip() for line in app.lines()[3:6]]
+        assert sorted(name[-3:] for name in shown) == ["_B6", "_EV", "_UA"]
+        assert all(name.startswith("one_hot") and "…" in name for name in shown)
+
+
+async def test_a_step_to_an_alarm_goes_round_and_over_windows_without_data() -> None:
+    values = ((0.3, None, 0.3, 0.05, 0.3, *(0.05,) * 5), (0.05,) * 10, (0.05,) * 10)
+    app = WidgetApp(Heatmap(data(values=values)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.widget.step_to_alarm(1) == (1, 2)
+        assert app.widget.cursor == ("carrier", START + 4 * DAY)
+        assert app.widget.step_to_alarm(1) == (2, 2)
+        assert (app.widget.cursor, app.widget.alarm_here()) == (("carrier", START), (START, 3))
+        assert app.widget.step_to_alarm(1) == (1, 2)
+        assert app.widget.step_to_alarm(-1) == (2, 2)

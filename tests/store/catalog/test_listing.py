@@ -188,3 +188,12 @@ def test_quoted_values_keep_spaces_and_bare_terms_search_the_name() -> None:
     (first, second) = filters.parse('!owner="ann b" train')
     assert (first.negated, first.column, first.operator, first.value) == (True, "owner", "=", "ann b")
     assert (second.column, second.operator, second.value) == ("", ":", "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("failed=true", [True]), ("failed=yes", [True]), ("failed!=True", [False, None]), ("failed=no", [False])],
+)
+def test_truth_values_are_filtered_by_as_they_are_written_and_shown(text: str, kept: list[bool | None]) -> None:
+    passes = filters.to_predicate(text, [Column("failed")], "failed")
+    assert [value for value in (True, False, None) if passes([value])] == kept
