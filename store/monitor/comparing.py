@@ -229,7 +229,7 @@ def _type_notes(before: Column, after: Column) -> list[str]:
 def _refining(before: Tally, after: Tally) -> Refine:
     """What the moments of both sides say of a statistic."""
 
-    def refine(feature: str, name: str, value: float) -> float:
+    def refine(_window: int, feature: str, name: str, value: float) -> float:
         known = before.moments.get(feature), after.moments.get(feature)
         return value if known[0] is None or known[1] is None else exact.refined(name, value, known[0], known[1])
 
@@ -249,7 +249,7 @@ def _statistics(
     for name in statistics_for(feature):
         value = statistics.statistic(name, feature, groups, was, now)
         limit = thresholds(name, settings)[0] * float(scale(name, was, now[None, :])[0])
-        better = None if value.value is None else refine(feature.name, name, value.value)
+        better = None if value.value is None else refine(0, feature.name, name, value.value)
         found.append(StatisticValue(name, better, value.noise_floor, limit, value.p_value, None, value.why))
     return found
 

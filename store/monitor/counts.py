@@ -11,7 +11,6 @@ import numpy as np
 from store.database import times
 from store.monitor.bins import FeatureBins, Integers
 from store.monitor.reference import Reference
-from store.monitor.window_moments import Summary, WindowMoments, numeric
 from store.monitor.windows import DAY, Window
 
 _WINDOWED = ("monitor_window", "monitor_performance", "monitor_estimate")
@@ -126,38 +125,6 @@ def slot_sums(
     dense = np.zeros((len(starts), reference.width), np.int64)
     dense[place, np.ma.getdata(found["slot"])] = np.ma.getdata(found["n"])
     return starts, dense
-
-
-def feature_moments(
-    connection: duckdb.DuckDBPyConnection,
-    deployment: str,
-    version: str,
-    reference: Reference,
-    feature: FeatureBins,
-    since: float,
-    until: float,
-    at: datetime | None,
-) -> Summary | None:
-    """The values of one numeric feature in the windows that start in [since, until), as far as they were kept."""
-    place = numeric(reference.features).index(feature)
-    sums = ", ".join(f"fsum(sums[{3 * place + part}])" for part in (1, 2, 3))
-    found = connection.execute(
-        f"SELECT {sums}, min(lows[{place + 1}]), max(highs[{place + 1}]) FROM monitor_window"
-        " WHERE deployment = $1 AND version = $2 AND reference = $3 AND window_start >= make_timestamp($4)"
-        " AND window_start < make_timestamp($5) AND ($6 IS NULL OR recorded_at <= $6)",
-        [
-            deployment,
-            version,
-            reference.identity,
-            round(since * 1e6),
-            round(until * 1e6),
-            times.to_db(at) if at else None,
-        ],
-    ).fetchall()[0]
-    if found[0] is None:
-        return None
-    moments = WindowMoments(np.array([[found[:3]]]), np.array([[found[3]]]), np.array([[found[4]]]))
-    return moments.summary(0, 0, feature)
 
 
 def feature_sums(

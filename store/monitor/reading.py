@@ -14,6 +14,7 @@ import numpy as np
 from store.monitor import counts, label_drift, presets, statistics
 from store.monitor.bins import LABEL, FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
+from store.monitor.kept_moments import KeptMoments, moments_for
 from store.monitor.new_categories import new_categories
 from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums
@@ -21,8 +22,9 @@ from store.monitor.reference import Reference, load_reference
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
+from store.monitor.statistics.verdicts import Refine
 from store.monitor.window_moments import Summary
-from store.monitor.windows import window
+from store.monitor.windows import Window, window
 from store.protocol import (
     Distribution,
     DistributionParams,
@@ -78,13 +80,29 @@ def drift(
         if name in presets.NAMES:
             judged = presets.verdicts(presets.named(name), reference, dense[mask])
         else:
-            judged = statistics.verdicts(reference, dense[mask], settings, name, watch=False, fallback=False)
+            kept = moments_for(
+                name, connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at
+            )
+            refine = _refining(kept, reference, starts[mask], dense[mask], asked.window) if kept else None
+            judged = statistics.verdicts(
+                reference, dense[mask], settings, name, watch=False, fallback=False, refine=refine
+            )
         rows = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}
         for start, row in zip(starts[mask].tolist(), judged, strict=True):
             for found in row:
                 yield DriftRow(version, start, rows[found.feature], found)
         for labels in label_drift.verdicts(connection, reference, sums, mine, name, settings):
             yield DriftRow(version, labels.start, labels.reference_rows, labels.found)
+
+
+def _refining(kept: KeptMoments, reference: Reference, starts: Integers, dense: Integers, window: Window) -> Refine:
+    def refine(place: int, feature: str, name: str, value: float) -> float:
+        bins, start = reference.by_name[feature], int(starts[place])
+        counted = dense[place, bins.offset : bins.offset + bins.width]
+        better = kept.refined(name, bins, value, counted, start, window.next(start))
+        return value if better is None else better
+
+    return refine
 
 
 def preferred(statistic: str, settings: MonitorSettings) -> str:
@@ -214,7 +232,7 @@ def distribution(
         edges=edges,
     )
     # Labels are sums of outcomes, not values of a column.
-    return found if held is not reference else _with_values(connection, found, reference, feature, asked.at)
+    return found if held is not reference else _with_values(connection, found, reference, feature, current, asked.at)
 
 
 def _with_values(
@@ -222,6 +240,7 @@ def _with_values(
     found: Distribution,
     reference: Reference,
     feature: FeatureBins,
+    current: Integers,
     at: datetime | None,
 ) -> Distribution:
     """With what was kept of the values beside their counts: moments of numbers, names of new categories."""
@@ -230,9 +249,20 @@ def _with_values(
         new = new_categories(connection, found.deployment, found.version, feature.name, since, until, at)
         named = [NewCategory(name, rows) for name, rows in new.top(len(new.counts))]
         return msgspec.structs.replace(found, new=named, new_total=new.distinct, new_estimated=not new.complete)
-    summary = counts.feature_moments(connection, found.deployment, found.version, reference, feature, since, until, at)
+    kept = KeptMoments.read(
+        connection, found.deployment, found.version, reference, None, since, until, at, only=feature
+    )
     before = reference.summary(feature)
-    return msgspec.structs.replace(found, summary=_summary(summary), reference_summary=_summary(before))
+    refined = [
+        msgspec.structs.replace(one, value=kept.refined(one.name, feature, one.value, current, 0, 1))
+        for one in found.statistics
+    ]
+    return msgspec.structs.replace(
+        found,
+        summary=_summary(kept.summary(feature, 0, 1)),
+        reference_summary=_summary(before),
+        statistics=refined,
+    )
 
 
 def _summary(found: Summary | None) -> ValueSummary | None:

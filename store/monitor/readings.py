@@ -14,6 +14,7 @@ from store.database import times
 from store.monitor import counts, label_drift, performance, presets, quality, statistics
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.deployments import split
+from store.monitor.kept_moments import KeptMoments, moments_for
 from store.monitor.metric_noise import noise_floor, standard_error
 from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums, reference_metric
@@ -88,9 +89,14 @@ def _drift(
                 [p_values(feature, reference.of(feature), _part(totals, feature)) for feature in reference.features], 1
             )
         )
+        kept = moments_for(
+            rule.statistic, connection, deployment, version, reference, rule.window, begins[0], mine[-1], None
+        )
         for place, feature in enumerate(reference.features):
             if rule.looks_at(feature.name):
                 values = values_of(rule.statistic, reference, feature, _part(totals, feature))
+                if kept is not None:
+                    values = refined(values, kept, feature, _part(totals, feature), begins, mine)
                 for reading in _of_feature(rule, version, feature, values, totals, q[:, place], begins, mine):
                     found[reading.end].append(reading)
     return found
@@ -115,6 +121,18 @@ def values_of(name: str, reference: Binned, feature: FeatureBins, current: Integ
     name = name if name in statistics.statistics_for(feature) else "psi"
     values = statistics.statistics_of(name, feature, reference.groups[feature.name], before, current)
     return Scaled(name, values, statistics.scale(name, before, current))
+
+
+def refined(
+    scaled: Scaled, kept: KeptMoments, feature: FeatureBins, current: Integers, begins: list[int], ends: list[int]
+) -> Scaled:
+    """The values as moments say them, over the spans [begin, end) that `current` counts."""
+    better = [
+        kept.refined(scaled.name, feature, scaled.values.at(place).value, current[place], begin, end)
+        for place, (begin, end) in enumerate(zip(begins, ends, strict=True))
+    ]
+    values = np.array([math.nan if value is None else value for value in better])
+    return dataclasses.replace(scaled, values=dataclasses.replace(scaled.values, values=values))
 
 
 @dataclasses.dataclass(frozen=True)

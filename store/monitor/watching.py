@@ -10,10 +10,11 @@ import duckdb
 import numpy as np
 
 from store.monitor import counts
-from store.monitor.bins import Floats, Integers
+from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.course import Course, Evidence, Span
 from store.monitor.deployments import split
-from store.monitor.readings import CHUNK, Reading, served, values_of
+from store.monitor.kept_moments import KeptMoments, moments_for
+from store.monitor.readings import CHUNK, Reading, Scaled, refined, served, values_of
 from store.monitor.reference import Reference, load_reference
 from store.monitor.rules import Rule
 from store.monitor.statistics import WATCH_LEVEL
@@ -66,7 +67,7 @@ def watch(
                 # A learnt threshold is one of windows, not of whatever span the evidence has.
                 if watched.evident and feature not in spoken and rule.looks_at(feature) and rule.learn is None:
                     begin = max(watched.begin, course.spoken.get(feature, watched.begin))
-                    reading = _over_watch(rule, version, reference, feature, sums.over(begin, window.end))
+                    reading = _over_watch(rule, version, reference.by_name[feature], sums, begin, window.end)
                     watched = dataclasses.replace(watched, reading=reading)
                 found[window.end, feature] = watched
     return found
@@ -170,7 +171,7 @@ def _step(course: Course, reference: Reference, window: _Window) -> tuple[list[f
 
 
 class _Sums:
-    """Counts of one version over any span that ends at a window; read once, when first asked for."""
+    """The rule's statistic of one version over any span that ends at a window; counts are read once, when asked for."""
 
     def __init__(
         self,
@@ -182,38 +183,38 @@ class _Sums:
         until: int,
     ) -> None:
         self._ask = (connection, deployment, version, reference, rule.window)
+        self._statistic = rule.statistic
         self._until = until
+        self._moments: KeptMoments | None = None
         self._since = math.inf
         self._starts: Integers = np.zeros(0, np.int64)
         self._running: Integers = np.zeros((1, 0), np.int64)
 
-    def over(self, begin: int, end: int) -> tuple[int, int, Integers]:
-        """(begin, end, counts by slot) of [begin, end)."""
+    def over(self, feature: FeatureBins, begin: int, end: int) -> tuple[int, Scaled]:
+        """Rows, and the rule's statistic of one feature, in [begin, end)."""
         if begin < self._since:
             self._since = begin
             self._starts, dense = counts.slot_sums(*self._ask, begin, self._until, None)
             self._running = np.zeros((len(dense) + 1, dense.shape[1]), np.int64)
             np.cumsum(dense, axis=0, out=self._running[1:])
+            self._moments = moments_for(self._statistic, *self._ask, begin, self._until, None)
         low, high = np.searchsorted(self._starts, [begin, end])
-        return begin, end, self._running[high] - self._running[low]
+        dense = (self._running[high] - self._running[low])[None, :]
+        current = dense[:, feature.offset : feature.offset + feature.width]
+        values = values_of(self._statistic, self._ask[3], feature, current)
+        if self._moments is not None:
+            values = refined(values, self._moments, feature, current, [begin], [end])
+        return int(current.sum()), values
 
 
-def _over_watch(
-    rule: Rule, version: str, reference: Reference, name: str, span: tuple[int, int, Integers]
-) -> Reading | None:
+def _over_watch(rule: Rule, version: str, feature: FeatureBins, sums: _Sums, begin: int, end: int) -> Reading | None:
     """The statistic over the span of the evidence; null while that holds too few rows as well."""
-    begin, end, dense = span
-    feature = reference.by_name[name]
-    current = dense[None, feature.offset : feature.offset + feature.width]
-    rows = int(current.sum())
-    if rows < rule.min_rows:
-        return None
-    scaled = values_of(rule.statistic, reference, feature, current)
+    rows, scaled = sums.over(feature, begin, end)
     value = scaled.values.at(0)
-    if value.value is None:
+    if rows < rule.min_rows or value.value is None:
         return None
     return Reading(
-        feature=name,
+        feature=feature.name,
         version=version,
         begin=begin,
         end=end,

@@ -4,11 +4,23 @@ know that they do."""
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
-from store.monitor.moments import Moments
+REFINED = ("mean_change", "spread_change", "wasserstein")
 
 
-def refined(name: str, value: float, before: Moments, after: Moments) -> float:
+class Described(Protocol):
+    """Values by their number, mean and standard deviation (of the population)."""
+
+    @property
+    def values(self) -> int: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def deviation(self) -> float: ...
+
+
+def refined(name: str, value: float, before: Described, after: Described) -> float:
     """`value`, a statistic by the bins, or what the moments of reference and window say of it.
 
     Changes of mean and spread are those of the values (numpy's `mean` and `std`). No Wasserstein-1 distance is less

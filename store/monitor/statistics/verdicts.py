@@ -18,7 +18,8 @@ from store.settings import MonitorSettings
 
 Guarantee = Literal["", "window", "watch"]
 #: (feature, statistic, value by the counts) → value.
-Refine = Callable[[str, str, float], float]
+#: (window's place, feature, statistic, value by the counts) → the value.
+Refine = Callable[[int, str, str, float], float]
 
 #: Benjamini-Hochberg's level over the features of one window.
 WINDOW_LEVEL = 0.005
@@ -195,7 +196,7 @@ def _column(
         watched_rows = since.sum(axis=1)
     values = catalogue.statistics_of(name, feature, groups, before, after)
     if refine is not None:
-        better = [refine(feature.name, name, float(value)) for value in values.values]
+        better = [refine(window, feature.name, name, float(value)) for window, value in enumerate(values.values)]
         values = dataclasses.replace(values, values=np.array(better, np.float64))
     return _Column(
         feature=feature.name,

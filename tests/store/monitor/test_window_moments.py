@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.database import times
-from store.monitor import distribution, window_moments
+from store.monitor import distribution, readings, window_moments
 from store.monitor.bins import FeatureBins
 from store.monitor.compaction import compact
+from store.monitor.reading import drift
+from store.monitor.rules import compile_rule
 from store.monitor.window_moments import Summing, WindowMoments, added
-from store.protocol import Distribution, DistributionParams, ValueSummary
-from store.settings import Roll
+from store.protocol import Distribution, DistributionParams, SpanParams, ValueSummary
+from store.settings import AlertSettings, MonitorSettings, Roll, RuleSettings
 from tests.store.monitor.conftest import DEPLOYMENT, FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
 
 FEATURES = (
@@ -115,6 +117,7 @@ def same(found: ValueSummary | None, expected: ValueSummary) -> bool:
     return True
 
 
+LATE = {"since": 1_714_500_000.0, "until": 1_714_700_000.0}
 SPAN = {"since": 1_356_998_400.0, "until": 1_388_534_400.0}
 
 
@@ -159,3 +162,55 @@ def test_windows_of_before_moments_were_kept_have_none(flights: Bench) -> None:
     assert read(flights, "temperature_f", **SPAN).summary is None
     flights.predict(flights.file(f"SELECT * FROM '{FLIGHTS}' WHERE month(scheduled_at) = 5"))
     assert same(read(flights, "temperature_f", **SPAN).summary, truth(flights, "temperature_f", "5"))
+
+
+# --- what they make exact --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beyond(bench: Bench) -> Bench:
+    """Values ten times as large as any of the reference: its bins only know that they lie above."""
+    bench.reference(bench.register(), bench.file("SELECT (i % 100)::DOUBLE AS x FROM range(2000) t(i)"))
+    bench.predict(
+        bench.file(
+            "SELECT i AS prediction_id, TIMESTAMP '2024-05-01 10:00:00' + to_seconds(i) AS timestamp,"
+            " (1000 + i % 300)::DOUBLE AS x FROM range(600) t(i)"
+        )
+    )
+    return bench
+
+
+def changes(bench: Bench) -> dict[str, float]:
+    """Changes of mean and spread, and the distance, by numpy."""
+    before, after = np.arange(2000) % 100.0, 1000 + np.arange(600) % 300.0
+    change = (after.mean() - before.mean()) / before.std()
+    return {"mean_change": change, "spread_change": after.std() / before.std() - 1, "wasserstein": change}
+
+
+@pytest.mark.parametrize("name", ["mean_change", "spread_change", "wasserstein"])
+def test_every_reading_of_a_change_knows_what_lies_beyond_the_bins(beyond: Bench, name: str) -> None:
+    expected = pytest.approx(changes(beyond)[name], rel=1e-9)
+    assert {one.name: one.value for one in read(beyond, "x", **LATE).statistics}[name] == expected
+    asked = SpanParams(DEPLOYMENT, "1h", 1_714_557_600.0, 1_714_561_200.0, statistic=name)
+    [row] = [row for row in beyond.database.reader.read(lambda c: list(drift(c, asked))) if row.found.feature == "x"]
+    assert row.found.value == expected
+    settings = RuleSettings(name="r", statistic=name, feature="x", window="1h", span=1)
+    rule = compile_rule(settings, MonitorSettings(), AlertSettings())
+    [reading] = beyond.database.reader.read(lambda c: readings.read(c, DEPLOYMENT, rule, [1_714_561_200]))[
+        1_714_561_200
+    ]
+    assert reading.value == pytest.approx(abs(changes(beyond)[name]), rel=1e-9)
+
+
+def test_where_moments_are_not_known_of_every_row_the_bins_decide(beyond: Bench) -> None:
+    exact = read(beyond, "x", **LATE).statistics
+    beyond.database.writer.change(lambda tx: tx.execute("UPDATE monitor_window SET sums = NULL").fetchall())
+    beyond.predict(
+        beyond.file(
+            "SELECT 'more' || i AS prediction_id, TIMESTAMP '2024-05-01 10:00:00' AS timestamp, 1e6 AS x"
+            " FROM range(10) t(i)"
+        )
+    )
+    by_bins = {one.name: one.value for one in read(beyond, "x", **LATE).statistics}
+    assert by_bins["mean_change"] is not None
+    assert by_bins["mean_change"] < {one.name: one.value or 0.0 for one in exact}["mean_change"]
