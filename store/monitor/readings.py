@@ -241,8 +241,8 @@ def reach(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) ->
     table, moment = (
         ("monitor_performance", "window_start") if rule.kind == "performance" else ("monitor_window", "last_at")
     )
-    row = connection.execute(
-        f"SELECT min(window_start), max({moment}) FROM {table} WHERE deployment = ?", [deployment]
-    ).fetchall()[0]
-    earliest, latest = times.seconds(row[0]), times.seconds(row[1])
-    return None if earliest is None or latest is None else (earliest, latest)
+    latest = times.seconds(counts.outermost(connection, table, f"{moment} DESC", deployment))
+    if latest is None:
+        return None
+    earliest = times.seconds(counts.outermost(connection, table, "window_start", deployment))
+    return None if earliest is None else (earliest, latest)
