@@ -46,8 +46,8 @@ def outermost(
 ) -> datetime | None:
     """The first time of a deployment's rows in the order of one TIMESTAMP column; null where there are none.
 
-    The order, with its limit, has DuckDB pass over the row groups that cannot hold it, which `min` and `max` do not: the
-    history is not read.
+    The order, with its limit, has DuckDB pass over the row groups that cannot hold it, which `min` and `max` do not:
+    the history is not read.
     """
     rows = connection.execute(
         f"SELECT {order.split()[0]} FROM {table} WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)"

@@ -19,6 +19,7 @@ from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
 from store.monitor.statistics import WINDOW_LEVEL, Values
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
+from store.monitor.sums import Sums
 
 #: What the findings of a rule of volume are about.
 ROWS = "rows"
@@ -51,14 +52,27 @@ class Reading:
 
 
 def read(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums | None = None
 ) -> dict[int, list[Reading]]:
-    """The rule's readings of the decisions at `ends` (ascending ends of windows), as the store knows them now."""
+    """The rule's readings of the decisions at `ends` (ascending ends of windows), as the store knows them now, or knew
+    what `sums` holds."""
     found: dict[int, list[Reading]] = {}
-    looks = {"drift": _drift, "performance": _performance, "volume": _volume}
+    looks = {"performance": _performance, "volume": _volume}
     for place in range(0, len(ends), CHUNK):
-        found.update(looks[rule.kind](connection, deployment, rule, ends[place : place + CHUNK]))
+        chunk = ends[place : place + CHUNK]
+        if rule.kind == "drift":
+            found.update(_drift(connection, deployment, rule, chunk, sums or Sums()))
+        else:
+            found.update(looks[rule.kind](connection, deployment, rule, chunk))
     return found
+
+
+def foresee(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums) -> None:
+    """Read into `sums` the counts that a rule of drift takes for the decisions at `ends`."""
+    for version, mine in served(connection, deployment, rule, ends).items():
+        reference = load_reference(connection, split(deployment).model, version)
+        if reference is not None:
+            sums.of(connection, deployment, version, reference, rule.window, begin_of(rule, mine[0]), mine[-1])
 
 
 def begin_of(rule: Rule, end: int) -> int:
@@ -67,7 +81,7 @@ def begin_of(rule: Rule, end: int) -> int:
 
 
 def _drift(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums
 ) -> dict[int, list[Reading]]:
     """Each feature over the span, of the version that made most of the last window's predictions."""
     found: dict[int, list[Reading]] = {end: [] for end in ends}
@@ -76,9 +90,7 @@ def _drift(
         if reference is None:
             continue
         begins = [begin_of(rule, end) for end in mine]
-        starts, dense = counts.slot_sums(
-            connection, deployment, version, reference, rule.window, begins[0], mine[-1], None
-        )
+        starts, dense = sums.of(connection, deployment, version, reference, rule.window, begins[0], mine[-1])
         totals = spans(starts, dense, begins, mine)
         # Over all features, whichever of them the rule watches: the bound is one on the window.
         q = benjamini_hochberg(

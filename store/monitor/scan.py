@@ -154,9 +154,9 @@ class _Scan:
         text = source.text_sql(column, self._source.columns[column])
         found = [
             row[0]
-            for row in self._connect().execute(
-                f"SELECT DISTINCT {text} AS v FROM {self._source.relation} ORDER BY v LIMIT {MAX_VERSIONS + 1}"
-            ).fetchall()
+            for row in self._connect()
+            .execute(f"SELECT DISTINCT {text} AS v FROM {self._source.relation} ORDER BY v LIMIT {MAX_VERSIONS + 1}")
+            .fetchall()
         ]
         if len(found) > MAX_VERSIONS:
             raise Refusal(
