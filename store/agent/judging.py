@@ -1,4 +1,7 @@
-"""Alert decisions follow the data: whenever windows or labels of a deployment were recorded, they are judged."""
+"""Alert decisions follow the data: whenever windows or labels of a deployment were recorded, they are judged.
+
+What a decision reads is read by a thread of its own; the writer is only asked where there is something to decide.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 import duckdb
 
 from store.database import Database, Transaction
 from store.monitor import evaluate
+from store.monitor.judge import foresee
 from store.monitor.rules import Rule
 from store.settings import AlertSettings, MonitorSettings
 
@@ -38,6 +42,7 @@ class Judging:
         self._judged: dict[str, float] = {}
         self._later: set[str] = set()
         self._timer: threading.Timer | None = None
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="judging")
 
     def start(self) -> None:
         """Decide what ended while no agent ran."""
@@ -56,6 +61,7 @@ class Judging:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
+        self._reading.shutdown(wait=True, cancel_futures=True)
 
     def _put_off(self, deployment: str) -> bool:
         with self._lock:
@@ -82,11 +88,26 @@ class Judging:
             self._asked.add(deployment)
             self._judged[deployment] = time.monotonic()
 
+        try:
+            self._reading.submit(self._judge, deployment, settle)
+        except RuntimeError:
+            # It is closing.
+            return
+
+    def _judge(self, deployment: str, settle: bool) -> None:
+        # Data recorded from here on asks anew.
+        with self._lock:
+            self._asked.discard(deployment)
+        try:
+            sums = self._database.reader.read(lambda cursor: foresee(cursor, deployment, self._rules))
+        except Exception:
+            log.exception("alerts were not decided", extra={"deployment": deployment})
+            return
+        if sums is None and not settle:
+            return
+
         def decide(tx: Transaction) -> None:
-            # Data recorded from here on, even in this very group, asks anew.
-            with self._lock:
-                self._asked.discard(deployment)
-            evaluate(tx, deployment, self._settings, self._alerts, self._rules, settle)
+            evaluate(tx, deployment, self._settings, self._alerts, self._rules, settle, sums)
 
         def decided(end: Future[None]) -> None:
             error = end.exception()

@@ -10,6 +10,8 @@ from typing import TypeVar
 import duckdb
 
 T = TypeVar("T")
+#: Gives the cursor of a read, and begins its snapshot the first time.
+Connect = Callable[[], duckdb.DuckDBPyConnection]
 
 #: More threads than cores: a slow scan of one console must not queue the short reads of another.
 THREADS = 6
@@ -30,16 +32,31 @@ class Reader:
 
     def read(self, read: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run `read` on the calling thread's own cursor, within one snapshot."""
-        connection = self._cursor()
-        connection.execute("BEGIN TRANSACTION")
+        return self.read_if_needed(lambda connect: read(connect()))
+
+    def read_if_needed(self, read: Callable[[Connect], T]) -> T:
+        """As `read`, for work that may do without the store: its snapshot is of when it first asks for the cursor.
+
+        A transaction costs more than it looks: whoever ends one cleans up after the writer.
+        """
+        begun: list[duckdb.DuckDBPyConnection] = []
+
+        def connect() -> duckdb.DuckDBPyConnection:
+            if not begun:
+                connection = self._cursor()
+                connection.execute("BEGIN TRANSACTION")
+                begun.append(connection)
+            return begun[0]
+
         try:
-            return read(connection)
+            return read(connect)
         finally:
-            try:
-                connection.execute("ROLLBACK")
-            except duckdb.Error:
-                # A failed statement may have ended the transaction; this cursor starts afresh.
-                self._local.connection = None
+            for connection in begun:
+                try:
+                    connection.execute("ROLLBACK")
+                except duckdb.Error:
+                    # A failed statement may have ended the transaction; this cursor starts afresh.
+                    self._local.connection = None
 
     def renew(self) -> None:
         """Drop the cursors: the database was reopened."""

@@ -126,9 +126,9 @@ class Facts:
             digest, path = opening.digest_of(descriptor), Path(opening.pinned(descriptor, found.path))
             remembered = self._remembered.answers
             with _refused(path, place.part):
-                scan = self._database.reader.read(
-                    lambda c: scan_predictions(
-                        c,
+                scan = self._database.reader.read_if_needed(
+                    lambda connect: scan_predictions(
+                        connect,
                         path,
                         form,
                         place.name,

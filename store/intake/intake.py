@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 #: Files recorded in one transaction at most; a console's action waits for one such batch at most.
 BATCH = 200
+#: Seconds between two transactions while nothing but predictions comes: most of what such a transaction costs is the
+#: same for one file as for fifty. The first file after a pause is recorded at once.
+GATHER = 0.25
 #: Batches handed to the writer and not committed yet.
 _IN_FLIGHT = 2
 #: Past this many files waiting, the watcher is held back.
@@ -84,6 +87,7 @@ class Intake:
         self._messages: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._candidates = Candidates()
         self._ready: list[Item] = []
+        self._gathered_at = -GATHER
         self._in_flight = 0
         self._follows: dict[int, Followed] = {}
         self._taken = self._quarantined = 0
@@ -175,6 +179,9 @@ class Intake:
         """Handle what came, then what is due. False: stop."""
         now = time.monotonic()
         wait = self._candidates.wait(now)
+        if self._ready:
+            gathering = self._gathering(now)
+            wait = gathering if wait is None else min(wait, gathering)
         if self._in_flight >= _IN_FLIGHT:
             wait = None
         try:
@@ -318,8 +325,16 @@ class Intake:
 
     # --- recording ---------------------------------------------------------------------------------------
 
+    def _gathering(self, now: float) -> float:
+        """For how many more seconds what is ready waits for company."""
+        if len(self._ready) >= BATCH or not all(item.fact and item.fact.predictions for item in self._ready):
+            return 0.0
+        return max(0.0, self._gathered_at + GATHER - now)
+
     def _flush(self) -> None:
-        while self._ready and self._in_flight < _IN_FLIGHT:
+        now = time.monotonic()
+        while self._ready and self._in_flight < _IN_FLIGHT and not self._gathering(now):
+            self._gathered_at = now
             items, self._ready = self._ready[:BATCH], self._ready[BATCH:]
             self._submit(items)
 

@@ -35,20 +35,28 @@ class Traffic:
 
 def last_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None) -> datetime | None:
     """The latest event time among the deployment's predictions."""
-    latest: datetime | None = connection.execute(
-        "SELECT max(last_at) FROM monitor_window WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)",
-        [deployment, times.to_db(at) if at else None],
-    ).fetchall()[0][0]
-    return latest
+    return outermost(connection, "monitor_window", "last_at DESC", deployment, at)
 
 
 def first_data(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None) -> datetime | None:
     """The earliest event time among the deployment's predictions."""
-    earliest: datetime | None = connection.execute(
-        "SELECT min(first_at) FROM monitor_window WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)",
+    return outermost(connection, "monitor_window", "first_at", deployment, at)
+
+
+def outermost(
+    connection: duckdb.DuckDBPyConnection, table: str, order: str, deployment: str, at: datetime | None = None
+) -> datetime | None:
+    """The first time of a deployment's rows in the order of one TIMESTAMP column; null where there are none.
+
+    The order, with its limit, has DuckDB pass over the row groups that cannot hold it, which `min` and `max` do not:
+    the history is not read.
+    """
+    rows = connection.execute(
+        f"SELECT {order.split()[0]} FROM {table} WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)"
+        f" ORDER BY {order} LIMIT 1",
         [deployment, times.to_db(at) if at else None],
-    ).fetchall()[0][0]
-    return earliest
+    ).fetchall()
+    return rows[0][0] if rows else None
 
 
 def widest(

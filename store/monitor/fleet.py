@@ -13,6 +13,7 @@ import numpy as np
 from store.database import times
 from store.monitor import performance, presets, statistics
 from store.monitor.bins import Integers
+from store.monitor.counts import outermost
 from store.monitor.deployments import split
 from store.monitor.realised import performance_sums, reference_metric
 from store.monitor.recent import SPARK_POINTS, Recent, RecentWindows, read_recent, spark_window
@@ -222,14 +223,7 @@ def _performance(
     at: datetime | None,
     settings: MonitorSettings,
 ) -> tuple[str, float | None, float | None, int]:
-    known = times.to_db(at) if at else None
-    latest = times.seconds(
-        connection.execute(
-            "SELECT max(window_start) FROM monitor_performance WHERE deployment = $1"
-            " AND ($2 IS NULL OR recorded_at <= $2)",
-            [deployment, known],
-        ).fetchall()[0][0]
-    )
+    latest = times.seconds(outermost(connection, "monitor_performance", "window_start DESC", deployment, at))
     if latest is None:
         return "", None, None, 0
     start = width.start(latest)

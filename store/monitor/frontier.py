@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 
 from store.database import times
+from store.monitor import counts as kept
 from store.monitor.bins import Floats, Integers
 from store.monitor.outcomes import DELAY_EDGES, DELAY_SLOTS, DELAYS
 from store.monitor.windows import DAY, Window
@@ -72,13 +73,11 @@ class Frontier:
 
 def clock(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None) -> float | None:
     """The latest time of a prediction or label of the deployment, seconds since the epoch."""
-    latest = connection.execute(
-        "SELECT greatest((SELECT max(last_at) FROM monitor_window WHERE deployment = $1"
-        " AND ($2 IS NULL OR recorded_at <= $2)), (SELECT max(latest_at) FROM monitor_label_clock"
-        " WHERE deployment = $1 AND ($2 IS NULL OR recorded_at <= $2)))",
-        [deployment, times.to_db(at) if at else None],
-    ).fetchall()[0][0]
-    return times.seconds(latest)
+    known = (
+        times.seconds(kept.last_data(connection, deployment, at)),
+        times.seconds(kept.outermost(connection, "monitor_label_clock", "latest_at DESC", deployment, at)),
+    )
+    return max((moment for moment in known if moment is not None), default=None)
 
 
 def delay_distribution(

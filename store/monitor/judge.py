@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
@@ -14,10 +14,12 @@ from store.monitor.course import Course, decode
 from store.monitor.deciding import Deciding, Spans, learning_ends
 from store.monitor.delivery.outbox import queue
 from store.monitor.deployments import split
-from store.monitor.readings import Reading, reach, read
+from store.monitor.readings import CHUNK, Reading, reach, read
+from store.monitor.readings import foresee as foresee_drift
 from store.monitor.reference import load_reference
 from store.monitor.rules import Rule, compiled
 from store.monitor.scan import DEFAULTS
+from store.monitor.sums import Sums
 from store.monitor.watching import watch
 from store.monitor.windows import Window
 from store.settings import AlertSettings, MonitorSettings
@@ -34,6 +36,7 @@ def evaluate(
     alerts: AlertSettings = NO_ALERTS,
     rules: Sequence[Rule] | None = None,
     settle: bool = False,
+    sums: Sums | None = None,
 ) -> None:
     """Open, update and close the deployment's alerts for the windows that ended since the last time.
 
@@ -43,37 +46,26 @@ def evaluate(
     below it close it. While a feature's values are told to be missing no alert of its drift opens: it is one cause.
     `settle` closes what no rule decides any more even where no window ended: the first time after the rules may have
     changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past decisions stand.
+    `sums` are counts that `foresee` read.
     """
     rules = compiled(settings, alerts) if rules is None else rules
     mine = [rule for rule in rules if rule.watches(deployment)]
-    judged = {
-        str(name): float(through)
-        for name, through in tx.execute(
-            "SELECT kind, epoch(max(through)) FROM monitor_judged WHERE deployment = ? GROUP BY kind", [deployment]
-        ).fetchall()
-    }
-    reached: dict[bool, tuple[float, float] | None] = {}
+    due = {rule.name: (ends, span) for rule, ends, span in _due(tx.connection, deployment, mine)}
     ledger = Ledger(tx, deployment) if settle else None
     # What is missing is decided first: it explains the drift of the same feature.
     for rule in sorted(mine, key=lambda rule: not rule.sudden):
         if rule.kind == "staleness":
             ledger = staleness.freshen(tx, deployment, rule, ledger)
             continue
-        labelled = rule.labelled
-        if labelled not in reached:
-            reached[labelled] = reach(tx.connection, deployment, rule)
-        span = reached[labelled]
-        if span is None:
+        if rule.name not in due:
             continue
-        ends = _ended(rule.window, span, judged.get(rule.name))
-        if not ends:
-            continue
+        ends, span = due[rule.name]
         ledger = ledger or Ledger(tx, deployment)
         explained: Spans = {}
         if rule.kind == "drift":
             ledger.write()
             explained = missing_spans(tx.connection, deployment, mine)
-        _decide(tx, deployment, rule, ends, span, settings, ledger, explained)
+        _decide(tx, deployment, rule, ends, span, settings, ledger, explained, sums or Sums())
         tx.execute(
             "INSERT INTO monitor_judged VALUES (?, ?, ?, ?)",
             [deployment, rule.name, times.to_db(times.from_seconds(ends[-1])), tx.now_db],
@@ -82,6 +74,48 @@ def evaluate(
         _give_up_unwatched(ledger, mine, tx)
         ledger.write()
         queue(tx, alerts, mine, deployment, ledger.news)
+
+
+def foresee(connection: duckdb.DuckDBPyConnection, deployment: str, rules: Sequence[Rule]) -> Sums | None:
+    """Counts that `evaluate` is about to take, read outside the writer's transaction; null: there is nothing to decide.
+
+    They are most of what a decision costs. What is recorded in between is late: it is seen by the next decision.
+    """
+    mine = [rule for rule in rules if rule.watches(deployment)]
+    due = list(_due(connection, deployment, mine))
+    if not due and all(rule.kind != "staleness" for rule in mine):
+        return None
+    sums = Sums()
+    for rule, ends, span in due:
+        if rule.of_features:
+            ends = learning_ends(rule, ends, *span)
+            # More are not held at once.
+            if len(ends) <= CHUNK:
+                foresee_drift(connection, deployment, rule, ends, sums)
+    return sums
+
+
+def _due(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rules: Sequence[Rule]
+) -> Iterator[tuple[Rule, list[int], tuple[float, float]]]:
+    """(rule, ends of windows to decide, what it reaches) of each rule that has something to decide."""
+    judged = {
+        str(name): float(through)
+        for name, through in connection.execute(
+            "SELECT kind, epoch(max(through)) FROM monitor_judged WHERE deployment = ? GROUP BY kind", [deployment]
+        ).fetchall()
+    }
+    reached: dict[bool, tuple[float, float] | None] = {}
+    for rule in rules:
+        if rule.kind == "staleness":
+            continue
+        labelled = rule.labelled
+        if labelled not in reached:
+            reached[labelled] = reach(connection, deployment, rule)
+        span = reached[labelled]
+        ends = _ended(rule.window, span, judged.get(rule.name)) if span is not None else []
+        if span is not None and ends:
+            yield rule, ends, span
 
 
 def _ended(width: Window, span: tuple[float, float], judged: float | None) -> list[int]:
@@ -104,11 +138,12 @@ def _decide(
     settings: MonitorSettings,
     ledger: Ledger,
     explained: Spans,
+    sums: Sums,
 ) -> None:
     course = load_course(tx.connection, deployment, rule.name)
-    readings = read(tx.connection, deployment, rule, learning_ends(rule, ends, *span))
+    readings = read(tx.connection, deployment, rule, learning_ends(rule, ends, *span), sums)
     bad = bad_spans(tx.connection, deployment, rule.name) if rule.learn is not None else {}
-    watched = watch(tx.connection, deployment, rule, ends, readings, course) if rule.kind == "drift" else {}
+    watched = watch(tx.connection, deployment, rule, ends, readings, course, sums) if rule.kind == "drift" else {}
     latest: dict[str, Finding] = {}
     for step in Deciding(rule, settings, readings, course, ledger.on(rule.name), bad, watched, explained).decide(ends):
         feature = step.finding.feature

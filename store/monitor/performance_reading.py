@@ -88,6 +88,7 @@ class PerformanceView:
         self._connection = connection
         self._deployment = deployment
         self._model = split(deployment).model
+        self._scores: dict[str, tuple[Integers, Integers]] = {}
         self.asked = asked
 
     @functools.cached_property
@@ -181,11 +182,13 @@ class PerformanceView:
         fitted, why = estimated.calibration(reference, manifest)
         if fitted is None:
             return {}, why
-        feature, asked = reference.by_name[SCORE], self.asked
-        starts, dense = counts.feature_sums(
-            self._connection, self._deployment, version, reference, feature, asked.window, asked.since, asked.end,
-            asked.at,
-        )  # fmt: skip
+        if version not in self._scores:
+            feature, asked = reference.by_name[SCORE], self.asked
+            self._scores[version] = counts.feature_sums(
+                self._connection, self._deployment, version, reference, feature, asked.window, asked.since, asked.end,
+                asked.at,
+            )  # fmt: skip
+        starts, dense = self._scores[version]
         return {start: fitted.estimate(names, dense[place]) for place, start in enumerate(starts.tolist())}, ""
 
     def _errors(self, version: str, names: tuple[str, ...]) -> tuple[dict[int, dict[str, Estimate]], str]:

@@ -22,6 +22,7 @@ from store.monitor.reference import load_reference, manifest_of
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
 from store.monitor.statistics import WINDOW_LEVEL, Values
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
+from store.monitor.sums import Sums
 
 #: What the findings of a rule of volume are about.
 ROWS = "rows"
@@ -54,14 +55,28 @@ class Reading:
 
 
 def read(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums | None = None
 ) -> dict[int, list[Reading]]:
-    """The rule's readings of the decisions at `ends` (ascending ends of windows), as the store knows them now."""
+    """The rule's readings of the decisions at `ends` (ascending ends of windows), as the store knows them now, or knew
+    what `sums` holds."""
     found: dict[int, list[Reading]] = {}
-    looks = {"drift": _drift, "labels": _labels, "performance": _performance, "quality": _quality, "volume": _volume}
+    counted = {"drift": _drift, "quality": _quality}
+    looks = {"labels": _labels, "performance": _performance, "volume": _volume}
     for place in range(0, len(ends), CHUNK):
-        found.update(looks[rule.kind](connection, deployment, rule, ends[place : place + CHUNK]))
+        chunk = ends[place : place + CHUNK]
+        if rule.kind in counted:
+            found.update(counted[rule.kind](connection, deployment, rule, chunk, sums or Sums()))
+        else:
+            found.update(looks[rule.kind](connection, deployment, rule, chunk))
     return found
+
+
+def foresee(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums) -> None:
+    """Read into `sums` the counts that a rule of features takes for the decisions at `ends`."""
+    for version, mine in served(connection, deployment, rule, ends).items():
+        reference = load_reference(connection, split(deployment).model, version)
+        if reference is not None:
+            sums.of(connection, deployment, version, reference, rule.window, begin_of(rule, mine[0]), mine[-1])
 
 
 def begin_of(rule: Rule, end: int) -> int:
@@ -70,7 +85,7 @@ def begin_of(rule: Rule, end: int) -> int:
 
 
 def _drift(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums
 ) -> dict[int, list[Reading]]:
     """Each feature over the span, of the version that made most of the last window's predictions."""
     found: dict[int, list[Reading]] = {end: [] for end in ends}
@@ -79,9 +94,7 @@ def _drift(
         if reference is None:
             continue
         begins = [begin_of(rule, end) for end in mine]
-        starts, dense = counts.slot_sums(
-            connection, deployment, version, reference, rule.window, begins[0], mine[-1], None
-        )
+        starts, dense = sums.of(connection, deployment, version, reference, rule.window, begins[0], mine[-1])
         totals = spans(starts, dense, begins, mine)
         # Over all features, whichever of them the rule watches: the bound is one on the window.
         q = benjamini_hochberg(
@@ -268,29 +281,33 @@ def _labels(
 
 
 def _quality(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums
 ) -> dict[int, list[Reading]]:
     """The share of rows that fail the rule's check over the span, of the version that made most of the last window's
     predictions: by feature, or of the files that fed it."""
     found: dict[int, list[Reading]] = {end: [] for end in ends}
     for version, mine in served(connection, deployment, rule, ends).items():
-        looks = _feature_checks if rule.of_features else _file_checks
-        for reading in looks(connection, deployment, rule, version, mine):
+        looks = (
+            _feature_checks(connection, deployment, rule, version, mine, sums)
+            if rule.of_features
+            else _file_checks(connection, deployment, rule, version, mine)
+        )
+        for reading in looks:
             if reading.rows >= rule.min_rows:
                 found[reading.end].append(reading)
     return found
 
 
 def _feature_checks(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, version: str, ends: list[int]
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, version: str, ends: list[int], sums: Sums
 ) -> Iterator[Reading]:
     reference = load_reference(connection, split(deployment).model, version)
     if reference is None:
         return
     begins = [begin_of(rule, end) for end in ends]
-    over = (connection, deployment, version, reference, rule.window, begins[0], ends[-1], None)
-    totals = spans(*counts.slot_sums(*over), begins, ends)
-    rows = quality.watched_rows(*over)
+    over = (connection, deployment, version, reference, rule.window, begins[0], ends[-1])
+    totals = spans(*sums.of(*over), begins, ends)
+    rows = quality.watched_rows(*over, None)
     for begin, end, total in zip(begins, ends, totals, strict=True):
         whole = sum(count for start, count in rows.items() if begin <= start < end)
         for feature in reference.features:
@@ -336,8 +353,8 @@ def reach(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) ->
     Of performance it is the labelled predictions that count, else all of them.
     """
     table, moment = ("monitor_performance", "window_start") if rule.labelled else ("monitor_window", "last_at")
-    row = connection.execute(
-        f"SELECT min(window_start), max({moment}) FROM {table} WHERE deployment = ?", [deployment]
-    ).fetchall()[0]
-    earliest, latest = times.seconds(row[0]), times.seconds(row[1])
-    return None if earliest is None or latest is None else (earliest, latest)
+    latest = times.seconds(counts.outermost(connection, table, f"{moment} DESC", deployment))
+    if latest is None:
+        return None
+    earliest = times.seconds(counts.outermost(connection, table, "window_start", deployment))
+    return None if earliest is None else (earliest, latest)

@@ -99,7 +99,8 @@ def arrival_ordinals(tx: Transaction, kind: _Kind, files: Sequence[tuple[str, st
     """The number of each file (deployment, digest) among the monitor's arrivals; null when these bytes were taken
     before, be it earlier in `files`."""
     newest, last = tx.execute(
-        "SELECT coalesce(max(ordinal), 0), coalesce(max(rowid), 0) FROM monitor_arrival"
+        "SELECT coalesce((SELECT ordinal FROM monitor_arrival ORDER BY ordinal DESC LIMIT 1), 0), count(*)"
+        " FROM monitor_arrival"
     ).fetchall()[0]
     known = {
         (str(row[0]), str(row[1]))
@@ -183,7 +184,8 @@ def _known(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> s
     last = max(int(part.counts.last.max()) for _, part in parts) + SAME_TIME_SECONDS * 1_000_000
     key = "deployment, version, prediction_id"
     with Incoming(tx, pa.concat_tables(tables)):
-        newest = tx.execute("SELECT coalesce(max(rowid), 0) FROM monitor_prediction").fetchall()[0][0]
+        # No more than the greatest rowid, and known without reading one.
+        newest = tx.execute("SELECT count(*) FROM monitor_prediction").fetchall()[0][0]
         # Two scans, so that each skips the row groups it need not look at.
         found = tx.execute(
             f"SELECT DISTINCT place FROM {INCOMING} SEMI JOIN (SELECT {key} FROM monitor_prediction WHERE rowid > $1"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-import duckdb
-
 from store.catalog.manifest import ModelManifest
 from store.database import Database
+from store.database.reader import Connect
 from store.monitor import deployments
 from store.monitor.reference import Reference, load_reference, manifest_of
 
@@ -17,28 +16,28 @@ _TOPICS = frozenset({"versions", "revisions"})
 
 
 class Answers:
-    """Answers from the store, each asked for once. Safe on any thread."""
+    """Answers from the store, each asked for once; what is known needs no connection. Safe on any thread."""
 
     def __init__(self) -> None:
         self._serving: dict[str, str] = {}
         self._manifests: dict[tuple[str, str], ModelManifest] = {}
         self._references: dict[tuple[str, str], Reference | None] = {}
 
-    def serving(self, connection: duckdb.DuckDBPyConnection, deployment: str) -> str:
+    def serving(self, connect: Connect, deployment: str) -> str:
         if deployment not in self._serving:
-            self._serving[deployment] = deployments.serving(connection, deployment)
+            self._serving[deployment] = deployments.serving(connect(), deployment)
         return self._serving[deployment]
 
-    def manifest(self, connection: duckdb.DuckDBPyConnection, model: str, version: str) -> ModelManifest:
+    def manifest(self, connect: Connect, model: str, version: str) -> ModelManifest:
         key = (model, version)
         if key not in self._manifests:
-            self._manifests[key] = manifest_of(connection, model, version)
+            self._manifests[key] = manifest_of(connect(), model, version)
         return self._manifests[key]
 
-    def reference(self, connection: duckdb.DuckDBPyConnection, model: str, version: str) -> Reference | None:
+    def reference(self, connect: Connect, model: str, version: str) -> Reference | None:
         key = (model, version)
         if key not in self._references:
-            self._references[key] = load_reference(connection, model, version)
+            self._references[key] = load_reference(connect(), model, version)
         return self._references[key]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from store.catalog.manifest import ModelManifest
+from store.database.reader import Connect
 from store.monitor import clustered, deployments, direct, parts, source
 from store.monitor.bins import PREDICTION, Integers
 from store.monitor.direct import Selected, Small
@@ -61,7 +62,7 @@ class PredictionScan:
 
 
 def scan_predictions(
-    connection: duckdb.DuckDBPyConnection,
+    connection: duckdb.DuckDBPyConnection | Connect,
     path: Path,
     format: Format,
     deployment: str,
@@ -81,16 +82,18 @@ def scan_predictions(
     before 1900 or later than a day from now, are left out; rows without an id are counted but never labelled.
     Features that the file lacks are counted nowhere, columns that the version does not know are ignored, values of
     the wrong type have their own slot: each is said in `notes`. `shared` is where a cluster finds the same file.
+    A small file of which everything is `remembered` asks for no connection.
 
     Raises `Refusal` (usage): unreadable, or without a time or id column.
     """
     small = direct.open_small(path) if format == "parquet" and not exclude_known else None
-    opened = small.source if small else source.open_source(connection, path, format)
+    connect: Connect = connection if callable(connection) else lambda: connection
+    opened = small.source if small else source.open_source(connect(), path, format)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     try:
         remembered = remembered or Answers()
         return _Scan(
-            connection, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
+            connect, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
         ).run()
     except duckdb.Error as error:
         raise source.unreadable(opened.path, error) from error
@@ -99,7 +102,7 @@ def scan_predictions(
 class _Scan:
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        connect: Connect,
         location: Path,
         opened: Source,
         deployment: str,
@@ -110,7 +113,7 @@ class _Scan:
         remembered: Answers,
         shared: Path | None,
     ) -> None:
-        self._connection = connection
+        self._connect = connect
         self._location = location
         self._source = opened
         self._deployment = deployment
@@ -146,14 +149,14 @@ class _Scan:
         """(version, SQL condition on its rows); without a column of versions all rows are of the one that serves."""
         column = self._source.find(source.VERSION_COLUMN)
         if column is None:
-            yield self._remembered.serving(self._connection, self._deployment), "true"
+            yield self._remembered.serving(self._connect, self._deployment), "true"
             return
         text = source.text_sql(column, self._source.columns[column])
         found = [
             row[0]
-            for row in self._connection.execute(
-                f"SELECT DISTINCT {text} AS v FROM {self._source.relation} ORDER BY v LIMIT {MAX_VERSIONS + 1}"
-            ).fetchall()
+            for row in self._connect()
+            .execute(f"SELECT DISTINCT {text} AS v FROM {self._source.relation} ORDER BY v LIMIT {MAX_VERSIONS + 1}")
+            .fetchall()
         ]
         if len(found) > MAX_VERSIONS:
             raise Refusal(
@@ -162,7 +165,7 @@ class _Scan:
                 "It should name the model version that made the prediction.",
             )
         named = [version for version in found if version is not None]
-        serving = self._remembered.serving(self._connection, self._deployment) if None in found else ""
+        serving = self._remembered.serving(self._connect, self._deployment) if None in found else ""
         if None in found and serving not in named:
             yield serving, f"{text} IS NULL"
         for version in named:
@@ -171,8 +174,8 @@ class _Scan:
 
     def _scan(self, version: str, condition: str) -> tuple[VersionPart, int, int]:
         """(the part, rows of the file seen, duplicates left out)."""
-        manifest = self._remembered.manifest(self._connection, self._model, version)
-        reference = self._remembered.reference(self._connection, self._model, version)
+        manifest = self._remembered.manifest(self._connect, self._model, version)
+        reference = self._remembered.reference(self._connect, self._model, version)
         roles, places = self._roles(manifest), self._places(manifest, reference, version)
         joined, kept = self._kept(manifest, reference)
         select = f"{roles}{joined}"
@@ -229,7 +232,7 @@ class _Scan:
         """Parquet: DuckDB reads what a row is, Arrow the features, each what it reads fastest."""
         location = str(self._location)
         known = self._known(version) if self._exclude_known else ""
-        taken = read_rows(self._connection, location, select, condition, kept, known, self._latest_us)
+        taken = read_rows(self._connect(), location, select, condition, kept, known, self._latest_us)
 
         times = taken.times if taken.counted is None else taken.times[taken.counted]
         # Rows of long ago, scattered over years, are not cut into minutes first.
@@ -268,15 +271,15 @@ class _Scan:
         distinct = self._exclude_known
         once = Pass(self._latest_us, kept)
         if not distinct:
-            counts = count_batches(once.batches(self._connection, query), reference, watched, self._base)
+            counts = count_batches(once.batches(self._connect(), query), reference, watched, self._base)
             distinct = once.repeats()
         seen = once.rows
         if distinct:
             once = Pass(self._latest_us, kept)
-            batches = once.batches(self._connection, self._distinct(query, version))
+            batches = once.batches(self._connect(), self._distinct(query, version))
             counts = count_batches(batches, reference, watched, self._base)
             every = f"SELECT count(*) FROM {self._source.relation} WHERE {condition}"
-            seen = int(self._connection.execute(every).fetchall()[0][0])
+            seen = int(self._connect().execute(every).fetchall()[0][0])
         return once.taken(seen), counts, self._base
 
     def _kept(self, manifest: ModelManifest, reference: Reference | None) -> tuple[str, list[str]]:

@@ -97,21 +97,25 @@ def marks(
 ) -> list[Mark]:
     """Revisions where event time first saw them, and alerts where their span ended, in [since, until)."""
     known = times.to_db(at) if at else None
+    # A microsecond more at both ends: what exactly lies inside is decided below.
+    span = [round(since * 1e6) - 1, round(until * 1e6) + 1]
     found = [
         Mark(row[0], "revision", f"{deployment}#{row[1]}", _shares(row[2], row[1]))
         for row in connection.execute(
             "SELECT epoch(m.event_at), m.revision, r.versions FROM monitor_mark AS m"
             " LEFT JOIN deployment_revision AS r USING (deployment, revision)"
-            " WHERE m.deployment = $1 AND ($2 IS NULL OR m.recorded_at <= $2)",
-            [deployment, known],
+            " WHERE m.deployment = $1 AND ($2 IS NULL OR m.recorded_at <= $2)"
+            " AND m.event_at BETWEEN make_timestamp($3) AND make_timestamp($4)",
+            [deployment, known, *span],
         ).fetchall()
     ]
     found += [
         Mark(row[0], "alert", row[1], f"{row[2]} {row[3]}")
         for row in connection.execute(
             "SELECT epoch(window_end), alert, rule, feature FROM monitor_alert_event"
-            " WHERE deployment = $1 AND event = 'opened' AND ($2 IS NULL OR recorded_at <= $2)",
-            [deployment, known],
+            " WHERE deployment = $1 AND event = 'opened' AND ($2 IS NULL OR recorded_at <= $2)"
+            " AND window_end BETWEEN make_timestamp($3) AND make_timestamp($4)",
+            [deployment, known, *span],
         ).fetchall()
     ]
     return sorted((mark for mark in found if since <= mark.at <= until), key=lambda mark: (mark.at, mark.id))

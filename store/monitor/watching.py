@@ -20,6 +20,7 @@ from store.monitor.rules import Rule
 from store.monitor.statistics import WATCH_LEVEL
 from store.monitor.statistics.groups import grouped, sequential_groups
 from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence, evidence_of_spans, running
+from store.monitor.sums import Sums
 
 #: From so many windows on, a watch that begins is worked out in vectors.
 _FEW = 8
@@ -46,6 +47,7 @@ def watch(
     ends: list[int],
     readings: dict[int, list[Reading]],
     course: Course,
+    sums: Sums | None = None,
 ) -> dict[tuple[int, str], Watched]:
     """Take the windows that end at `ends` into the evidence that `course` keeps; what it says at each, by feature.
 
@@ -54,12 +56,12 @@ def watch(
     found: dict[tuple[int, str], Watched] = {}
     stream: list[_Window] = []
     for place in range(0, len(ends), CHUNK):
-        stream += _windows(connection, deployment, rule, ends[place : place + CHUNK])
+        stream += _windows(connection, deployment, rule, ends[place : place + CHUNK], sums or Sums())
     for version, windows in itertools.groupby(stream, lambda window: window.version):
         run = list(windows)
         reference = load_reference(connection, split(deployment).model, version)
         assert reference is not None
-        sums = _Sums(connection, deployment, version, reference, rule, run[-1].end)
+        over = _Sums(connection, deployment, version, reference, rule, run[-1].end)
         for window, step in zip(run, _run(course, version, reference, run), strict=True):
             spoken = {reading.feature for reading in readings.get(window.end, ())}
             course.spoken.update(dict.fromkeys(spoken, window.end))
@@ -67,7 +69,7 @@ def watch(
                 # A learnt threshold is one of windows, not of whatever span the evidence has.
                 if watched.evident and feature not in spoken and rule.looks_at(feature) and rule.learn is None:
                     begin = max(watched.begin, course.spoken.get(feature, watched.begin))
-                    reading = _over_watch(rule, version, reference.by_name[feature], sums, begin, window.end)
+                    reading = _over_watch(rule, version, reference.by_name[feature], over, begin, window.end)
                     watched = dataclasses.replace(watched, reading=reading)
                 found[window.end, feature] = watched
     return found
@@ -83,14 +85,16 @@ class _Window:
     groups: list[Floats]
 
 
-def _windows(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int]) -> list[_Window]:
+def _windows(
+    connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, ends: list[int], sums: Sums
+) -> list[_Window]:
     found: dict[int, _Window] = {}
     for version, mine in served(connection, deployment, rule, ends).items():
         reference = load_reference(connection, split(deployment).model, version)
         if reference is None:
             continue
         since = rule.window.start(mine[0] - 1)
-        starts, dense = counts.slot_sums(connection, deployment, version, reference, rule.window, since, mine[-1], None)
+        starts, dense = sums.of(connection, deployment, version, reference, rule.window, since, mine[-1])
         by_feature = [
             grouped(_groups(reference, feature.name)[0], dense[:, feature.offset : feature.offset + feature.width])
             for feature in reference.features

@@ -1,0 +1,51 @@
+"""Counts by window that are read once, for whoever asks for a part of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import duckdb
+import numpy as np
+
+from store.monitor import counts
+from store.monitor.bins import Integers
+from store.monitor.reference import Reference
+from store.monitor.windows import Window
+
+_Key = tuple[str, str, str, Window]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Held:
+    """(window starts ascending, counts[window][slot]) of [since, until)."""
+
+    since: float
+    until: float
+    starts: Integers
+    dense: Integers
+
+
+class Sums:
+    """Keeps what was read last of each version. Counts of one moment: what is recorded later is not seen."""
+
+    def __init__(self) -> None:
+        self._held: dict[_Key, _Held] = {}
+
+    def of(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        deployment: str,
+        version: str,
+        reference: Reference,
+        window: Window,
+        since: float,
+        until: float,
+    ) -> tuple[Integers, Integers]:
+        """As `counts.slot_sums`; read only where what is held does not reach."""
+        key = (deployment, version, reference.identity, window)
+        held = self._held.get(key)
+        if held is None or since < held.since or until > held.until:
+            found = counts.slot_sums(connection, deployment, version, reference, window, since, until, None)
+            held = self._held[key] = _Held(since, until, *found)
+        low, high = np.searchsorted(held.starts, [since, until])
+        return held.starts[low:high], held.dense[low:high]
