@@ -38,6 +38,9 @@ def treatment(arrow_type: Any) -> Treatment:
     """Numbers are binned; text, truth values and UUIDs are categories; times and nested values are not compared."""
     from pyarrow import types
 
+    stored = _stored(arrow_type)
+    if stored is not None:
+        return treatment(stored)
     if types.is_dictionary(arrow_type):
         return treatment(arrow_type.value_type)
     if types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type):
@@ -47,6 +50,19 @@ def treatment(arrow_type: Any) -> Treatment:
     if types.is_nested(arrow_type) or _is_binary(arrow_type):
         return "nested"
     return "categorical"
+
+
+def _stored(arrow_type: Any) -> Any | None:
+    """What the values of an extension type are kept as; null for other types and for UUIDs, which are text to all."""
+    import pyarrow as pa
+
+    if not isinstance(arrow_type, pa.BaseExtensionType) or _is_uuid(arrow_type):
+        return None
+    return arrow_type.storage_type
+
+
+def _is_uuid(arrow_type: Any) -> bool:
+    return getattr(arrow_type, "extension_name", "") == "arrow.uuid"
 
 
 def is_text(arrow_type: Any) -> bool:
@@ -72,6 +88,8 @@ def numbers(column: Any) -> Numbers:
     """An Arrow array of any type as numbers: truth values are 0 and 1, text is parsed, all else is no number."""
     import pyarrow as pa
 
+    if _stored(column.type) is not None:
+        return numbers(column.storage)
     kind = column.type
     null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
     if pa.types.is_dictionary(kind):
@@ -117,8 +135,10 @@ def categories(column: Any) -> Categories:
     """An Arrow array of any type as categories, named as DuckDB writes the value; 1 and 1.0 are one category."""
     import pyarrow as pa
 
+    if _stored(column.type) is not None:
+        return categories(column.storage)
     if not pa.types.is_dictionary(column.type):
-        if treatment(column.type) == "nested" and not _is_binary(column.type):
+        if _is_uuid(column.type) or (treatment(column.type) == "nested" and not _is_binary(column.type)):
             column = _sql(column, "SELECT CAST(c AS VARCHAR) AS c FROM texts").column("c").combine_chunks()
         column = column.dictionary_encode()
     names = _names(column.dictionary)

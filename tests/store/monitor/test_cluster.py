@@ -19,7 +19,7 @@ from store.monitor import binning, scan_predictions
 from store.monitor.comparing import compare
 from store.monitor.workers import process
 from store.protocol import DriftReport, DriftRequest, Refusal
-from store.settings import MonitorSettings
+from store.settings import MonitorSettings, load
 from tests.store.monitor.conftest import DEPLOYMENT, Bench
 
 pytest.importorskip("distributed")
@@ -217,6 +217,20 @@ def test_no_scheduler_is_said_in_words(files: tuple[str, str], monkeypatch: pyte
 def test_the_engine_needs_a_scheduler(files: tuple[str, str]) -> None:
     with pytest.raises(Refusal, match="needs --scheduler"):
         compare(DriftRequest(files[1], files[0], engine="dask"), MonitorSettings())
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('engine = "dask"', "scheduler is ''; engine dask expects for instance tcp://host:8786"),
+        ('engine = "dask"\nscheduler = "host:8786"', "scheduler is 'host:8786'"),
+        ('engine = "ray"\nscheduler = "tcp://host:1"', "Invalid enum value 'ray'"),
+    ],
+)
+def test_a_store_that_names_no_cluster_is_refused_in_words(tmp_path: Path, written: str, said: str) -> None:
+    (tmp_path / "quarterdeck.toml").write_text(f"[monitor]\n{written}\n")
+    with pytest.raises(Refusal, match=re.escape(said)):
+        load(tmp_path)
 
 
 def test_the_agent_counts_a_large_file_there_to_the_same_windows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import uuid
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pytest
 
 from store.monitor import columns
+
+UUID = uuid.UUID("c0ffee00-0000-4000-8000-000000000001")
 
 
 def as_numbers(array: Any) -> list[Any]:
@@ -42,6 +45,9 @@ def as_categories(array: Any) -> list[Any]:
         (pa.array([[1.0], None]), ["invalid", None]),
         (pa.array([{"a": 1}, None]), ["invalid", None]),
         (pa.array([b"1", None]), ["invalid", None]),
+        (pa.array([UUID.bytes, None], pa.uuid()), ["invalid", None]),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None, 0], pa.int8())), [1.0, None, 0.0]),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(["7", None, "{}"])), [7.0, None, "invalid"]),
         (pa.nulls(2), [None, None]),
     ],
 )
@@ -63,6 +69,10 @@ def test_what_is_a_number_is_one_and_what_is_none_is_marked(array: Any, expected
         (pa.array([decimal.Decimal("1.50")]), ["1.50"]),
         (pa.array([datetime.date(2024, 5, 1), None]), ["2024-05-01", None]),
         (pa.array([[1, 2], None]), ["[1, 2]", None]),
+        (pa.array([UUID.bytes, None], pa.uuid()), [str(UUID), None]),
+        (pa.array([UUID.bytes, None], pa.uuid()).slice(1), [None]),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None, 0], pa.int8())), ["1", None, "0"]),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"a": 1}', None])), ['{"a": 1}', None]),
         (pa.nulls(2), [None, None]),
         (pa.DictionaryArray.from_arrays(pa.array([0, 1, None]), pa.array(["x", None])), ["x", None, None]),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from store.monitor.bins import Floats
-from store.monitor.performance import Outcomes, PerformanceCounts, count, count_groups, metric
+from store.monitor.performance import Outcomes, PerformanceCounts, auc, count, count_groups, histograms, metric
 
 
 def outcomes(score: Floats, label: Floats) -> Outcomes:
@@ -48,6 +48,18 @@ def test_auc_from_histograms_is_within_a_thousandth_of_scikit_learns(kind: str) 
     score = _scores(kind, LABELS)
     found = value(count("binary", 0.5, outcomes(score, LABELS)), "auc")
     assert found == pytest.approx(sk.roc_auc_score(LABELS, score), abs=1e-3)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 400), st.sampled_from([1.0, 0.01, 1e-4]))
+def test_auc_is_off_by_at_most_half_the_pairs_that_share_a_bin(seed: int, rows: int, width: float) -> None:
+    generator = np.random.default_rng(seed)
+    label = np.arange(rows) % 2.0
+    score = 0.5 + width * (generator.beta(1 + label, 2) - 0.5)
+    negative, positive = histograms(count("binary", 0.5, outcomes(score, label)).dense())
+    bound = float((negative * positive).sum()) / (2 * negative.sum() * positive.sum())
+    found, _ = auc(negative, positive)
+    assert found is not None
+    assert abs(found - sk.roc_auc_score(label, score)) <= bound + 1e-12
 
 
 @pytest.mark.parametrize("kind", ["spread", "rare", "ties", "chance"])
