@@ -92,10 +92,11 @@ def _compare(
     )
     if preset is None:
         return report
-    from store.monitor.presets.reporting import chunks_of, reported
+    from store.monitor.presets.reporting import reported
+    from store.monitor.reference_chunks import PRESET, chunks_of
 
     # NannyML's thresholds come from how the reference itself changes over its rows.
-    chunks = chunks_of(reference_paths, reference, reference.rows) if preset.name == "nannyml" else None
+    chunks = chunks_of(reference_paths, reference, reference.rows) if preset.name == PRESET else None
     return reported(report, preset, reference, tally.counts, chunks)
 
 

@@ -14,6 +14,7 @@ from store.monitor.deployments import split
 from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums
 from store.monitor.reference import load_reference
+from store.monitor.reference_chunks import load_chunks
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
@@ -69,7 +70,8 @@ def drift(
         )
         mask = np.array([start in wanted for start in starts.tolist()], bool)
         if name in presets.NAMES:
-            judged = presets.verdicts(presets.named(name), reference, dense[mask])
+            chunks = load_chunks(connection, reference.identity, reference.width, name)
+            judged = presets.verdicts(presets.named(name), reference, dense[mask], chunks)
         else:
             judged = statistics.verdicts(reference, dense[mask], settings, name, watch=False, fallback=False)
         rows = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}

@@ -15,6 +15,7 @@ from store.monitor.course import Course, Evidence, Span
 from store.monitor.deployments import split
 from store.monitor.readings import CHUNK, Reading, served, values_of
 from store.monitor.reference import Reference, load_reference
+from store.monitor.reference_chunks import load_chunks
 from store.monitor.rules import Rule
 from store.monitor.statistics import WATCH_LEVEL
 from store.monitor.statistics.groups import grouped, sequential_groups
@@ -59,6 +60,7 @@ def watch(
         reference = load_reference(connection, split(deployment).model, version)
         assert reference is not None
         sums = _Sums(connection, deployment, version, reference, rule, run[-1].end)
+        chunks = load_chunks(connection, reference.identity, reference.width, rule.statistic)
         for window, step in zip(run, _run(course, version, reference, run), strict=True):
             spoken = {reading.feature for reading in readings.get(window.end, ())}
             course.spoken.update(dict.fromkeys(spoken, window.end))
@@ -66,7 +68,8 @@ def watch(
                 # A learnt threshold is one of windows, not of whatever span the evidence has.
                 if watched.evident and feature not in spoken and rule.looks_at(feature) and rule.learn is None:
                     begin = max(watched.begin, course.spoken.get(feature, watched.begin))
-                    reading = _over_watch(rule, version, reference, feature, sums.over(begin, window.end))
+                    span = sums.over(begin, window.end)
+                    reading = _over_watch(rule, version, reference, feature, span, chunks)
                     watched = dataclasses.replace(watched, reading=reading)
                 found[window.end, feature] = watched
     return found
@@ -199,7 +202,12 @@ class _Sums:
 
 
 def _over_watch(
-    rule: Rule, version: str, reference: Reference, name: str, span: tuple[int, int, Integers]
+    rule: Rule,
+    version: str,
+    reference: Reference,
+    name: str,
+    span: tuple[int, int, Integers],
+    chunks: Integers | None,
 ) -> Reading | None:
     """The statistic over the span of the evidence; null while that holds too few rows as well."""
     begin, end, dense = span
@@ -208,7 +216,7 @@ def _over_watch(
     rows = int(current.sum())
     if rows < rule.min_rows:
         return None
-    scaled = values_of(rule.statistic, reference, feature, current)
+    scaled = values_of(rule.statistic, reference, feature, current, chunks)
     value = scaled.values.at(0)
     if value.value is None:
         return None
