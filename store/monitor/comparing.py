@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: Cells of the small pictures.
 SHAPE_CELLS = 12
 _SAID_NAMES = 5
+#: The column of prediction files that says nothing but which row it is, whatever its type.
+_ID = "prediction_id"
 _MISSING = "the current files have no such column"
 
 
@@ -69,7 +71,7 @@ def _compare(
     wanted = _wanted(request.features, before)
     found = parts.parts_of(paths)
     steps = _Steps(len(found) + len(parts.parts_of(reference_paths)), progress)
-    keep = None if wanted is None else wanted.__contains__
+    keep = _ID.__ne__ if wanted is None else wanted.__contains__
     reference = binning.profile(reference_paths, keep=keep, counted=steps.one, engine=engine)
     _some_rows(reference.rows, request.reference)
     if not reference.features:
@@ -79,6 +81,9 @@ def _compare(
     _some_rows(tally.rows, request.current)
     features = _features(reference, tally, before, after, settings, request.statistic)
     new = [name for name in after if name not in before]
+    left_out = dict(reference.left_out)
+    if wanted is None and _ID in before:
+        left_out[_ID] = "it names the predictions, not compared"
     notes = [f"not in the reference: {_list(new)}"] if new else []
     report = DriftReport(
         reference_rows=reference.rows,
@@ -86,16 +91,17 @@ def _compare(
         reference_files=len(reference_paths),
         files=len(paths),
         features=features,
-        left_out=reference.left_out,
+        left_out=left_out,
         notes=notes,
         guarantee=statistics.GUARANTEES["window"],
     )
     if preset is None:
         return report
-    from store.monitor.presets.reporting import chunks_of, reported
+    from store.monitor.presets.reporting import reported
+    from store.monitor.reference_chunks import PRESET, chunks_of
 
     # NannyML's thresholds come from how the reference itself changes over its rows.
-    chunks = chunks_of(reference_paths, reference, reference.rows) if preset.name == "nannyml" else None
+    chunks = chunks_of(reference_paths, reference, reference.rows) if preset.name == PRESET else None
     return reported(report, preset, reference, tally.counts, chunks)
 
 

@@ -18,6 +18,7 @@ from store.monitor.deployments import split
 from store.monitor.realised import performance_sums, reference_metric
 from store.monitor.recent import SPARK_POINTS, Recent, RecentWindows, read_recent, spark_window
 from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.reference_chunks import load_chunks
 from store.monitor.scan import DEFAULTS
 from store.monitor.windows import Window, window
 from store.settings import MonitorSettings
@@ -193,7 +194,7 @@ class Fleet:
         current = windows.total(deployment, version, since)
         if reference is None or current is None:
             return found
-        judged = self._judged(reference, current)
+        judged = self._judged(connection, reference, current)
         found.drifted = sum(one.alarm for one in judged)
         known = [(size, one) for one in judged if (size := presets.size(one)) is not None]
         if known:
@@ -201,10 +202,13 @@ class Fleet:
             found.feature, found.noise = worst.feature, worst.noise_floor
         return found
 
-    def _judged(self, reference: Reference, current: Integers) -> list[statistics.FeatureVerdict]:
-        windows = current[np.newaxis]
-        if self._settings.preset:
-            return presets.verdicts(presets.named(self._settings.preset), reference, windows)[0]
+    def _judged(
+        self, connection: duckdb.DuckDBPyConnection, reference: Reference, current: Integers
+    ) -> list[statistics.FeatureVerdict]:
+        windows, preset = current[np.newaxis], self._settings.preset
+        if preset:
+            chunks = load_chunks(connection, reference.identity, reference.width, preset)
+            return presets.verdicts(presets.named(preset), reference, windows, chunks)[0]
         return statistics.verdicts(reference, windows, self._settings, watch=False)[0]
 
 

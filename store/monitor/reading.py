@@ -19,6 +19,7 @@ from store.monitor.new_categories import new_categories
 from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums
 from store.monitor.reference import Reference, load_reference
+from store.monitor.reference_chunks import load_chunks
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
@@ -78,7 +79,8 @@ def drift(
         )
         mask = np.array([start in wanted for start in starts.tolist()], bool)
         if name in presets.NAMES:
-            judged = presets.verdicts(presets.named(name), reference, dense[mask])
+            chunks = load_chunks(connection, reference.identity, reference.width, name)
+            judged = presets.verdicts(presets.named(name), reference, dense[mask], chunks)
         else:
             kept = moments_for(
                 name, connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at

@@ -19,6 +19,7 @@ from store.monitor.metric_noise import noise_floor, standard_error
 from store.monitor.profile import Binned
 from store.monitor.realised import performance_sums, reference_metric
 from store.monitor.reference import load_reference, manifest_of
+from store.monitor.reference_chunks import load_chunks
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
 from store.monitor.statistics import WINDOW_LEVEL, Values
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
@@ -105,9 +106,10 @@ def _drift(
         kept = moments_for(
             rule.statistic, connection, deployment, version, reference, rule.window, begins[0], mine[-1], None
         )
+        chunks = load_chunks(connection, reference.identity, reference.width, rule.statistic)
         for place, feature in enumerate(reference.features):
             if rule.looks_at(feature.name):
-                values = values_of(rule.statistic, reference, feature, _part(totals, feature))
+                values = values_of(rule.statistic, reference, feature, _part(totals, feature), chunks)
                 if kept is not None:
                     values = refined(values, kept, feature, _part(totals, feature), begins, mine)
                 for reading in _of_feature(rule, version, feature, values, totals, q[:, place], begins, mine):
@@ -126,11 +128,17 @@ def served(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, e
     return found
 
 
-def values_of(name: str, reference: Binned, feature: FeatureBins, current: Integers) -> Scaled:
-    """A statistic of one feature in windows (windows × its slots), by PSI where the statistic is not for its kind."""
+def values_of(
+    name: str, reference: Binned, feature: FeatureBins, current: Integers, chunks: Integers | None = None
+) -> Scaled:
+    """A statistic of one feature in windows (windows × its slots), by PSI where the statistic is not for its kind.
+
+    `chunks` are the reference's own (chunks × width), for the preset that goes by them."""
     before = reference.of(feature)
     if name in presets.NAMES:
-        return Scaled(name, presets.strength(presets.named(name), feature, before, current), np.ones(len(current)))
+        own = None if chunks is None else _part(chunks, feature)
+        values = presets.strength(presets.named(name), feature, before, current, own)
+        return Scaled(name, values, np.ones(len(current)))
     name = name if name in statistics.statistics_for(feature) else "psi"
     values = statistics.statistics_of(name, feature, reference.groups[feature.name], before, current)
     return Scaled(name, values, statistics.scale(name, before, current))

@@ -33,6 +33,7 @@ from store.monitor.parts import Format
 from store.monitor.performance import Outcomes, PerformanceCounts
 from store.monitor.profile import Binned
 from store.monitor.quantiles import quantile_columns, quantiles_sql
+from store.monitor.reference_chunks import chunks_of, record_chunks
 from store.monitor.slices import add_classes
 from store.monitor.source import Source
 from store.monitor.window_moments import Summary, WindowMoments, numeric, of_reference
@@ -59,6 +60,8 @@ class Reference(Binned):
     """Of one window, the reference itself; of no features where they are not known."""
     classes: tuple[str, ...] = ()
     """Multiclass: the classes by number, as `performance` counts them (only of a reference just scanned)."""
+    chunks: Integers | None = None
+    """Its rows in ten chunks, in their order (chunks × width; only of a reference just scanned)."""
 
     def summary(self, feature: FeatureBins) -> Summary | None:
         """Its values of a numeric feature; null where they are not known."""
@@ -122,16 +125,18 @@ def _scan(
         wanted[PREDICTION], places[PREDICTION] = "categorical", answer
     try:
         made = binning.profile([str(opened.path)], wanted, places=places, format=opened.format)
+        chunks = chunks_of([str(opened.path)], made, made.rows, places, opened.format)
     finally:
         parts.close_parquet()
     features, counts = made.features, made.counts
     if manifest.task == "binary" and not value:
         feature, nothing = _uncounted_score(made.width)
         features, counts = (*features, feature), np.concatenate([counts, nothing])
+        chunks = np.pad(chunks, [(0, 0), (0, len(nothing))])
     outcome, classes = _performance(connection, opened, manifest)
     return Reference(
         manifest.model, manifest.version, source_digest, made.rows, features, counts, outcome, tuple(notes),
-        made.rare, of_reference(features, made.tally.moments), tuple(classes),
+        made.rare, of_reference(features, made.tally.moments), tuple(classes), chunks,
     )  # fmt: skip
 
 
@@ -311,6 +316,8 @@ def record_reference(tx: Transaction, model: str, version: str, reference: Refer
         "recorded_at": tx.now,
     }
     tx.insert("monitor_reference", _REFERENCE_TYPES, [row])
+    if reference.chunks is not None:
+        record_chunks(tx, reference.identity, reference.chunks)
     add_classes(tx, model, version, list(reference.classes))
     tx.touch("drift")
     return True

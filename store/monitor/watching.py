@@ -16,6 +16,7 @@ from store.monitor.deployments import split
 from store.monitor.kept_moments import KeptMoments, moments_for
 from store.monitor.readings import CHUNK, Reading, Scaled, refined, served, values_of
 from store.monitor.reference import Reference, load_reference
+from store.monitor.reference_chunks import load_chunks
 from store.monitor.rules import Rule
 from store.monitor.statistics import WATCH_LEVEL
 from store.monitor.statistics.groups import grouped, sequential_groups
@@ -188,6 +189,7 @@ class _Sums:
     ) -> None:
         self._ask = (connection, deployment, version, reference, rule.window)
         self._statistic = rule.statistic
+        self._chunks = load_chunks(connection, reference.identity, reference.width, rule.statistic)
         self._until = until
         self._moments: KeptMoments | None = None
         self._since = math.inf
@@ -205,7 +207,7 @@ class _Sums:
         low, high = np.searchsorted(self._starts, [begin, end])
         dense = (self._running[high] - self._running[low])[None, :]
         current = dense[:, feature.offset : feature.offset + feature.width]
-        values = values_of(self._statistic, self._ask[3], feature, current)
+        values = values_of(self._statistic, self._ask[3], feature, current, self._chunks)
         if self._moments is not None:
             values = refined(values, self._moments, feature, current, [begin], [end])
         return int(current.sum()), values

@@ -36,8 +36,8 @@ class NannyML(Preset):
     title: ClassVar[str] = "NannyML 0.13, UnivariateDriftCalculator"
     differences: ClassVar[tuple[str, ...]] = (
         "The window is the chunk; NannyML cuts what it is given into ten unless told of periods.",
-        "The threshold needs the counts of the reference's chunks in time order. Where they are not known, the "
-        "reference's rows are dealt into ten chunks at random (seeded), which shows no change over time: that "
+        "The threshold comes from the reference's rows in the order of its file, cut into ten. Where no such chunks "
+        "were kept, the rows are dealt into ten at random (seeded), which shows no change over time: that "
         "threshold is lower, and real data with weather or seasons alert more often than in NannyML.",
         "Doane's bins are filled from 128 quantile bins: where a quantile bin spans several of them, its rows are "
         "dealt to them by chance (seeded by the counts). On 400 rows a distance differs by up to 0.05.",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from store.monitor import counting, parts
 from store.monitor.bins import Integers
-from store.monitor.parts import Part
 from store.monitor.presets.judging import Preset
-from store.monitor.presets.nannyml import CHUNKS
 from store.monitor.presets.verdicts import PresetVerdict, verdicts
 from store.monitor.profile import Binned
 from store.protocol import ComparedFeature, DriftReport, StatisticValue
@@ -68,52 +64,3 @@ def _headed(feature: ComparedFeature, verdict: Any, statistics: list[StatisticVa
         why=feature.why if gone else verdict.why,
         statistics=[*statistics, *feature.statistics],
     )
-
-
-def chunks_of(paths: Sequence[str], reference: Binned, rows: int) -> Integers:
-    """The reference's own rows, in the order of its files, in ten chunks and what remains (chunks × width).
-
-    One more reading of the files. Raises `Refusal` (usage).
-    """
-    size = max(1, rows // CHUNKS)
-    found = np.zeros(((rows + size - 1) // size, reference.width), np.int64)
-    first = 0
-    for part in parts.parts_of(paths):
-        first += _deal(part, reference, first, size, found)
-    return found
-
-
-def _deal(part: Part, reference: Binned, first: int, size: int, found: Integers) -> int:
-    """Add the part's rows, of which the first is row `first` of all, to their chunks; how many there were."""
-    if part.format == "parquet":
-        held = parts.open_parquet(part.path).types
-        wanted = [feature.name for feature in reference.features if feature.name in held]
-        rows = part.rows or 0
-        for arrays in parts.read_columns(part, wanted):
-            _slices(arrays, {}, rows, reference, first, size, found)
-        return rows
-    rows = 0
-    names = {feature.name: feature.name for feature in reference.features}
-    for batch_rows, arrays, marks in counting.text_batches(part, reference, names):
-        _slices(arrays, marks, batch_rows, reference, first + rows, size, found)
-        rows += batch_rows
-    return rows
-
-
-def _slices(
-    arrays: dict[str, Any],
-    marks: dict[str, Any],
-    rows: int,
-    reference: Binned,
-    first: int,
-    size: int,
-    found: Integers,
-) -> None:
-    start = 0
-    while start < rows:
-        chunk = (first + start) // size
-        length = min(rows - start, (chunk + 1) * size - (first + start))
-        cut = {name: array.slice(start, length) for name, array in arrays.items()}
-        wrong = {name: array.slice(start, length) for name, array in marks.items()}
-        found[chunk] += counting.count_columns(cut, length, reference, 0, wrong).counts
-        start += length

@@ -66,13 +66,15 @@ def verdicts(
     ]
 
 
-def strength(preset: Preset, feature: FeatureBins, reference: Integers, current: Integers) -> Values:
+def strength(
+    preset: Preset, feature: FeatureBins, reference: Integers, current: Integers, chunks: Integers | None = None
+) -> Values:
     """How many times its threshold the preset's statistic of a feature is, in each window (windows × slots).
 
     More than 1 exactly where it has drifted, whatever the statistic: a p-value counts by its logarithm, a check that
     fails by what it falls short. NaN where there is no verdict.
     """
-    told = _told(preset, feature, reference, current)
+    told = _told(preset, feature, reference, current, chunks)
     return Values(told.strengths, np.zeros(len(current)), told.why)
 
 

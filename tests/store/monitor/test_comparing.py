@@ -225,13 +225,23 @@ def test_times_and_nested_values_are_left_out_and_said_also_when_they_lie_in_the
     }
 
 
-def test_duplicate_ids_change_nothing_here_and_ids_are_not_compared(pair: Pair) -> None:
+@pytest.mark.parametrize("name", ["prediction_id", "other_id"])
+def test_duplicate_ids_change_nothing_here_and_ids_are_not_compared(pair: Pair, name: str) -> None:
     ids = pa.array([f"id-{number}" for number in range(ROWS)])
-    report = pair.compare(
-        {"x": normal(1), "prediction_id": ids}, {"x": normal(2), "prediction_id": ids.take([0] * ROWS)}
-    )
-    assert report.left_out == {"prediction_id": "text that names its rows, not compared"}
+    report = pair.compare({"x": normal(1), name: ids}, {"x": normal(2), name: ids.take([0] * ROWS)})
+    assert list(report.left_out) == [name]
     assert report.features[0].rows == ROWS
+
+
+def test_numbers_of_predictions_are_ids_too_unless_they_are_asked_for(pair: Pair) -> None:
+    before, after = (
+        {"x": normal(seed), "prediction_id": np.arange(ROWS) + first} for seed, first in ((1, 0), (2, ROWS))
+    )
+    report = pair.compare(before, after)
+    assert ([one.feature for one in report.features], report.features[0].alarm) == (["x"], False)
+    assert report.left_out == {"prediction_id": "it names the predictions, not compared"}
+    [asked] = pair.compare(before, after, features=["prediction_id"]).features
+    assert asked.alarm
 
 
 # --- what is asked ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from store.monitor import binning
 from store.monitor.comparing import compare
-from store.monitor.presets.reporting import chunks_of
+from store.monitor.reference_chunks import chunks_of
 from store.protocol import DriftReport, DriftRequest, ExitCode, Refusal
 from store.settings import MonitorSettings
 from tests.store.monitor.presets.test_parity import _cases, recorded

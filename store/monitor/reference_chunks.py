@@ -1,0 +1,125 @@
+"""The reference's rows in ten chunks, in their order: how much it changes over its own time, which NannyML goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from store.database import Transaction
+from store.monitor import counting, parts
+from store.monitor.bins import Integers
+from store.monitor.parts import Format, Part
+from store.monitor.presets.nannyml import CHUNKS, NannyML
+from store.monitor.profile import Binned
+
+#: Whose thresholds come from them.
+PRESET = NannyML.name
+
+
+def chunks_of(
+    paths: Sequence[str],
+    reference: Binned,
+    rows: int,
+    places: Mapping[str, str] | None = None,
+    format: Format | None = None,
+) -> Integers:
+    """The reference's own rows, in the order of its files, in ten chunks and what remains (chunks × width).
+
+    One more reading of the files; `places` and `format` as for `binning.profile`. Raises `Refusal` (usage).
+    """
+    homes = {feature.name: (places or {}).get(feature.name, feature.name) for feature in reference.features}
+    size = max(1, rows // CHUNKS)
+    found = np.zeros(((rows + size - 1) // size, reference.width), np.int64)
+    first = 0
+    for part in parts.parts_of(paths, format):
+        first += _deal(part, reference, homes, first, size, found)
+    return found
+
+
+def _deal(part: Part, reference: Binned, homes: Mapping[str, str], first: int, size: int, found: Integers) -> int:
+    """Add the part's rows, of which the first is row `first` of all, to their chunks; how many there were."""
+    if part.format == "parquet":
+        held = parts.open_parquet(part.path).types
+        by_home: dict[str, list[str]] = {}
+        for name, home in homes.items():
+            if home in held:
+                by_home.setdefault(home, []).append(name)
+        rows = part.rows or 0
+        for arrays in parts.read_columns(part, list(by_home)):
+            named = {name: array for home, array in arrays.items() for name in by_home[home]}
+            _slices(named, {}, rows, reference, first, size, found)
+        return rows
+    rows = 0
+    for batch_rows, arrays, marks in counting.text_batches(part, reference, homes):
+        _slices(arrays, marks, batch_rows, reference, first + rows, size, found)
+        rows += batch_rows
+    return rows
+
+
+def _slices(
+    arrays: dict[str, Any],
+    marks: dict[str, Any],
+    rows: int,
+    reference: Binned,
+    first: int,
+    size: int,
+    found: Integers,
+) -> None:
+    start = 0
+    while start < rows:
+        chunk = (first + start) // size
+        length = min(rows - start, (chunk + 1) * size - (first + start))
+        cut = {name: array.slice(start, length) for name, array in arrays.items()}
+        wrong = {name: array.slice(start, length) for name, array in marks.items()}
+        found[chunk] += counting.count_columns(cut, length, reference, 0, wrong).counts
+        start += length
+
+
+# --- kept ------------------------------------------------------------------------------------------------
+
+_TYPES = {
+    "reference": "VARCHAR",
+    "chunk": "INTEGER",
+    "slots": "UINTEGER[]",
+    "counts": "BIGINT[]",
+    "recorded_at": "TIMESTAMP",
+}
+_kept: dict[str, Integers] = {}
+_KEPT_AT_MOST = 16
+
+
+def record_chunks(tx: Transaction, identity: str, chunks: Integers) -> None:
+    """Keep the chunks of the reference that is called `identity` (chunks × width)."""
+    rows = []
+    for number, counts in enumerate(chunks):
+        slots = np.flatnonzero(counts)
+        rows.append(
+            {
+                "reference": identity,
+                "chunk": number,
+                "slots": slots.tolist(),
+                "counts": counts[slots].tolist(),
+                "recorded_at": tx.now,
+            }
+        )
+    tx.insert("monitor_reference_chunk", _TYPES, rows)
+
+
+def load_chunks(connection: duckdb.DuckDBPyConnection, identity: str, width: int, preset: str) -> Integers | None:
+    """The chunks (chunks × width) of a reference; null where the preset does not go by them, or none were kept."""
+    if preset != PRESET:
+        return None
+    if identity not in _kept:
+        rows = connection.execute(
+            "SELECT chunk, slots, counts FROM monitor_reference_chunk WHERE reference = ? ORDER BY chunk", [identity]
+        ).fetchall()
+        found = np.zeros((len(rows), width), np.int64)
+        for number, slots, counts in rows:
+            found[number, np.array(slots, np.int64)] = counts
+        if len(_kept) >= _KEPT_AT_MOST:
+            _kept.clear()
+        _kept[identity] = found
+    return _kept[identity] if len(_kept[identity]) else None
