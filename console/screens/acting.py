@@ -193,7 +193,8 @@ def _told(deck: Deck, plan: Plan, params: ActionParams) -> Plan:
     if not known or [fact.label for fact in plan.facts] != ["subject"]:
         return plan
     if params.until is not None:
-        known.append(Field("quiet until", params.until, "time"))
+        # First: where not all facts fit it is what was just chosen.
+        known.insert(0, Field("quiet until", params.until, "time"))
     return msgspec.structs.replace(plan, facts=known)
 
 
