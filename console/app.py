@@ -221,7 +221,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def log_visit(self, place: Place) -> None:
         """The command line that prints what a view shows."""
-        from console.actions import LISTS, listing_command
+        from console.actions import LISTS
+        from console.command_lines import listing_command
         from store.protocol import ListParams
 
         if place.view in LISTS:

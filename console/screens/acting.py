@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from console.actions import Action, command_line, unavailable
+from console.actions import Action, unavailable
+from console.command_lines import command_line
 from console.live import LinkLost
 from console.screens.chrome import Tone
 from console.screens.values import decoded, metrics, weights
