@@ -1,18 +1,17 @@
 """The one action registry: every binding's id, key, title and danger, where it is valid and why it is not now.
 
-Footer, help, palette and the keys themselves are read from here, and so is the command line that would do the
-same. Textual is not imported: the command line uses this module too.
+Footer, help, palette and the keys themselves are read from here. Textual is not imported: the command line uses this
+module too.
 """
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from store.protocol import ActionName, ActionParams, ExitCode, ListParams, Refusal
+from console.keys import KEY_LABELS, KEY_NAMES, RESERVED_KEYS, keys_path, load_keys
+from store.protocol import ActionName, ExitCode, Refusal
 
 #: The views that list rows of the store, in the order of the number keys where they have one.
 MAIN_VIEWS: tuple[str, ...] = (
@@ -53,9 +52,6 @@ OF_DEPLOYMENT: frozenset[str] = frozenset(
 #: Views over windows of event time.
 OVER_TIME: frozenset[str] = frozenset({"monitor", "feature", "performance"})
 EVERYWHERE: frozenset[str] = frozenset()
-
-#: Control keys that terminals, multiplexers and shells keep for themselves: never bound, never remapped to.
-RESERVED_KEYS: frozenset[str] = frozenset(f"ctrl+{letter}" for letter in "absqhijm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +100,6 @@ class Action:
     @property
     def key_label(self) -> str:
         return KEY_LABELS.get(self.key, self.key)
-
-
-KEY_LABELS: Mapping[str, str] = {
-    "colon": ":",
-    "slash": "/",
-    "question_mark": "?",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "minus": "-",
-    "exclamation_mark": "!",
-    "full_stop": ".",
-    "comma": ",",
-    "at": "@",
-    "escape": "esc",
-    "": "",
-}
-_KEY_NAMES: Mapping[str, str] = {label: name for name, label in KEY_LABELS.items() if name}
 
 
 def _main_views() -> Iterable[Action]:
@@ -353,26 +332,6 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 
-def _load_keys(path: Path) -> dict[str, str]:
-    """`id = "key"` lines of the operator's keys.toml; the file may be missing."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError:
-        return {}
-    import tomllib
-
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Refusal(ExitCode.USAGE, f"{path} cannot be read: {error}") from error
-    return {str(name): str(key) for name, key in found.items()}
-
-
-def keys_path() -> Path:
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "quarterdeck" / "keys.toml"
-
-
 @dataclass(frozen=True)
 class Registry:
     """The actions with the keys that this operator gave them."""
@@ -401,7 +360,7 @@ class Registry:
     @classmethod
     def load(cls, path: Path | None = None) -> Registry:
         """The registry with the operator's remapped keys; raises `Refusal` naming what is wrong with them."""
-        wanted = _load_keys(path or keys_path())
+        wanted = load_keys(path or keys_path())
         if not wanted:
             return cls()
         known = {action.id for action in ACTIONS}
@@ -416,7 +375,7 @@ class Registry:
 
         return cls(
             tuple(
-                replace(action, key=_KEY_NAMES.get(wanted[action.id], wanted[action.id]))
+                replace(action, key=KEY_NAMES.get(wanted[action.id], wanted[action.id]))
                 if action.id in wanted
                 else action
                 for action in ACTIONS
@@ -460,51 +419,3 @@ def unavailable(action: Action, situation: Situation) -> str:
     if not situation.subject:
         return "the chosen row names nothing to act on"
     return ""
-
-
-def command_line(params: ActionParams) -> str:
-    """The command that does what `params` ask for, ready for a shell."""
-    words = ["quarterdeck"]
-    match params.action:
-        case "promote":
-            model, _, environment = params.subject.rpartition("@")
-            words += ["promote", f"{model}@{params.version}", "--to", environment]
-        case "rollback":
-            words += ["rollback", params.subject]
-            if params.version:
-                words += ["--to", params.version]
-        case _:
-            words += [params.action, params.subject]
-    if params.action == "mute" and params.until is not None:
-        words += ["--until", _iso(params.until)]
-    if params.reason:
-        words += ["--reason", params.reason]
-    if params.expect is not None and params.action in ("promote", "rollback", "abort", "retry"):
-        words += ["--expect", str(params.expect)]
-    if params.dry_run:
-        words.append("--dry-run")
-    return shlex.join(words)
-
-
-def listing_command(params: ListParams) -> str:
-    """The `quarterdeck ls` line that prints the listing `params` describe."""
-    words = ["quarterdeck", "ls", params.kind]
-    filters = [f"{name}={value}" for name, value in params.scope.items()]
-    if params.filter:
-        filters.append(params.filter)
-    if filters:
-        words += ["--filter", " ".join(filters)]
-    if params.sort:
-        words += ["--sort", params.sort]
-    if params.window:
-        words += ["--window", params.window]
-    for name, moment in (("--at", params.at), ("--since", params.since), ("--until", params.until)):
-        if moment is not None:
-            words += [name, _iso(moment)]
-    return shlex.join(words)
-
-
-def _iso(moment: float) -> str:
-    import datetime
-
-    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -170,6 +170,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             if hello is not None and hello.read_only:
                 self.deck.say(f"The store takes no changes: {hello.read_only}", "warning")
             self.look_for_alarms()
+            self.deck.forget_loss()
         self.deck.refresh_lines()
         if state.connected and (self.deck.view.data_at is None or self.deck.view.problem):
             self.deck.view.fetch_soon()
@@ -204,6 +205,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def travel(self, at: float | None) -> None:
         """Show everything as the store knew it at `at` (seconds); null returns to the present."""
+        if at == self.at:
+            return
         self.at = at
         # What is still shown is of another moment: its age would lie until the answer is there.
         self.deck.view.data_at = None
@@ -218,7 +221,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def log_visit(self, place: Place) -> None:
         """The command line that prints what a view shows."""
-        from console.actions import LISTS, listing_command
+        from console.actions import LISTS
+        from console.command_lines import listing_command
         from store.protocol import ListParams
 
         if place.view in LISTS:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from console.actions import Action, command_line, unavailable
+from console.actions import Action, unavailable
+from console.command_lines import command_line
 from console.live import LinkLost
 from console.screens.chrome import Tone
 from console.screens.values import decoded, metrics, weights
@@ -193,7 +194,8 @@ def _told(deck: Deck, plan: Plan, params: ActionParams) -> Plan:
     if not known or [fact.label for fact in plan.facts] != ["subject"]:
         return plan
     if params.until is not None:
-        known.append(Field("quiet until", params.until, "time"))
+        # First: where not all facts fit it is what was just chosen.
+        known.insert(0, Field("quiet until", params.until, "time"))
     return msgspec.structs.replace(plan, facts=known)
 
 

@@ -21,7 +21,7 @@ from console.screens.chrome import NOTICE_LINES, Line, Part, Tone, fitting, foot
 from console.screens.opening import open_view
 from console.screens.view import View
 from console.text import age, clean, when
-from store.protocol import Change, Page, Progress, Refusal
+from store.protocol import Change, ExitCode, Page, Progress, Refusal
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
@@ -61,6 +61,7 @@ class Deck(Screen[None], inherit_bindings=False):
         self.view: View = open_view(place, first)
         self.command_line: CommandLine | None = None
         self._notice: tuple[str, Tone, float] | None = None
+        self._told_of_loss = False
         self._hint: list[Part] | None = None
         #: Parts of the top line that stand before the tabs.
         self._before_tabs = 0
@@ -194,11 +195,18 @@ class Deck(Screen[None], inherit_bindings=False):
     def say(self, text: str, tone: Tone = "") -> None:
         """Tell the operator at the foot, until the next key that does something."""
         self._notice = (text, tone, time.monotonic())
+        self._told_of_loss = False
         self.refresh_lines()
 
     def say_refusal(self, refusal: Refusal) -> None:
         """Tell what was refused, why, and what to do next."""
         self.say(" ".join(part for part in (refusal.message, refusal.hint) if part), "critical")
+        self._told_of_loss = refusal.code is ExitCode.NO_AGENT
+
+    def forget_loss(self) -> None:
+        """The agent is there again: that it is not is no longer so."""
+        if self._told_of_loss:
+            self._notice = None
 
     @property
     def notice(self) -> str:
@@ -256,7 +264,9 @@ class Deck(Screen[None], inherit_bindings=False):
         """How old the data of the view is."""
         view, app = self.view, self.deck_app
         if view.data_at is None:
-            return [(" loading ", "$text-muted")] if not view.problem else []
+            if view.problem:
+                return [(f" {glyphs().warning} not fetched ", "bold $text-warning")]
+            return [(" loading ", "$text-muted")]
         if app.at is not None:
             return [(" the past, read only ", "bold")]
         old = view.data_age() or 0.0

@@ -83,6 +83,8 @@ class Monitor(OverTime):
         #: The windows as rows, and the checks that failed in them, of the present heat map.
         self._windows: Page | None = None
         self._failures: Page | None = None
+        #: Why they could not be had.
+        self._untold = ""
         self.metric = ""
         #: Where the newest windows end, once they were seen: later than that there is nothing to look for.
         self._newest: float | None = None
@@ -277,17 +279,21 @@ class Monitor(OverTime):
             return
         chosen = cursor[1] if cursor is not None else None
         if drift.starts and self.traffic.display:
-            if self._windows is None:
-                self._windows = await self.ask("list", asked_windows(drift, self.place.window))
-            if self._failures is None or not all_checked(drift):
-                self._failures = await self.ask("list", asked_failures(drift, self.place.window, chosen))
+            try:
+                if self._windows is None:
+                    self._windows = await self.ask("list", asked_windows(drift, self.place.window))
+                if self._failures is None or not all_checked(drift):
+                    self._failures = await self.ask("list", asked_failures(drift, self.place.window, chosen))
+                self._untold = ""
+            except Refusal as refusal:
+                self._untold = refusal.message
         self._draw_traffic()
 
     def _draw_traffic(self) -> None:
         cursor = self.heatmap.cursor
         if self.drift is not None:
             chosen = cursor[1] if cursor is not None else None
-            self.traffic.update(traffic_data(self.drift, self._windows, self._failures, chosen))
+            self.traffic.update(traffic_data(self.drift, self._windows, self._failures, chosen, self._untold))
 
     def _follow(self) -> None:
         # The function, not its coroutine: one that is followed by another before it began is never awaited.
@@ -301,6 +307,8 @@ class Monitor(OverTime):
             await self._fetch_traffic()
         except Refusal as refusal:
             self.bars.update(BarsData(title="distribution", why=refusal.message))
+            self._untold = refusal.message
+            self._draw_traffic()
 
     def on_heatmap_cell_highlighted(self, message: Heatmap.CellHighlighted) -> None:
         message.stop()

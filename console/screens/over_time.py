@@ -10,7 +10,7 @@ import msgspec
 from textual import events
 from textual.widget import Widget
 
-from console.actions import listing_command
+from console.command_lines import listing_command
 from console.glyphs import glyphs
 from console.places import Place
 from console.screens.spans import count, pick_span, said, spanned

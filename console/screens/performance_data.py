@@ -12,10 +12,14 @@ from console.text import clean, duration, number, share, when
 from console.widgets.chart_data import ChartData, ChartMark, Hatch, Series, Strip, Threshold
 from console.widgets.figures import FiguresData, Heading
 from console.widgets.sparkline import sparkline
-from store.protocol import LabelDelays, Performance, PerformanceLine
+from store.protocol import LabelDelays, Maturity, Performance, PerformanceLine
 
 #: Metrics of which less is better.
 LOSSES = frozenset({"log_loss", "brier", "ece", "mae", "rmse", "bias"})
+#: Less than this share of the labels that are expected by now is no delay as usual.
+OVERDUE = 0.5
+#: Of windows of which so many labels should be there it is told.
+DUE = 0.5
 _SPARK = 24
 _BAR = 24
 #: Lines of the table of delays.
@@ -53,8 +57,9 @@ def performance_chart(performance: Performance, wanted: str) -> ChartData:
                 band += zip(performance.starts, *_beyond(performance, line), strict=True)
     references = dict.fromkeys(line.reference for line in lines if line.reference is not None and not line.version)
     marks = [ChartMark(mark.at, letter(mark)) for mark in performance.marks]
-    if performance.frontier is not None and performance.starts:
-        marks.append(ChartMark(performance.frontier, "F"))
+    reached = frontier(performance)
+    if reached is not None and performance.starts:
+        marks.append(ChartMark(reached, "F"))
     return ChartData(
         series=tuple(series),
         marks=tuple(marks),
@@ -78,16 +83,53 @@ def _points(
     performance: Performance, values: Sequence[float | None], kinds: tuple[str, ...]
 ) -> tuple[tuple[float, float | None], ...]:
     """The values of the windows that are as mature as `kinds` say; all, where the agent does not tell."""
-    mature = performance.maturity or ["realised"] * len(values)
+    mature = matured(performance) or ["realised"] * len(values)
     return tuple(
         (at, value if kind in kinds else None)
         for at, value, kind in zip(performance.starts, values, mature, strict=True)
     )
 
 
+def _overdue(performance: Performance, place: int) -> bool:
+    """Whether labels of a window that should have come have not: less than half of those expected by now are there."""
+    expected = performance.expected[place] if place < len(performance.expected) else None
+    rows = performance.rows[place]
+    return expected is not None and rows > 0 and performance.labelled[place] < OVERDUE * expected * rows
+
+
+def overdue_since(performance: Performance) -> float | None:
+    """Where the windows begin, up to the newest, whose labels should be there and are not; null when none is late.
+
+    The frontier is told by the delays of the labels that came: of labels that stopped coming it knows nothing.
+    """
+    found = None
+    for place in range(len(performance.starts) - 1, -1, -1):
+        expected = performance.expected[place] if place < len(performance.expected) else None
+        if not performance.rows[place] or expected is None or expected < DUE:
+            continue
+        if not _overdue(performance, place):
+            break
+        found = performance.starts[place]
+    return found
+
+
+def frontier(performance: Performance) -> float | None:
+    """Event time before which labels are as good as complete: as far as their delay says, and no label is overdue."""
+    known = [moment for moment in (performance.frontier, overdue_since(performance)) if moment is not None]
+    return min(known, default=None)
+
+
+def matured(performance: Performance) -> list[Maturity]:
+    """How far the labels of each window have come; where most are overdue the few that came are early ones."""
+    return [
+        "partial" if kind == "realised" and _overdue(performance, place) else kind
+        for place, kind in enumerate(performance.maturity)
+    ]
+
+
 def _beyond(performance: Performance, line: PerformanceLine) -> tuple[list[float | None], list[float | None]]:
     """The band where labels do not yet say what is so."""
-    mature = performance.maturity or ["estimated"] * len(line.values)
+    mature = matured(performance) or ["estimated"] * len(line.values)
     there = [kind != "realised" for kind in mature]
     low = [value if shown else None for value, shown in zip(line.lower, there, strict=True)]
     high = [value if shown else None for value, shown in zip(line.upper, there, strict=True)]
@@ -119,7 +161,10 @@ def frontier_line(performance: Performance) -> list[str]:
     """How far labels have come, in parts that a narrow line may drop from the end."""
     rows, labelled = sum(performance.rows), sum(performance.labelled)
     parts = [f"{share(labelled / rows)} of {number(rows)} labelled"] if rows else []
-    if performance.frontier is not None:
+    late = overdue_since(performance)
+    if late is not None:
+        parts.append(f"overdue since {when(late)} (F)")
+    elif performance.frontier is not None:
         parts.append(f"complete before {when(performance.frontier)} (F)")
     delays = performance.delays
     if delays is not None and delays.seconds:
@@ -157,11 +202,13 @@ def windows_table(performance: Performance, metric: str) -> FiguresData:
     )
     rows = []
     shares = labelled_shares(performance)
+    kinds: list[Maturity] = matured(performance)
     for place in range(len(performance.starts) - 1, -1, -1):
         if not performance.rows[place]:
             continue
         low, high = (_at(estimated.lower, place), _at(estimated.upper, place)) if estimated else (None, None)
-        kind = performance.maturity[place] if place < len(performance.maturity) else ""
+        kind = kinds[place] if place < len(kinds) else ""
+        late = _overdue(performance, place) and (_at(performance.expected, place) or 0.0) >= DUE
         expected = performance.expected[place] if place < len(performance.expected) else None
         rows.append(
             (
@@ -173,7 +220,7 @@ def windows_table(performance: Performance, metric: str) -> FiguresData:
                 (number(performance.rows[place]), ""),
                 (share(shares[place]), ""),
                 (share(expected) if expected is not None else "", "muted"),
-                (kind, "warning" if kind in ("partial", "unknown") else "muted"),
+                ("overdue", "warning") if late else (kind, "warning" if kind in ("partial", "unknown") else "muted"),
             )
         )
     return FiguresData(f"{metric} by window", headings, tuple(rows), why=performance.why or "no windows yet")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from console.glyphs import glyphs
 from console.screens.monitor_data import letter, window_end
-from console.text import clean, duration, number, share
+from console.text import clean, duration, loading, number, share
 from console.widgets.tracks import Track, TracksData
 from store import protocol
 from store.protocol import Cell, ListParams, Page
@@ -50,9 +50,9 @@ def _listed(kind: str, drift: protocol.Heatmap, window: str, since: float, until
 
 
 def traffic_data(
-    drift: protocol.Heatmap, windows: Page | None, failures: Page | None, chosen: float | None
+    drift: protocol.Heatmap, windows: Page | None, failures: Page | None, chosen: float | None, untold: str = ""
 ) -> TracksData:
-    """Volume, delay and errors by window; what has not been answered yet is not known."""
+    """Volume, delay and errors by window; what has not been answered yet is not known, for the reason `untold`."""
     if not drift.starts:
         return TracksData(title="traffic", why=drift.why or "no windows yet")
     came = _delays(windows) if windows is not None else {}
@@ -79,7 +79,7 @@ def traffic_data(
         chosen=min(places, key=lambda place: abs(drift.starts[place] - (newest if chosen is None else chosen))),
         title="traffic: rows, failed checks, delay",
         notes=tuple(_named(failed.get(start, [])) for start in drift.starts),
-        unknown=UNKNOWN,
+        unknown=(untold or loading()) if windows is None or failures is None else UNKNOWN,
     )
 
 

@@ -42,8 +42,7 @@ def draw(data: ChartData, width: int, height: int) -> Picture:
         return picture
     scaled = _logarithms(data) if data.log else data
     known = [(x, y) for series in scaled.series for x, y in series.points if y is not None and _finite(y)]
-    edges = [y for _, low, high in scaled.band for y in (low, high) if y is not None and _finite(y)]
-    low, high = _limits(scaled, [*(y for _, y in known), *edges])
+    low, high = _limits(scaled, [*(y for _, y in known), *_band_edges(scaled, [y for _, y in known])])
     places = [x for series in data.series for x, _ in series.points] if data.whole_span else [x for x, _ in known]
     first, last = min(places), max(places)
     if first == last:
@@ -287,6 +286,15 @@ def _limits(data: ChartData, values: Sequence[float]) -> tuple[float, float]:
     low, high = min(known), max(known)
     margin = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     return (low - margin if data.low is None else data.low), (high + margin if data.high is None else data.high)
+
+
+def _band_edges(data: ChartData, values: Sequence[float]) -> list[float]:
+    """The edges of the band, as far as they may widen the picture: the band of a window of a few rows is as wide as the
+    metric allows, and would flatten every line."""
+    low, high = min(values), max(values)
+    room = high - low
+    edges = [y for _, *both in data.band for y in both if y is not None and _finite(y)]
+    return [max(low - room, min(high + room, edge)) for edge in edges] if room > 0 else edges
 
 
 def _y_ticks(low: float, high: float, count: int) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -12,29 +11,23 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from console import text
-from console.glyphs import glyphs
 from console.widgets.heatmap_data import (
-    EXTREME,
     LEVELS,
-    NO_RANK,
-    WORDS,
     HeatmapData,
     HeatmapMark,
     Order,
     Rank,
     all_episodes,
     episodes,
-    level_at,
-    part_of,
     ranks,
     severity,
+    worst,
 )
+from console.widgets.heatmap_paint import FOOT, HEAD, Sight, paint
 from console.widgets.lines import Lines, Piece
 
 __all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "Order", "severity"]
 
-_HEAD = 3
-_FOOT = 2
 #: Cells of names at least: what stands below on the same axis has names too.
 LEAST_NAME = 7
 
@@ -195,11 +188,11 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
             relevance = [value if value is not None else -1.0 for value in data.relevance]
             self._order = sorted(range(len(data.features)), key=lambda row: -relevance[row])
             return
-        self._order = sorted(range(len(data.features)), key=lambda row: self._worst(row, shown)[:2], reverse=True)
+        self._order = self._by_the_worst(shown)
 
-    def _worst(self, feature: int, shown: range) -> Rank:
-        """The worst cell of a feature among the windows in sight."""
-        return max(self._ranks[feature][shown.start : shown.stop], default=NO_RANK)
+    def _by_the_worst(self, shown: range) -> list[int]:
+        """The features, those first whose worst window of these is worst."""
+        return sorted(range(len(self._ranks)), key=lambda row: worst(self._ranks[row], shown)[:2], reverse=True)
 
     def action_move(self, down: int, right: int) -> None:
         place = self._place()
@@ -217,9 +210,9 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         """Put the cursor where the next (`by` 1) or the last (-1) run of alarms began: the worst feature first, of
         each its newest run first, and round again at the end. Gives (which of the runs, of how many), None without any.
         """
-        place, every = self._place(), range(len(self._data.starts))
+        place = self._place()
         # Not by the windows in sight: the step itself may bring others into sight.
-        order = sorted(range(len(self._ranks)), key=lambda row: self._worst(row, every)[:2], reverse=True)
+        order = self._by_the_worst(range(len(self._data.starts)))
         found = all_episodes(self._ranks, order)
         if place is None or not found:
             return None
@@ -254,10 +247,10 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         if offset is None or place is None:
             return
         wide, count = self._columns(self.size.width)
-        row = self._top + offset.y - _HEAD
+        row = self._top + offset.y - HEAD
         column = self._first + (offset.x - self._left(self.size.width)) // wide
         visible = 0 <= column - self._first < count and offset.x >= self._left(self.size.width)
-        if not (visible and column < len(self._data.starts) and offset.y >= _HEAD and row < len(self._order)):
+        if not (visible and column < len(self._data.starts) and offset.y >= HEAD and row < len(self._order)):
             return
         if (row, column) == place:
             self.action_select()
@@ -318,7 +311,7 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         return wide, room // wide
 
     def wanted_lines(self, width: int) -> int:  # noqa: ARG002
-        return _HEAD + len(self._data.features) + _FOOT
+        return HEAD + len(self._data.features) + FOOT
 
     def compose_lines(self, width: int, height: int) -> list[Sequence[Piece]]:
         data = self._data
@@ -330,21 +323,12 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
                 [],
                 [(f"   {text.clean(data.why or 'no windows yet', max(0, width - 3))}", "label")],
             ]
-        wide, count = self._columns(width)
-        shown = range(self._first, min(len(data.starts), self._first + count))
-        lines = max(1, height - _HEAD - _FOOT)
+        lines = max(1, height - HEAD - FOOT)
         self._top = self._scrolled(self._top, place[0], lines, len(self._order))
-        left = self._left(width)
-        drawn: list[Sequence[Piece]] = [
-            self._title(shown, lines, width),
-            self._marks(shown, wide, left, place[1]),
-            self._labels(shown, wide, left),
-        ]
-        for row in range(self._top, min(len(self._order), self._top + lines)):
-            drawn.append(self._row(row, shown, wide, left, place))
-        drawn += [[]] * (height - _FOOT - len(drawn))
-        drawn += [self._here(place, width), self._legend(width)]
-        return drawn
+        left, wide, shown = self.columns(width)
+        rows = range(self._top, min(len(self._order), self._top + lines))
+        drawn = paint(Sight(data, self._ranks, self._order, rows, shown, wide, left, place), width)
+        return [*drawn[:-FOOT], *[[]] * (height - len(drawn)), *drawn[-FOOT:]]
 
     @staticmethod
     def _scrolled(first: int, cursor: int, room: int, length: int, newest: bool = False) -> int:
@@ -353,134 +337,3 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
         if cursor < first:
             return cursor
         return max(0, min(max(first, cursor - room + 1), length - room))
-
-    def _title(self, shown: range, lines: int, width: int) -> list[Piece]:
-        data = self._data
-        span = f"{self._moment(data.starts[shown[0]])} {glyphs().arrow} {self._moment(data.starts[shown[-1]])}"
-        hidden = ""
-        if shown[0] > 0:
-            hidden += f"  {glyphs().left}{shown[0]} earlier"
-        if shown[-1] < len(data.starts) - 1:
-            hidden += f"  {len(data.starts) - 1 - shown[-1]} later{glyphs().right}"
-        named = f"{data.title or data.statistic}, {self._count(lines)}"
-        title = text.clean(named, max(8, width - len(span) - len(hidden) - 2))
-        return [(title, "title"), (f"  {span}{hidden}", "label")]
-
-    def _count(self, lines: int) -> str:
-        """Which features are in sight, of how many."""
-        there, all_there = len(self._order), max(self._data.of, len(self._order))
-        if there > lines:
-            of = f"{there}" if there == all_there else f"{there} ({all_there} in all)"
-            return f"features {self._top + 1}-{min(there, self._top + lines)} of {of}"
-        return (
-            f"{there} feature{'' if there == 1 else 's'}" if there == all_there else f"{there} of {all_there} features"
-        )
-
-    def _moment(self, start: float) -> str:
-        """The beginning of a window: of days and more the date says all."""
-        moment = text.when(start)
-        return moment.partition(" ")[0] if self._data.window_seconds >= 86_400 and moment.endswith("00:00Z") else moment
-
-    def _marks(self, shown: range, wide: int, left: int, cursor: int) -> list[Piece]:
-        line = [" "] * (len(shown) * wide)
-        for mark in self._data.marks:
-            window = self._window_of(mark.at)
-            if window is not None and window in shown:
-                x = (window - shown[0]) * wide
-                letter = text.clean(mark.letter, 1)
-                # Two of a kind are one letter; of two kinds the revision is drawn, alerts show as colour below.
-                if line[x] in (" ", "!") or letter == "R":
-                    line[x] = letter
-        x = (cursor - shown[0]) * wide
-        if 0 <= x < len(line) and line[x] == " ":
-            line[x] = glyphs().down
-        return [(" " * left, ""), ("".join(line), "mark")]
-
-    def _labels(self, shown: range, wide: int, left: int) -> list[Piece]:
-        data = self._data
-        daily = data.window_seconds >= 86_400
-        line = ""
-        head = "worst".rjust(9)
-        for place, window in enumerate(shown):
-            if place * wide < len(line) or (place and len(line) > place * wide - 1):
-                continue
-            label = _label(data.starts[window], daily)
-            if place * wide + len(label) <= len(shown) * wide:
-                line = line.ljust(place * wide) + label + "  "
-        return [(head.rjust(left - 1) + " ", "label"), (line[: len(shown) * wide], "label")]
-
-    def _row(self, row: int, shown: range, wide: int, left: int, cursor: tuple[int, int]) -> list[Piece]:
-        data = self._data
-        index = self._order[row]
-        here = row == cursor[0]
-        name_width = left - 11
-        found = self._worst(index, shown)
-        value = data.values[index][found.window] if found.level >= 0 else None
-        pieces: list[Piece] = [
-            (f"{glyphs().cursor if here else ' '} ", "title" if here else ""),
-            (text.fit(text.middle(data.features[index], name_width), name_width), "title" if here else ""),
-            (text.number(value).rjust(8) + " ", part_of(found.level if found.level >= 0 else None)),
-        ]
-        for window in shown:
-            level = level_at(data, index, window)
-            glyph = glyphs().no_data if level is None else glyphs().shades[level]
-            part = part_of(level)
-            if here and window == cursor[1]:
-                glyph = glyphs().here
-                part += "!"
-            pieces.append((glyph * wide, part))
-        return pieces
-
-    def _here(self, place: tuple[int, int], width: int) -> list[Piece]:
-        data = self._data
-        feature, start, value = self._cell(place)
-        noise = data.noise[self._order[place[0]]][place[1]] if data.noise else None
-        level = level_at(data, self._order[place[0]], place[1])
-        parts = [text.middle(feature, 32), self._moment(start), f"{data.statistic} {text.number(value)}"]
-        if noise is not None:
-            parts.append(f"noise {text.number(noise)}")
-        if data.rows:
-            parts.append(f"{text.number(data.rows[place[1]])} rows")
-        if data.versions and data.versions[place[1]]:
-            parts.append(f"version {text.clean(data.versions[place[1]], 12)}")
-        importance = data.importance[self._order[place[0]]] if data.importance else None
-        if importance is not None:
-            parts.append(f"importance {text.share(importance)}")
-        word = "no data" if level is None else WORDS[level]
-        if level is not None and level >= 3 and data.alarm > 0:
-            word = f"{abs(value or 0.0) / data.alarm:.3g}{glyphs().times} alarm"
-        said = text.clean("  ".join(parts), max(0, width - len(word) - 4))
-        return [(f"{glyphs().cursor} {said}  ", "title"), (word, part_of(level))]
-
-    def _legend(self, width: int) -> list[Piece]:
-        data, roomy = self._data, width >= 96
-        words = (
-            "below noise" if roomy else "noise",
-            "ok",
-            f"warn {text.number(data.warn)}",
-            f"alarm {text.number(data.alarm)}",
-            f"{EXTREME:g}{glyphs().times} alarm",
-        )
-        pieces: list[Piece] = [("  ", "")]
-        for level, word in enumerate(words):
-            pieces += [(glyphs().shades[level], part_of(level)), (f" {word}  ", "label")]
-        pieces += [(glyphs().no_data, "none"), (" no data  " if roomy else " none  ", "label")]
-        if data.marks:
-            pieces += [("R", "mark"), (" revision  " if roomy else " rev ", "label")]
-            pieces += [("!", "mark"), (" alert", "label")]
-        return pieces
-
-    def _window_of(self, at: float) -> int | None:
-        for window in range(len(self._data.starts) - 1, -1, -1):
-            if self._data.starts[window] <= at:
-                inside = at < self._data.starts[window] + self._data.window_seconds
-                return window if inside or window + 1 < len(self._data.starts) else None
-        return None
-
-
-def _label(start: float, daily: bool) -> str:
-    try:
-        moment = datetime.fromtimestamp(start, UTC)
-    except (ValueError, OverflowError, OSError):
-        return glyphs().replacement
-    return moment.strftime("%b%d" if daily or (moment.hour, moment.minute) == (0, 0) else "%H:%M")

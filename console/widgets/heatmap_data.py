@@ -118,6 +118,11 @@ def _rank(data: HeatmapData, feature: int, window: int) -> Rank:
     return Rank(level, abs(value) - (noise or 0.0), window)
 
 
+def worst(row: Sequence[Rank], shown: range) -> Rank:
+    """The worst cell of a feature among the windows in sight."""
+    return max(row[shown.start : shown.stop], default=NO_RANK)
+
+
 def episodes(row: Sequence[Rank]) -> list[tuple[int, int]]:
     """(first, last) window of each run of alarms, oldest first; windows without a value do not end a run."""
     found: list[tuple[int, int]] = []

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from console.actions import ACTIONS, MAIN_VIEWS, RESERVED_KEYS, Registry, Situation, command_line, unavailable
+from console.actions import ACTIONS, MAIN_VIEWS, Registry, Situation, unavailable
+from console.command_lines import command_line
+from console.keys import RESERVED_KEYS
 from store.protocol import ActionParams, Refusal
 
 FLEET = Situation("fleet", row="m@production", subject="m@production")

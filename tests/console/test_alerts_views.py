@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from console.actions import command_line
 from console.alarm import Alarm
+from console.command_lines import command_line
 from console.places import Place, parse_command
 from console.screens.replay import FACTORS
 from store.protocol import ActionParams, ExitCode, Refusal, ReplayParams

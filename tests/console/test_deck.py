@@ -404,6 +404,30 @@ async def test_a_view_that_was_opened_without_an_agent_fills_when_it_is_back(con
         await driver.until(lambda: "train-000" in driver.picture)
 
 
+async def test_a_moment_that_could_not_be_fetched_is_not_shown_as_fetched_and_the_loss_is_forgotten_with_the_loss(
+    console: Console,
+) -> None:
+    async with console() as driver:
+        await driver.press("6")
+        await agent_lost(driver)
+        await driver.press("t", *"2013-06-01", "enter")
+        assert "not fetched" in driver.line(1)
+        assert "The agent is not connected" in driver.foot
+        await asyncio.to_thread(driver.agent.start)
+        await driver.press("ctrl+r")
+        await driver.until(lambda: "the past, read only" in driver.line(1))
+        assert "not connected" not in driver.foot
+
+
+async def test_what_the_traffic_could_not_be_told_says_why(console: Console) -> None:
+    async with console((80, 24)) as driver:
+        await driver.press("6")
+        await agent_lost(driver)
+        await driver.press(*["tab"] * 4)
+        assert "The agent is not connected." in driver.picture
+        assert "not knowable" not in driver.picture
+
+
 async def test_many_changes_in_a_burst_are_few_fetches(console: Console) -> None:
     async with console() as driver:
         await driver.press("3")

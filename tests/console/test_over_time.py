@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.places import Place, parse_command
+from console.screens import performance_data as shown
 from console.screens import spans
 from console.screens.monitor import Monitor
-from store.protocol import ExitCode, Refusal
+from store.protocol import ExitCode, Performance, PerformanceParams, Refusal
+from tests.console.canned import answers
 from tests.console.conftest import Console
 from tests.console.driving import Driver
 from tests.console.fake_agent import NOW
@@ -268,3 +271,40 @@ async def test_without_a_deployment_the_views_say_what_is_waited_for(console: Co
         await driver.until(lambda: "0 rows" in driver.line(1))
         await driver.press("3", "6")
         assert "waiting for the first deployment" in driver.picture
+
+
+# --- labels that stopped coming ----------------------------------------------------------------------------
+
+
+def overdue(**changes: Any) -> Performance:
+    """Of the canned answer the labels of the last twelve of the windows that should have them never came."""
+    found: Performance = answers()["performance"](PerformanceParams(DEPLOYMENT))
+    labelled = [*found.labelled[:8], 40, *[0] * (len(found.rows) - 9)]
+    return msgspec.structs.replace(found, labelled=labelled, **changes)
+
+
+def test_labels_that_stopped_coming_are_overdue_whatever_the_frontier_says() -> None:
+    performance = overdue()
+    assert shown.overdue_since(performance) == performance.starts[8]
+    assert shown.frontier(performance) == performance.starts[8]
+    said = shown.frontier_line(performance)
+    assert "overdue since 2013-06-11 12:00Z (F)" in said
+    assert not any("complete before" in part for part in said)
+
+
+def test_the_few_labels_of_an_overdue_window_are_early_ones() -> None:
+    performance = overdue()
+    assert performance.maturity[8] == "realised"
+    assert shown.matured(performance)[8] == "partial"
+    known = {row[0][0]: row[-1][0] for row in shown.windows_table(performance, "auc").rows}
+    assert known["2013-06-11 12:00Z"] == known["2013-06-15 12:00Z"] == "overdue"
+    assert known["2013-06-10 12:00Z"] == "realised"
+    # Of the newest windows no label is expected yet.
+    assert known["2013-07-02 12:00Z"] == "unknown"
+
+
+def test_labels_that_come_as_usual_are_not_overdue() -> None:
+    performance: Performance = answers()["performance"](PerformanceParams(DEPLOYMENT))
+    assert shown.overdue_since(performance) is None
+    assert shown.frontier(performance) == performance.frontier
+    assert shown.overdue_since(overdue(expected=[])) is None

@@ -25,6 +25,8 @@ def test_what_is_not_answered_yet_is_not_known(drift: Heatmap) -> None:
     volume, errors, delay = data.tracks
     assert set(volume.values) == {900.0}
     assert set(errors.values) == set(delay.values) == {None}
+    assert data.unknown == "loading…"
+    assert traffic_data(drift, None, None, None, "The agent is not connected.").unknown == "The agent is not connected."
     assert data.chosen == 3
 
 

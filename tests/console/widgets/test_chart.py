@@ -160,3 +160,13 @@ async def test_same_data_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
         await pilot.pause()
         assert len(drawn) == 1
         assert app.painted == set()
+
+
+def test_the_band_of_a_window_of_few_rows_does_not_flatten_the_lines() -> None:
+    days = [START + day * DAY for day in range(20)]
+    measured = Series("v1", tuple((x, 0.70 + place % 5 / 100) for place, x in enumerate(days)))
+    narrow = tuple((x, 0.69, 0.75) for x in days[10:])
+    wide = (*narrow[:-1], (days[-1], 0.0, 1.0))
+    rows = [draw(ChartData((measured,), band=band), 80, 20).text().split("\n") for band in (narrow, wide)]
+    heights = [sum(any("⠀" < character <= "⣿" for character in row) for row in drawn) for drawn in rows]
+    assert heights[1] >= heights[0] // 2 > 2

@@ -1,0 +1,54 @@
+"""What is done and shown in the console as the command lines that do and print the same, ready for a shell."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+
+from store.protocol import ActionParams, ListParams
+
+
+def command_line(params: ActionParams) -> str:
+    """The command that does what `params` ask for, ready for a shell."""
+    words = ["quarterdeck"]
+    match params.action:
+        case "promote":
+            model, _, environment = params.subject.rpartition("@")
+            words += ["promote", f"{model}@{params.version}", "--to", environment]
+        case "rollback":
+            words += ["rollback", params.subject]
+            if params.version:
+                words += ["--to", params.version]
+        case _:
+            words += [params.action, params.subject]
+    if params.action == "mute" and params.until is not None:
+        words += ["--until", _iso(params.until)]
+    if params.reason:
+        words += ["--reason", params.reason]
+    if params.expect is not None and params.action in ("promote", "rollback", "abort", "retry"):
+        words += ["--expect", str(params.expect)]
+    if params.dry_run:
+        words.append("--dry-run")
+    return shlex.join(words)
+
+
+def listing_command(params: ListParams) -> str:
+    """The `quarterdeck ls` line that prints the listing `params` describe."""
+    words = ["quarterdeck", "ls", params.kind]
+    filters = [f"{name}={value}" for name, value in params.scope.items()]
+    if params.filter:
+        filters.append(params.filter)
+    if filters:
+        words += ["--filter", " ".join(filters)]
+    if params.sort:
+        words += ["--sort", params.sort]
+    if params.window:
+        words += ["--window", params.window]
+    for name, moment in (("--at", params.at), ("--since", params.since), ("--until", params.until)):
+        if moment is not None:
+            words += [name, _iso(moment)]
+    return shlex.join(words)
+
+
+def _iso(moment: float) -> str:
+    return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
