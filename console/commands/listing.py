@@ -12,7 +12,16 @@ from console.commands import output
 from console.commands.group import json_option, store_folder, store_option
 from console.commands.times import time_option
 from console.link import Client
-from store.protocol import Detail, ExitCode, ListParams, MultivariateParams, Page, Refusal, ShowParams
+from store.protocol import (
+    Detail,
+    DistributionParams,
+    ExitCode,
+    ListParams,
+    MultivariateParams,
+    Page,
+    Refusal,
+    ShowParams,
+)
 
 KINDS = (
     "datasets",
@@ -124,19 +133,38 @@ def print_table(found: Iterator[Page], say_more: bool) -> None:
 @click.argument("name")
 @time_option("--at", "As the store knew it at TIME (2013-07-03T14:05Z, -2h).")
 @click.option("--multivariate", is_flag=True, help="show drift MODEL@ENV: all features together, in a worker.")
-@time_option("--since", "Rows from TIME on (with --multivariate).")
-@time_option("--until", "Rows before TIME (with --multivariate).")
+@click.option("--feature", metavar="FEATURE", default="", help="show drift MODEL@ENV: one feature by its values.")
+@time_option("--since", "Rows from TIME on (with --multivariate or --feature).")
+@time_option("--until", "Rows before TIME (with --multivariate or --feature).")
 @json_option
 @store_option
 def show(
-    kind: str, name: str, at: float | None, multivariate: bool, since: float | None, until: float | None, as_json: bool
+    kind: str,
+    name: str,
+    at: float | None,
+    multivariate: bool,
+    feature: str,
+    since: float | None,
+    until: float | None,
+    as_json: bool,
 ) -> int:
     """Show one thing in full; NAME is its id in `ls KIND`."""
-    if multivariate and kind != "drift":
-        raise Refusal(ExitCode.USAGE, f"show {kind} takes no --multivariate.", "quarterdeck show drift MODEL@ENV …")
-    if not multivariate and (since is not None or until is not None):
-        raise Refusal(ExitCode.USAGE, "--since and --until need --multivariate.", "See quarterdeck show --help")
+    if kind != "drift" and (multivariate or feature):
+        option = "--multivariate" if multivariate else "--feature"
+        raise Refusal(ExitCode.USAGE, f"show {kind} takes no {option}.", "quarterdeck show drift MODEL@ENV …")
+    if multivariate and feature:
+        raise Refusal(
+            ExitCode.USAGE, "--multivariate looks at all features, --feature at one.", "Leave one of them out."
+        )
+    if not multivariate and not feature and (since is not None or until is not None):
+        raise Refusal(
+            ExitCode.USAGE, "--since and --until need --multivariate or --feature.", "See quarterdeck show --help"
+        )
     with Client.connect(store_folder()) as client:
+        if feature:
+            from console.commands.feature import show_feature
+
+            return show_feature(client, DistributionParams(name, feature, since, until, at), as_json)
         if multivariate:
             from console.commands.multivariate import show_multivariate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from console.glyphs import glyphs
 from console.text import clean, middle, number, share, when
@@ -12,10 +12,12 @@ from console.widgets.chart_data import ChartData, ChartMark, Series
 from console.widgets.figures import FiguresData, Heading, verdict
 from console.widgets.heatmap_data import HeatmapData, HeatmapMark, severity
 from store import protocol
-from store.protocol import Distribution, Page, Statistic
+from store.protocol import Distribution, Page, Statistic, ValueSummary
 
 #: Statistics that the distribution pane tells; the feature's own view has all.
 TOLD = 2
+#: New categories that are told by name.
+NAMED = 5
 #: Bins of a number that changes are told of.
 CHANGED_BINS = 16
 #: A curve over values so many times apart is drawn with logarithms.
@@ -99,19 +101,46 @@ def bars_data(distribution: Distribution, chosen: str = "psi") -> BarsData:
         title=clean(named, 110),
         reference_rows=distribution.reference_rows,
         rows=distribution.rows,
-        facts=_facts(sorted(distribution.statistics, key=lambda one: one.name != chosen)),
+        facts=_facts(distribution, chosen),
         why=distribution.why,
     )
 
 
-def _facts(statistics: Sequence[Statistic]) -> tuple[tuple[str, str], ...]:
+def _facts(distribution: Distribution, chosen: str) -> tuple[tuple[str, str], ...]:
+    statistics = sorted(distribution.statistics, key=lambda one: one.name != chosen)
     told = [_statistic(one) for one in statistics if not one.name.startswith("missing")][:TOLD]
     missing = {one.name: one.value for one in statistics if one.name.startswith("missing")}
     if any(missing.values()):
         told.append(
             (f"missing {share(missing.get('missing'))}, in the reference {share(missing.get('missing_reference'))}", "")
         )
+    if distribution.new:
+        told.append((said_of_values(distribution), ""))
     return tuple(told)
+
+
+def said_of_values(distribution: Distribution) -> str:
+    """What is known of the values beside their shares: moments of numbers, names of new categories; "" if nothing."""
+    if distribution.new:
+        about = "about " if distribution.new_estimated else ""
+        named = ", ".join(
+            f"{clean(one.name, 30)} in {number(one.rows)}{' rows' if place == 0 else ''}"
+            for place, one in enumerate(distribution.new[:NAMED])
+        )
+        more = f" {glyphs().ellipsis}" if distribution.new_total > NAMED else ""
+        return f"{about}{number(distribution.new_total)} new: {named}{more}"
+    now, before = distribution.summary, distribution.reference_summary
+    if now is None:
+        return ""
+    if before is None:
+        return f"mean {number(now.mean)}, deviation {number(now.deviation)}, range {_range(now)}"
+    told = [("mean", now.mean, before.mean), ("deviation", now.deviation, before.deviation)]
+    said = ", ".join(f"{name} {number(mine)} ({number(other)})" for name, mine, other in told)
+    return f"{said}, range {_range(now)} ({_range(before)}); reference in brackets"
+
+
+def _range(summary: ValueSummary) -> str:
+    return f"{number(summary.low)} {glyphs().ellipsis} {number(summary.high)}"
 
 
 def _statistic(statistic: Statistic) -> tuple[str, str]:
@@ -158,7 +187,8 @@ def changes(distribution: Distribution) -> FiguresData:
         Heading("change", right=True),
         Heading("", right=True, priority=1),
     )
-    return FiguresData(f"{what} that changed most", headings, tuple(shown), why=distribution.why or "no values")
+    title, note = f"{what} that changed most", said_of_values(distribution)
+    return FiguresData(title, headings, tuple(shown), note, distribution.why or "no values")
 
 
 def _times(ratio: float) -> str:

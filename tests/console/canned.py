@@ -15,6 +15,7 @@ from store.protocol import (
     Mark,
     Maturity,
     MetricSeries,
+    NewCategory,
     Performance,
     PerformanceLine,
     Replay,
@@ -23,6 +24,7 @@ from store.protocol import (
     RunMetrics,
     Section,
     Statistic,
+    ValueSummary,
 )
 from tests.console.fake_agent import NOW, Listing
 
@@ -270,7 +272,7 @@ def _distribution(params: Any) -> Distribution:
         labels = ["UA", "B6", "EV", "(other)"]
         return Distribution(
             *more, "categorical", labels, [0.4, 0.3, 0.2, 0.1], [0.38, 0.2, 0.3, 0.12], 28_886, 994, params.since,
-            params.until, statistics,
+            params.until, statistics, new=[NewCategory("ZZ", 41), NewCategory("Y[b]Y", 7)], new_total=2,
         )  # fmt: skip
     labels = ["< 40", "40 … 50", "50 … 60", "60 … 70", "> 70", "(missing)"]
     edges: list[tuple[float | None, float | None]] = [
@@ -278,7 +280,8 @@ def _distribution(params: Any) -> Distribution:
     ]  # fmt: skip
     return Distribution(
         *more, "numeric", labels, [0.3, 0.4, 0.2, 0.08, 0.0, 0.02], [0.0, 0.1, 0.2, 0.29, 0.4, 0.01], 28_886, 994,
-        params.since, params.until, statistics, edges=edges,
+        params.since, params.until, statistics, edges=edges, summary=ValueSummary(984, 79.2, 7.13, 61.0, 100.9),
+        reference_summary=ValueSummary(28_300, 39.86, 9.02, 10.94, 78.1),
     )  # fmt: skip
 
 

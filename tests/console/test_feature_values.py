@@ -1,0 +1,45 @@
+"""What a feature's page says of values beside their shares: moments, and the names of new categories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from console.screens.monitor_data import bars_data, said_of_values
+from store.protocol import Distribution, NewCategory, ValueSummary
+
+
+def distribution(**more: Any) -> Distribution:
+    return Distribution("m@production", "1", "x", "numeric", ["a"], [1.0], [1.0], 10, 10, 0.0, 1.0, [], **more)
+
+
+NOW, BEFORE = ValueSummary(10, 2.5, 0.5, 1.0, 4.0), ValueSummary(99, 1.5, 0.25, 0.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, ""),
+        (
+            {"summary": NOW, "reference_summary": BEFORE},
+            "mean 2.5 (1.5), deviation 0.5 (0.25), range 1 … 4 (0 … 3); reference in brackets",
+        ),
+        ({"summary": NOW}, "mean 2.5, deviation 0.5, range 1 … 4"),
+        ({"reference_summary": BEFORE}, ""),
+        ({"summary": ValueSummary(2, None, None, 1.0, 1.7e308)}, "mean –, deviation –, range 1 … 1.7e+308"),
+        ({"new": [NewCategory("zz", 4), NewCategory("y", 1)], "new_total": 2}, "2 new: zz in 4 rows, y in 1"),
+        (
+            {"new": [NewCategory(f"n{i}", 1) for i in range(9)], "new_total": 5000, "new_estimated": True},
+            "about 5,000 new: n0 in 1 rows, n1 in 1, n2 in 1, n3 in 1, n4 in 1 …",
+        ),
+        ({"new": [NewCategory("a\x1b[31mb", 2)], "new_total": 1}, "1 new: a␛[31mb in 2 rows"),
+    ],
+)
+def test_it_is_said_in_a_line(more: dict[str, Any], said: str) -> None:
+    assert said_of_values(distribution(**more)) == said
+
+
+def test_the_monitor_names_new_categories_and_keeps_its_bars_for_numbers() -> None:
+    assert bars_data(distribution(new=[NewCategory("zz", 4)], new_total=1)).facts == (("1 new: zz in 4 rows", ""),)
+    assert bars_data(distribution(summary=NOW)).facts == ()
