@@ -1,6 +1,8 @@
 """Many deployments, a file a minute each, at many times real time, with consoles open: does the agent keep up?
 
 python -m benchmarks.sustained --minutes 3
+
+Exit code 0: it kept up and its memory stayed flat; 1: it did not; 130: interrupted (the agent and its store are gone).
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
+import signal
+import statistics
 import tempfile
 import threading
 import time
@@ -17,6 +21,7 @@ from pathlib import Path
 from benchmarks.agents import QUARTERDECK, agent_on, connect, cpu_seconds, memory_bytes, settled
 from benchmarks.fleets import Traffic, name, write_model
 from benchmarks.harness import Terminal, percentile, report, summary
+from console.link import Client
 from store.protocol import ActionParams, Empty, ListParams
 
 MINUTE = 60
@@ -38,6 +43,8 @@ class Sample:
 
 def produce(store: str, deployments: int, files: int, rows: int, speed: float, begin: float, log: str) -> None:
     """A process: renames file after file into place on time, and notes when (`log`: digest and time, a line each)."""
+    # Ctrl-C reaches every process of the terminal: this one is ended by its parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     making = Path(store) / "making"
     making.mkdir(exist_ok=True)
     inbox = Path(store) / "inbox" / "predictions"
@@ -82,37 +89,55 @@ def sustain(store: Path, agent: int, options: argparse.Namespace) -> tuple[list[
         target=produce,
         args=(str(store), options.deployments, options.files, options.rows, options.speed, begin, str(log)),
     )
-    producer.start()
     over = threading.Event()
     received = [0] * options.consoles
-    screens = [threading.Thread(target=_watch, args=(store, n, over, received)) for n in range(options.consoles)]
-    for screen in screens:
-        screen.start()
+    closed: list[int] = []
+    screens = [
+        threading.Thread(target=_watch, args=(store, number, over, received, closed))
+        for number in range(options.consoles)
+    ]
     samples: list[Sample] = []
+
+    def look(client: Client) -> None:
+        status = client.call("status", Empty())
+        database = sum(file.stat().st_size for file in store.glob("metadata.duckdb*"))
+        usage = memory_bytes(agent), cpu_seconds(agent)
+        samples.append(Sample(time.time() - begin, status.queue, *usage, database))
+        if options.verbose:
+            print(f"     {samples[-1]}", flush=True)
+
     try:
+        producer.start()
+        for screen in screens:
+            screen.start()
         with connect(store) as client:
             while producer.is_alive():
-                time.sleep(2)
-                status = client.call("status", Empty())
-                database = sum(file.stat().st_size for file in store.glob("metadata.duckdb*"))
-                elapsed = time.time() - begin
-                samples.append(Sample(elapsed, status.queue, memory_bytes(agent), cpu_seconds(agent), database))
-                if options.verbose:
-                    print(f"     {samples[-1]}", flush=True)
+                producer.join(2)
+                look(client)
             settled(client, 600)
     finally:
         over.set()
-        for screen in screens:
-            screen.join()
+        producer.terminate()
         producer.join()
+        for screen in screens:
+            if screen.ident is not None:
+                screen.join()
+    if producer.exitcode:
+        raise RuntimeError(f"the producer ended with code {producer.exitcode}")
+    if closed:
+        raise RuntimeError(f"consoles closed before the end: {closed}")
     return samples, {d: float(at) for d, at in map(str.split, log.read_text().splitlines())}, sum(received)
 
 
-def _watch(store: Path, number: int, over: threading.Event, received: list[int]) -> None:
+def _watch(store: Path, number: int, over: threading.Event, received: list[int], closed: list[int]) -> None:
+    """A console that is looked at until it is `over`; `closed` tells of one that closed by itself."""
     with Terminal([*QUARTERDECK, "--store", str(store)]) as terminal:
         terminal.until_quiet(1.0, 20)
         terminal.send(VIEWS[number % len(VIEWS)] or b" ")
-        while not over.is_set() and terminal.listen(1.0):
+        while not over.is_set():
+            if not terminal.listen(1.0):
+                closed.append(number)
+                return
             received[number] += terminal.recording.size()
             # The recording is this process's own memory.
             terminal.recording.chunks.clear()
@@ -131,6 +156,12 @@ def lags(store: Path, renamed: dict[str, float]) -> list[float]:
     return [recorded[digest] - at for digest, at in renamed.items()]
 
 
+def slope(samples: list[Sample]) -> float:
+    """Growth of memory in bytes an hour, by the least squares of all samples."""
+    at = [sample.at for sample in samples]
+    return statistics.linear_regression(at, [sample.memory for sample in samples]).slope * 3_600
+
+
 def verdict(samples: list[Sample], lag: list[float], received: int, options: argparse.Namespace) -> bool:
     rate = options.deployments * options.speed / MINUTE
     last = samples[-1]
@@ -138,19 +169,33 @@ def verdict(samples: list[Sample], lag: list[float], received: int, options: arg
     print(f"     {len(lag):,} files of {options.rows} rows, {rate:.0f} a second; the agent used {busy:.2f} cores,")
     print(f"     its file grew to {last.database / 1e6:.0f} MB, the consoles were sent {received / 1e6:.1f} MB")
     half = len(lag) // 2
+    report("lag, first half", summary(lag[:half]), "", True)
     late = percentile(lag[half:], 0.99)
-    met = report("lag, first half", summary(lag[:half]), "", True)
-    met &= report("lag, second half", summary(lag[half:]), "p99 < 5 s", late < 5)
+    kept_up = report("lag, second half", summary(lag[half:]), "p99 < 5 s", late < 5)
     peak = max(sample.queue for sample in samples)
-    met &= report("queue", f"at most {peak:,} files wait", f"< {5 * rate:.0f} (5 s of files)", peak < 5 * rate)
+    figure = f"{last.queue:,} files wait at the end, {peak:,} at most"
+    kept_up &= report("queue", figure, f"< {5 * rate:.0f} (5 s of files)", peak < 5 * rate)
+    print(f"     the agent {'kept up' if kept_up else 'did not keep up'}")
+    quarters = [samples[round(part * (len(samples) - 1) / 4)].memory / 1e6 for part in (1, 2, 3, 4)]
+    print("     memory at 25, 50, 75 and 100 %: " + ", ".join(f"{memory:.0f}" for memory in quarters) + " MB")
     third = len(samples) // 3
     middle = max(sample.memory for sample in samples[third : 2 * third])
     end = max(sample.memory for sample in samples[2 * third :])
-    figure = f"{middle / 1e6:.0f} MB in the middle third, {end / 1e6:.0f} MB in the last"
-    return report("memory", figure, "grows by < 10%", end < 1.1 * middle) and met
+    figure = f"{middle / 1e6:.0f} MB in the middle third, {end / 1e6:.0f} MB in the last: "
+    figure += f"{slope(samples[third:]) / 1e6:+.0f} MB an hour"
+    return report("memory", figure, "grows by < 10%", end < 1.1 * middle) and kept_up
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return run(arguments())
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        return 130
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=24, help="how long; 24 at 60 times real time are a day")
     parser.add_argument("--speed", type=float, default=60)
@@ -161,6 +206,10 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep the store here, to look at")
     options = parser.parse_args()
     options.files = round(options.minutes * options.speed)
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="quarterdeck-") as folder:
         store = options.keep or Path(folder)
         store.mkdir(exist_ok=True)

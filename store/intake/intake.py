@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import queue
 import threading
@@ -87,7 +88,7 @@ class Intake:
         self._messages: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._candidates = Candidates()
         self._ready: list[Item] = []
-        self._gathered_at = -GATHER
+        self._gathered_at = -math.inf
         self._in_flight = 0
         self._follows: dict[int, Followed] = {}
         self._taken = self._quarantined = 0
@@ -334,8 +335,9 @@ class Intake:
     def _flush(self) -> None:
         now = time.monotonic()
         while self._ready and self._in_flight < _IN_FLIGHT and not self._gathering(now):
-            self._gathered_at = now
             items, self._ready = self._ready[:BATCH], self._ready[BATCH:]
+            if any(item.fact and item.fact.predictions for item in items):
+                self._gathered_at = now
             self._submit(items)
 
     def _submit(self, items: list[Item]) -> None:

@@ -1,0 +1,47 @@
+"""Readers: one snapshot a read, begun when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from store.database import Actor, Database, Entry
+from store.database.reader import Connect
+from store.governance.journal import Journal
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(tmp_path / "metadata.duckdb", Journal)
+    yield opened
+    opened.close()
+
+
+def record(database: Database, subject: str) -> None:
+    entry = Entry(Actor("tester", "cli"), "register", "runs", subject)
+    database.writer.change(lambda tx: tx.record(entry))
+
+
+def subjects(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [row[0] for row in connection.execute("SELECT subject FROM journal ORDER BY sequence").fetchall()]
+
+
+def test_the_snapshot_is_of_when_the_cursor_is_first_asked_for(database: Database) -> None:
+    def read(connect: Connect) -> tuple[list[str], list[str]]:
+        record(database, "before")
+        first = subjects(connect())
+        record(database, "after")
+        return first, subjects(connect())
+
+    assert database.reader.read_if_needed(read) == (["before"], ["before"])
+    assert database.reader.read(subjects) == ["before", "after"]
+
+
+def test_a_read_that_fails_leaves_the_next_one_a_cursor(database: Database) -> None:
+    with pytest.raises(duckdb.CatalogException):
+        database.reader.read_if_needed(lambda connect: connect().execute("SELECT * FROM no_such_table"))
+    record(database, "seen")
+    assert database.reader.read(subjects) == ["seen"]
