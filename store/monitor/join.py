@@ -11,7 +11,7 @@ import numpy as np
 
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
-from store.monitor import deployments, performance
+from store.monitor import deployments, keys, performance
 from store.monitor.bins import Integers
 from store.monitor.incoming import Incoming
 from store.monitor.performance import GroupedCounts, Outcomes
@@ -20,6 +20,7 @@ from store.monitor.slices import MAX_VALUES, OTHER, add_classes, kept_values, sl
 from store.settings import MonitorSettings
 
 _COUNTED = "monitor_counted"
+_FOUND = "monitor_found"
 
 
 def join_predictions(
@@ -35,16 +36,17 @@ def join_predictions(
     `also` names which of `slices` and `quantiles` it has."""
     if not tx.execute("SELECT 1 FROM monitor_label WHERE deployment = ? LIMIT 1", [deployment]).fetchall():
         return 0
+    keys.check(tx)
     slices = "p.slices" if "slices" in also else "NULL::VARCHAR[] AS slices"
     quantiles = "p.quantiles" if "quantiles" in also else "NULL::MAP(USMALLINT, DOUBLE) AS quantiles"
     pairs = (
-        f"SELECT 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.label_us, {slices}, {quantiles}"
-        f" FROM {incoming} AS p JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
-        " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS label_us FROM monitor_label"
-        f" WHERE deployment = ? AND prediction_id IN (SELECT prediction_id FROM {incoming})"
-        " GROUP BY prediction_id) AS l USING (prediction_id)"
+        f"SELECT ? AS version, 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.label_us, {slices},"
+        f" {quantiles} FROM {incoming} AS p JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
+        " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS label_us"
+        f" FROM {keys.with_ids('monitor_label', incoming)} WHERE deployment = ? GROUP BY prediction_id) AS l"
+        " USING (prediction_id)"
     )
-    return _Pairs(tx, deployment, version, pairs, [deployment]).add(settings, arrival)
+    return _join(tx, deployment, pairs, [version, deployment], settings, arrival)
 
 
 def join_labels(tx: Transaction, deployment: str, incoming: str, settings: MonitorSettings, arrival: str) -> int:
@@ -52,19 +54,24 @@ def join_labels(tx: Transaction, deployment: str, incoming: str, settings: Monit
 
     A row with sign -1 takes back what the corrected label had added. Returns how many predictions got a label.
     """
-    joined = 0
-    versions = tx.execute(
-        "SELECT DISTINCT version FROM monitor_prediction WHERE deployment = ? AND prediction_id IN"
-        f" (SELECT prediction_id FROM {incoming})",
-        [deployment],
-    ).fetchall()
-    for (version,) in versions:
-        pairs = (
-            "SELECT i.sign, p.score, i.label, p.prediction, i.value, epoch_us(p.event_at) AS event_us, i.label_us,"
-            f" p.slices, p.quantiles FROM monitor_prediction AS p JOIN {incoming} AS i USING (prediction_id)"
-            " WHERE p.deployment = ? AND p.version = ?"
-        )
-        joined += _Pairs(tx, deployment, version, pairs, [deployment, version]).add(settings, arrival)
+    keys.check(tx)
+    pairs = (
+        "SELECT p.version, i.sign, p.score, i.label, p.prediction, i.value, epoch_us(p.event_at) AS event_us,"
+        f" i.label_us, p.slices, p.quantiles FROM {keys.with_ids('monitor_prediction', incoming)} AS p"
+        f" JOIN {incoming} AS i USING (prediction_id) WHERE p.deployment = ?"
+    )
+    return _join(tx, deployment, pairs, [deployment], settings, arrival)
+
+
+def _join(
+    tx: Transaction, deployment: str, pairs: str, params: list[Any], settings: MonitorSettings, arrival: str
+) -> int:
+    """Count the pairs by version. They are looked up once, however often they are read from there on."""
+    tx.execute(f"CREATE OR REPLACE TEMP TABLE {_FOUND} AS {pairs}", params)
+    versions = [str(row[0]) for row in tx.execute(f"SELECT DISTINCT version FROM {_FOUND} ORDER BY 1").fetchall()]
+    mine = f"SELECT * EXCLUDE (version) FROM {_FOUND} WHERE version = ?"
+    joined = sum(_Pairs(tx, deployment, version, mine, [version]).add(settings, arrival) for version in versions)
+    tx.execute(f"DROP TABLE {_FOUND}")
     return joined
 
 

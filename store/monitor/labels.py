@@ -11,7 +11,7 @@ import duckdb
 
 from store.catalog import models
 from store.database import Transaction
-from store.monitor import deployments, source
+from store.monitor import deployments, keys, source
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_labels
 from store.monitor.recording import arrival_ordinals, record_arrivals
@@ -121,13 +121,14 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
             "INSERT INTO monitor_label_clock VALUES (?, ?, make_timestamp(?), ?)",
             [scan.deployment, scan.arrival, scan.latest_us, tx.now_db],
         )
+    keys.check(tx)
     with Incoming(tx, scan.labels):
         changed: Any = tx.connection.sql(
             "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value,"
             f" k.first_us FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
             " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS first_us"
-            " FROM monitor_label WHERE deployment = ? AND prediction_id IN"
-            f" (SELECT prediction_id FROM {INCOMING}) GROUP BY prediction_id) AS k USING (prediction_id)"
+            f" FROM {keys.with_ids('monitor_label', INCOMING)} WHERE deployment = ? GROUP BY prediction_id) AS k"
+            " USING (prediction_id)"
             " WHERE k.label IS NULL OR k.label <> i.label",
             params=[scan.deployment],
         ).to_arrow_table()
@@ -135,8 +136,9 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
     if changed.num_rows:
         with Incoming(tx, changed):
             tx.execute(
-                "INSERT INTO monitor_label SELECT ?, prediction_id, label, value, make_timestamp(label_us), ?, ?"
-                f" FROM {INCOMING}",
+                "INSERT INTO monitor_label (deployment, prediction_id, label, value, label_at, ordinal, recorded_at,"
+                " id_hash) SELECT ?, prediction_id, label, value, make_timestamp(label_us), ?, ?,"
+                f" {keys.hash_sql('prediction_id')} FROM {INCOMING}",
                 [scan.deployment, ordinal, tx.now_db],
             )
             corrected = int(tx.execute(f"SELECT count(*) FROM {INCOMING} WHERE old_label IS NOT NULL").fetchall()[0][0])

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from store.database import Transaction, times
+from store.monitor import keys
 from store.monitor.bins import Floats, Integers
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_predictions
@@ -240,8 +241,9 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
     with Incoming(tx, together):
         tx.execute(
             f"INSERT INTO monitor_prediction (deployment, version, prediction_id, event_at, prediction, score,"
-            f" recorded_at{also}) SELECT deployment, version, prediction_id, make_timestamp(event_us), prediction,"
-            f" score, ?{also} FROM {INCOMING} WHERE prediction_id IS NOT NULL",
+            f" recorded_at, id_hash{also}) SELECT deployment, version, prediction_id, make_timestamp(event_us),"
+            f" prediction, score, ?, {keys.hash_sql('prediction_id')}{also} FROM {INCOMING}"
+            " WHERE prediction_id IS NOT NULL",
             [tx.now_db],
         )
 
@@ -273,7 +275,9 @@ def _window_table(counts: WindowCounts, base_seconds: int) -> Any:
 
 def _labelled_deployments(tx: Transaction, deployments: set[str]) -> set[str]:
     found = tx.execute(
-        "SELECT d FROM (SELECT unnest(?::VARCHAR[]) AS d) WHERE d IN (SELECT deployment FROM monitor_label)",
+        # One row a file: a thousandth of the labels themselves.
+        "SELECT d FROM (SELECT unnest(?::VARCHAR[]) AS d)"
+        " WHERE d IN (SELECT deployment FROM monitor_arrival WHERE kind = 'labels')",
         [sorted(deployments)],
     ).fetchall()
     return {str(row[0]) for row in found}

@@ -20,3 +20,9 @@ JOIN monitor_estimate AS rolled
 ANTI JOIN monitor_estimated AS e
     ON e.deployment = f.deployment AND e.version = f.version AND e.arrival = f.arrival
 GROUP BY ALL;
+
+-- Where labels and predictions are looked for: a hash of the id is a tenth of it. DuckDB's hash may be another one in
+-- another version of DuckDB; `probe` is what it made of a known text when these were worked out.
+ALTER TABLE monitor_prediction ADD COLUMN id_hash UBIGINT;
+ALTER TABLE monitor_label ADD COLUMN id_hash UBIGINT;
+CREATE TABLE monitor_key (probe UBIGINT NOT NULL);
