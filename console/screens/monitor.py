@@ -355,20 +355,23 @@ class Monitor(OverTime):
             self.deck_app.deck.go(replace(place, until=self.place.until), drill=True)
             return
         cursor = self.heatmap.cursor
-        if cursor is None:
-            return
         if self.pane == TRAFFIC:
-            self.deck_app.deck.go(
-                Place(
-                    "quality", scope=(("deployment", self.place.name),), window=self.place.window, filter="failed=true"
-                ),
-                drill=True,
-            )
+            self._open_traffic(cursor[1] if cursor is not None else None)
+            return
+        if cursor is None:
             return
         feature = SCORE if self.pane == SCORES else cursor[0]
         self.deck_app.deck.go(
             replace(self.place, view="feature", feature=feature, since=cursor[1], cursor=None, filter=""), drill=True
         )
+
+    def _open_traffic(self, chosen: float | None) -> None:
+        """To the failed checks of the windows that are looked at."""
+        if self.drift is None or not self.drift.starts:
+            return
+        asked = asked_failures(self.drift, self.place.window, chosen)
+        place = Place("quality", scope=tuple(asked.scope.items()), window=asked.window, filter=asked.filter)
+        self.deck_app.deck.go(replace(place, since=asked.since, until=asked.until), drill=True)
 
     def do_sort(self) -> None:
         """The heat map's features in another order."""

@@ -142,7 +142,7 @@ def _here(sight: Sight, width: int) -> list[Piece]:
     if noise is not None:
         parts.append(f"noise {text.number(noise)}")
     if data.rows:
-        parts.append(f"{text.number(data.rows[window])} rows")
+        parts.append(f"{text.number(data.rows[window])} row{'' if data.rows[window] == 1 else 's'}")
     if data.versions and data.versions[window]:
         parts.append(f"version {text.clean(data.versions[window], 12)}")
     importance = data.importance[index] if data.importance else None
