@@ -22,7 +22,7 @@ from console.screens.spans import seconds
 from console.screens.traffic import all_checked, asked_failures, asked_windows, traffic_data
 from console.text import clean, when
 from console.widgets.bars import Bars, BarsData
-from console.widgets.chart import Chart
+from console.widgets.chart import Chart, ChartData
 from console.widgets.heatmap import Heatmap
 from console.widgets.heatmap_data import Order
 from console.widgets.tracks import Tracks, TracksData
@@ -229,7 +229,9 @@ class Monitor(OverTime):
             self.heatmap.update(shown.no_heatmap(self.deck_app.nothing_deployed))
             for pane in (self.bars, self.scores):
                 pane.update(BarsData(why="no deployment"))
+            self.chart.update(ChartData(title="performance", why="no deployment"))
             self.traffic.update(TracksData(title="traffic", why="no deployment"))
+            self.fetched(self.deck_app.link.heard)
             return
         self.drift, self.performance = await asyncio.gather(
             self.ask("heatmap", self.span()), self.ask("performance", self.performance_span(self.metric))
