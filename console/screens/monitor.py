@@ -114,7 +114,7 @@ class Monitor(OverTime):
         features = len(self.drift.features) if self.drift is not None else 4
         part = 2 if self.size.height >= 30 else 1.8
         self.heatmap.styles.height = max(7, min(features + 5, int(self.size.height / part)))
-        self.traffic.styles.height = "1fr" if self.below.has_class("-low") else TRAFFIC_LINES
+        self.traffic.styles.height = "1fr" if self.size.height < LOW else TRAFFIC_LINES
 
     # --- panes -------------------------------------------------------------------------------------------
 
@@ -124,8 +124,11 @@ class Monitor(OverTime):
     def pane_chosen(self) -> None:
         low, two = self.below.has_class("-low"), self.below.has_class("-wide") or self.below.has_class("-pair")
         pane = self.pane or FEATURE
-        self.traffic.display = not low or pane == TRAFFIC
-        self.below.display = not (low and pane == TRAFFIC)
+        instead = self.size.height < LOW and pane == TRAFFIC
+        self.traffic.display = self.size.height >= LOW or instead
+        self.below.display = not instead
+        if pane == TRAFFIC:
+            pane = FEATURE
         # The pane that stands beside or under the distribution where there is room for two.
         beside = pane if pane != FEATURE else PERFORMANCE
         for number, widget in enumerate(self.panes()):
