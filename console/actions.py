@@ -300,7 +300,7 @@ ACTIONS: tuple[Action, ...] = (
         "copy",
         "y",
         "Copy",
-        "Copy the marked rows or the chosen one; over time: the command line that says the same",
+        "Copy the marked rows or the chosen one; on the monitor: the command line that says the same",
         label="copy",
     ),
     Action("pause", "p", "Pause", "Hold the rows, or the monitor, still; the age goes on", label="pause"),

@@ -28,7 +28,7 @@ KEY_NAMES: Mapping[str, str] = {label: name for name, label in KEY_LABELS.items(
 
 
 def load_keys(path: Path) -> dict[str, str]:
-    """`id = "key"` lines of the operator's keys.toml, which may be missing; raises `Refusal` where it cannot be read."""
+    """`id = "key"` lines of the operator's keys.toml; it may be missing. Raises `Refusal` where it cannot be read."""
     try:
         text = path.read_text("utf-8")
     except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from textual.app import ComposeResult
 
@@ -10,10 +12,13 @@ from console.screens.alert_times import of_alerts
 from console.screens.listing import ListingView
 from console.screens.shaping import as_alerts
 from console.screens.spans import width_of
+from console.text import when
 from console.widgets import table_messages
 from console.widgets.timeline import Timeline
 from store.protocol import Field, Page, Refusal
 
+#: Windows that the agent lists where no span is asked for.
+NEWEST = 30
 #: Alerts that the timeline is drawn from.
 ALERTS_ON_TIMELINE = 500
 
@@ -95,6 +100,11 @@ class Alerts(ListingView):
 
 class Windowed(ListingView):
     """Drift, performance, quality or windows: rows of windows of a deployment."""
+
+    def remarks(self) -> Iterable[str]:
+        # Else the rows of a long history would seem to be all there are.
+        yield f"last {NEWEST} windows" if self.place.since is None else f"from {when(self.place.since)}"
+        yield from super().remarks()
 
     def deployment(self) -> str:
         return str(self.cell("deployment") or dict(self.place.scope).get("deployment", ""))

@@ -333,9 +333,10 @@ def _list_actions(deck: Deck, title: str, actions: list[Action], search_first: b
         about = f"not now: {why}" if why else action.about
         more = f"{action.about} (id {action.id})"
         choices.append(Choice(action.id, (action.key_label, action.title, about), why, more))
-    if not search_first and situation.view in LISTS:
-        for keys, name, about in _TABLE_KEYS:
-            choices.append(Choice(f"table {keys}", (keys, name, about), "press the key in the table itself"))
+    own = _TABLE_KEYS if situation.view in LISTS else _PANE_KEYS.get(situation.view, ())
+    if not search_first:
+        for keys, name, about in own:
+            choices.append(Choice(f"pane {keys}", (keys, name, about), "press the key in the view itself"))
 
     def chosen(action_id: str | None) -> None:
         if action_id is not None:
@@ -358,11 +359,32 @@ def _list_actions(deck: Deck, title: str, actions: list[Action], search_first: b
 
 
 _TABLE_KEYS = (
-    ("j k ↓ ↑", "Move", "Row down, row up"),
+    ("j k down up", "Move", "Row down, row up"),
     ("g G", "First, last", "First row, last row"),
     ("pgdn pgup", "Page", "A screen down, a screen up"),
-    ("h l ← →", "Columns", "Columns that did not fit"),
+    ("h l left right", "Columns", "Columns that did not fit"),
 )
+
+#: Of views that are no tables.
+_PANE_KEYS = {
+    "monitor": (
+        ("h l left right", "Windows", "A window earlier, later; past the ends half a span"),
+        ("j k down up", "Features", "A feature down, up"),
+        ("pgup pgdn", "Page", "The windows in sight earlier, later"),
+        ("home end", "First, newest", "The first window, the newest"),
+        ("g G", "Worst, last", "The feature on top, the last one"),
+    ),
+    "feature": (
+        ("h l left right", "Windows", "A window earlier, later"),
+        ("j k down up", "Features", "The feature after, before"),
+        ("home end", "First, newest", "The first window, the newest"),
+        ("pgdn pgup", "Page", "A pane of the tables down, up"),
+    ),
+    "performance": (
+        ("h l left right", "Time", "Half a span earlier, later"),
+        ("pgdn pgup", "Page", "A pane of the table down, up"),
+    ),
+}
 
 _DOERS: dict[str, Doer] = {
     "open": _open,

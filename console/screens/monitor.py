@@ -22,7 +22,7 @@ from console.screens.spans import seconds
 from console.screens.traffic import all_checked, asked_failures, asked_windows, traffic_data
 from console.text import clean, when
 from console.widgets.bars import Bars, BarsData
-from console.widgets.chart import Chart
+from console.widgets.chart import Chart, ChartData
 from console.widgets.heatmap import Heatmap
 from console.widgets.heatmap_data import Order
 from console.widgets.tracks import Tracks, TracksData
@@ -114,7 +114,7 @@ class Monitor(OverTime):
         features = len(self.drift.features) if self.drift is not None else 4
         part = 2 if self.size.height >= 30 else 1.8
         self.heatmap.styles.height = max(7, min(features + 5, int(self.size.height / part)))
-        self.traffic.styles.height = "1fr" if self.below.has_class("-low") else TRAFFIC_LINES
+        self.traffic.styles.height = "1fr" if self.size.height < LOW else TRAFFIC_LINES
 
     # --- panes -------------------------------------------------------------------------------------------
 
@@ -124,8 +124,11 @@ class Monitor(OverTime):
     def pane_chosen(self) -> None:
         low, two = self.below.has_class("-low"), self.below.has_class("-wide") or self.below.has_class("-pair")
         pane = self.pane or FEATURE
-        self.traffic.display = not low or pane == TRAFFIC
-        self.below.display = not (low and pane == TRAFFIC)
+        instead = self.size.height < LOW and pane == TRAFFIC
+        self.traffic.display = self.size.height >= LOW or instead
+        self.below.display = not instead
+        if pane == TRAFFIC:
+            pane = FEATURE
         # The pane that stands beside or under the distribution where there is room for two.
         beside = pane if pane != FEATURE else PERFORMANCE
         for number, widget in enumerate(self.panes()):
@@ -229,7 +232,9 @@ class Monitor(OverTime):
             self.heatmap.update(shown.no_heatmap(self.deck_app.nothing_deployed))
             for pane in (self.bars, self.scores):
                 pane.update(BarsData(why="no deployment"))
+            self.chart.update(ChartData(title="performance", why="no deployment"))
             self.traffic.update(TracksData(title="traffic", why="no deployment"))
+            self.fetched(self.deck_app.link.heard)
             return
         self.drift, self.performance = await asyncio.gather(
             self.ask("heatmap", self.span()), self.ask("performance", self.performance_span(self.metric))
@@ -355,20 +360,23 @@ class Monitor(OverTime):
             self.deck_app.deck.go(replace(place, until=self.place.until), drill=True)
             return
         cursor = self.heatmap.cursor
-        if cursor is None:
-            return
         if self.pane == TRAFFIC:
-            self.deck_app.deck.go(
-                Place(
-                    "quality", scope=(("deployment", self.place.name),), window=self.place.window, filter="failed=true"
-                ),
-                drill=True,
-            )
+            self._open_traffic(cursor[1] if cursor is not None else None)
+            return
+        if cursor is None:
             return
         feature = SCORE if self.pane == SCORES else cursor[0]
         self.deck_app.deck.go(
             replace(self.place, view="feature", feature=feature, since=cursor[1], cursor=None, filter=""), drill=True
         )
+
+    def _open_traffic(self, chosen: float | None) -> None:
+        """To the failed checks of the windows that are looked at."""
+        if self.drift is None or not self.drift.starts:
+            return
+        asked = asked_failures(self.drift, self.place.window, chosen)
+        place = Place("quality", scope=tuple(asked.scope.items()), window=asked.window, filter=asked.filter)
+        self.deck_app.deck.go(replace(place, since=asked.since, until=asked.until), drill=True)
 
     def do_sort(self) -> None:
         """The heat map's features in another order."""

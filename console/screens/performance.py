@@ -15,7 +15,7 @@ from console.places import Place
 from console.screens import performance_data as shown
 from console.screens.chrome import Line
 from console.screens.over_time import OverTime
-from console.widgets.chart import Chart
+from console.widgets.chart import Chart, ChartData
 from console.widgets.figures import Figures, FiguresData
 from store.protocol import ListParams, Performance
 
@@ -126,7 +126,10 @@ class PerformanceView(OverTime):
         if not self.deployment():
             name = await self.first_deployment()
             if not name:
-                self.windows.update(FiguresData("performance", why=self.deck_app.nothing_deployed))
+                self.chart.update(ChartData(title="performance", why="no deployment"))
+                for table in (self.windows, self.slices, self.delays):
+                    table.update(FiguresData("performance", why=self.deck_app.nothing_deployed))
+                self.fetched(self.deck_app.link.heard)
                 return
             self.with_place(scope=(("deployment", name),))
         performance: Performance = await self.ask("performance", self.performance_span(self.metric, self.column))

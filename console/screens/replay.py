@@ -113,11 +113,16 @@ class ReplayView(View):
     async def fetch(self) -> None:
         params = ReplayParams(self.rule, self.deployment(), [], self._days())
         found: Replay = await self.ask("replay", params)
+        await self._show(found)
         own = next((line.threshold for line in found.lines if line.own), None)
         if own is not None and found.ends:
+            # A long replay of many features takes its time: what the rule itself did stands there meanwhile.
             tried = [round(own * factor, 6) for factor in FACTORS]
             params = ReplayParams(self.rule, self.deployment(), tried, self._days())
-            found = await self.ask("replay", params)
+            await self._show(await self.ask("replay", params))
+        self.fetched(time.time())
+
+    async def _show(self, found: Replay) -> None:
         self.replay = found
         rows = [
             (
@@ -137,7 +142,7 @@ class ReplayView(View):
         if found.ends:
             await self.table.go_to(place)
         self._draw()
-        self.fetched(time.time())
+        self.deck_app.deck.refresh_lines()
 
     def show_problem(self, refusal: Refusal) -> None:
         super().show_problem(refusal)

@@ -26,6 +26,7 @@ class Shown(NamedTuple):
     name: str
     kind: Kind
     title: str
+    """`{}` in it is the agent's own title."""
     priority: int
     say: Callable[[Cells, float], Cell] | None = None
     """From the row by column name and the page's time; None shows the agent's own value."""
@@ -59,7 +60,11 @@ def _shape(page: Page, shown: Sequence[Shown]) -> Page:
     names = [column.name for column in page.columns]
     known = [column for column in shown if column.name in names]
     columns = [Column("id", priority=0 if page.columns[0].priority == 0 else -1)]
-    columns += [Column(column.name, column.kind, column.title, column.priority) for column in known]
+    titles = {column.name: column.title for column in page.columns}
+    columns += [
+        Column(column.name, column.kind, column.title.replace("{}", titles[column.name]), column.priority)
+        for column in known
+    ]
     rows: list[list[Cell]] = []
     for row in page.rows:
         cells = dict(zip(names, row, strict=False))
@@ -131,7 +136,7 @@ FLEET = (
     Shown("effective", "text", "ver", 0, _split("effective")),
     Shown("since", "text", "age", 2, _age),
     Shown("traffic", "spark", "", 3, _traffic),
-    Shown("drift", "text", "drift", 1, _drift),
+    Shown("drift", "text", "drift {}", 1, _drift),
     # As a number, that it may not be cut.
     Shown("performance", "number", "perf (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
@@ -192,10 +197,7 @@ DEPLOYMENTS = (
 
 def as_fleet(page: Page) -> Page:
     """What is live, since when, how it is, who put it there: in one line of a hundred cells."""
-    # Drift is in what the store goes by: PSI, or times the threshold of another monitor.
-    unit = next((column.title for column in page.columns if column.name == "drift"), "") or "psi"
-    shown = [column._replace(title=f"drift {unit}") if column.name == "drift" else column for column in FLEET]
-    return _shape(page, shown)
+    return _shape(page, FLEET)
 
 
 def as_deployments(page: Page) -> Page:

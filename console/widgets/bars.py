@@ -203,5 +203,5 @@ def _points(change: float) -> str:
 def _heading(word: str, rows: int | None, room: int) -> str:
     if rows is None:
         return word
-    long = f"{word} {text.number(rows)} rows"
+    long = f"{word} {text.number(rows)} row{'' if rows == 1 else 's'}"
     return long if len(long) <= room else f"{word} {text.number(rows)}"

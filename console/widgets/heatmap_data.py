@@ -65,10 +65,14 @@ def severity(value: float | None, noise: float | None, warn: float, alarm: float
     `alarm`; None without a value. Of signed statistics the size counts."""
     if value is None or not math.isfinite(value):
         return None
-    floor = noise or 0.0
-    if abs(value) < floor:
+    size, floor = abs(value), noise or 0.0
+    if size < floor:
         return 0
-    return 1 + sum(abs(value) >= floor + limit for limit in (warn, alarm, EXTREME * alarm))
+    if size < floor + warn:
+        return 1
+    if size < floor + alarm:
+        return 2
+    return 3 if size < floor + EXTREME * alarm else 4
 
 
 def level_at(data: HeatmapData, feature: int, window: int) -> int | None:

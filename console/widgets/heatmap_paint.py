@@ -142,7 +142,7 @@ def _here(sight: Sight, width: int) -> list[Piece]:
     if noise is not None:
         parts.append(f"noise {text.number(noise)}")
     if data.rows:
-        parts.append(f"{text.number(data.rows[window])} rows")
+        parts.append(f"{text.number(data.rows[window])} row{'' if data.rows[window] == 1 else 's'}")
     if data.versions and data.versions[window]:
         parts.append(f"version {text.clean(data.versions[window], 12)}")
     importance = data.importance[index] if data.importance else None
@@ -164,13 +164,19 @@ def _legend(data: HeatmapData, width: int) -> list[Piece]:
         f"alarm {text.number(data.alarm)}",
         f"{EXTREME:g}{glyphs().times} alarm",
     )
-    pieces: list[Piece] = [("  ", "")]
-    for level, word in enumerate(words):
-        pieces += [(glyphs().shades[level], part_of(level)), (f" {word}  ", "label")]
-    pieces += [(glyphs().no_data, "none"), (" no data  " if roomy else " none  ", "label")]
+    entries = [(glyphs().shades[level], part_of(level), word) for level, word in enumerate(words)]
+    entries.append((glyphs().no_data, "none", "no data" if roomy else "none"))
     if data.marks:
-        pieces += [("R", "mark"), (" revision  " if roomy else " rev ", "label")]
-        pieces += [("!", "mark"), (" alert", "label")]
+        entries += [("R", "mark", "revision" if roomy else "rev"), ("!", "mark", "alert")]
+    # What does not fit is left out whole, the marks first: half a word is none.
+    gap = "  " if roomy or sum(len(word) + 4 for _, _, word in entries) <= width else " "
+    pieces: list[Piece] = [("  ", "")]
+    left = width - 2
+    for glyph, part, word in entries:
+        if len(word) + 2 > left:
+            break
+        pieces += [(glyph, part), (f" {word}{gap}", "label")]
+        left -= len(word) + 2 + len(gap)
     return pieces
 
 

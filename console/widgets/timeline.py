@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from console.glyphs import Glyphs, glyphs
-from console.text import clean, fit, loading
+from console.text import clean, fit, loading, middle
 from console.widgets.lines import Lines, Piece
 
 Tone = Literal["critical", "warning", "quiet"]
@@ -100,7 +100,7 @@ class Timeline(Lines):
 def _line(row: TimelineRow, data: TimelineData, label: int, cells: int) -> Sequence[Piece]:
     own = glyphs()
     pointer = own.cursor if row.chosen else " "
-    pieces: list[Piece] = [(f"{pointer}{fit(clean(row.label), label)} ", "chosen" if row.chosen else "label")]
+    pieces: list[Piece] = [(f"{pointer}{fit(middle(row.label, label), label)} ", "chosen" if row.chosen else "label")]
     run, run_part = "", ""
     for tone in tones(row.spans, data.since, data.until, cells):
         part: str = tone or "axis"

@@ -18,6 +18,9 @@ _VALUE = 9
 #: From so many lines on the marks are drawn here too.
 _MARKED_FROM = 6
 
+#: Lines of a bar at most: higher ones say no more.
+_HIGHEST = 3
+
 Columns = Callable[[int], tuple[int, int, range]]
 """From a width: the cells before the bars, the cells a window, the windows in sight."""
 
@@ -90,7 +93,7 @@ class Tracks(Lines):
         if height >= _MARKED_FROM:
             lines.append(self._marks(left, wide, shown))
         spare = max(0, height - len(lines) - (2 if height >= _MARKED_FROM else 0))
-        each = max(1, spare // len(data.tracks))
+        each = max(1, min(_HIGHEST, spare // len(data.tracks)))
         for track in data.tracks:
             lines += self._bars(track, left, wide, shown, each)
         if height >= _MARKED_FROM:

@@ -78,7 +78,7 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -
     return [
         row.deployment,
         row.deployment,
-        health(row, unheeded, on),
+        health(row, unheeded, on, summary is not None and summary.last_data is not None),
         _json(row.effective),
         times.seconds(row.since),
         list(summary.traffic) if summary else None,
@@ -101,13 +101,16 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -
     ]
 
 
-def health(row: DeploymentRow, unheeded: int, on: int) -> str:
-    """The release's own trouble first; a sound release with alerts that nobody took up is `alarm`, else `warning`."""
+def health(row: DeploymentRow, unheeded: int, on: int, seen: bool) -> str:
+    """The release's own trouble first; a sound release with alerts that nobody took up is `alarm`, else `warning`; one
+    whose predictions were never `seen` is not known to be well."""
     if row.health not in ("ok", "healthy"):
         return row.health
     if unheeded:
         return "alarm"
-    return "warning" if on else row.health
+    if on:
+        return "warning"
+    return row.health if seen else "no data"
 
 
 def insight(settings: MonitorSettings) -> Insight:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from console.command_lines import command_line
 from console.places import Place, parse_command
 from console.screens.replay import FACTORS
 from store.protocol import ActionParams, ExitCode, Refusal, ReplayParams
+from tests.console.canned import replayed
 from tests.console.conftest import Console
 from tests.console.driving import Driver
 from tests.console.fake_agent import FakeAgent
@@ -240,3 +242,21 @@ async def test_r_resolves_the_alert_once_that_is_confirmed(console: Console) -> 
         await driver.until(lambda: driver.agent.asked("act"))
         params = driver.agent.asked("act")[0]
         assert (params.action, params.subject) == ("resolve", "a1")
+
+
+async def test_what_the_rule_itself_did_stands_there_while_other_thresholds_are_tried(console: Console) -> None:
+    async with console() as driver:
+        trying = asyncio.Event()
+
+        def slowly(params: ReplayParams) -> object:
+            if not params.thresholds:
+                return replayed(params)
+            trying.set()
+            return asyncio.get_running_loop().create_future()  # never answered
+
+        driver.agent.answer("replay", slowly)
+        await driver.press("7", "j")
+        await driver.pilot.press("W")
+        await driver.until(trying.is_set)
+        await driver.until(lambda: "with a threshold of 0.1" in driver.picture)
+        assert "loading" in driver.line(1)

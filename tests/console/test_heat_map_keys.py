@@ -173,6 +173,13 @@ def _refuse() -> Heatmap:
     raise Refusal(ExitCode.REFUSED, "The store is being repaired.")
 
 
+async def test_the_help_of_the_monitor_tells_the_heat_maps_own_keys(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("6", "question_mark", *"half a span")
+        assert "h l left right  Windows" in driver.picture
+        assert "A window earlier" in driver.picture
+
+
 # --- without colour ----------------------------------------------------------------------------------------
 
 

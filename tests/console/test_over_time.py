@@ -269,8 +269,11 @@ async def test_without_a_deployment_the_views_say_what_is_waited_for(console: Co
         driver.app.last_deployment = ""
         await asyncio.to_thread(driver.agent.change, "deployments")
         await driver.until(lambda: "0 rows" in driver.line(1))
-        await driver.press("3", "6")
-        assert "waiting for the first deployment" in driver.picture
+        for keys in (("3", "6"), PERFORMANCE):
+            await driver.press(*keys)
+            assert "waiting for the first deployment" in driver.picture
+            assert "loading" not in driver.picture
+            assert "as of" in driver.line(1)
 
 
 # --- labels that stopped coming ----------------------------------------------------------------------------
@@ -308,3 +311,15 @@ def test_labels_that_come_as_usual_are_not_overdue() -> None:
     assert shown.overdue_since(performance) is None
     assert shown.frontier(performance) == performance.frontier
     assert shown.overdue_since(overdue(expected=[])) is None
+
+
+async def test_a_listing_of_windows_says_that_it_holds_the_last_ones_alone(console: Console) -> None:
+    from console.screens.alerts import NEWEST
+    from store.monitor.listings import COUNT
+
+    assert NEWEST == COUNT
+    async with console() as driver:
+        await driver.press("w")
+        assert f"last {NEWEST} windows" in driver.line(1)
+        await driver.press("escape", "6", "tab", "tab", "tab", "tab", "enter")
+        assert "from 2013-06-03 12:00Z" in driver.line(1)

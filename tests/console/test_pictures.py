@@ -93,7 +93,8 @@ async def test_a_dialog_in_ascii_is_ascii(console: Console) -> None:
 
 
 @pytest.mark.parametrize(
-    "view", ["fleet", "monitor", "run", "feature", "feature_statistics", "performance", "alerts", "replay"]
+    "view",
+    ["fleet", "monitor", "run", "feature", "feature_statistics", "performance", "alerts", "replay", "monitor_traffic"],
 )
 async def test_an_ascii_locale_gets_ascii_alone(console: Console, view: str) -> None:
     glyphs.use(glyphs.ASCII)

@@ -104,3 +104,12 @@ async def test_without_a_reference_the_panes_say_so_and_the_traffic_stands(conso
         assert driver.picture.count("No version of flight-delay") == 3
         assert "loading" not in driver.picture
         assert driver.picture.count("900") == 1
+
+
+async def test_a_high_narrow_screen_has_the_traffic_beside_the_other_panes(console: Console) -> None:
+    async with console((100, 50)) as driver:
+        await driver.press("6")
+        for pane in ("traffic: rows", "against the reference", "realised"):
+            assert pane in driver.picture
+        await driver.press(*["tab"] * 4)
+        assert "against the reference" in driver.picture

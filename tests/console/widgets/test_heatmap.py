@@ -240,3 +240,14 @@ async def test_a_step_to_an_alarm_goes_round_and_over_windows_without_data() -> 
         assert (app.widget.cursor, app.widget.alarm_here()) == (("carrier", START), (START, 3))
         assert app.widget.step_to_alarm(1) == (1, 2)
         assert app.widget.step_to_alarm(-1) == (2, 2)
+
+
+@pytest.mark.parametrize("width", [30, 45, 60, 80, 96, 120])
+async def test_the_legend_has_whole_words_alone(width: int) -> None:
+    whole = "· noise ░ ok ▒ warn 0.1 ▓ alarm 0.25 █ 10× alarm - none R rev ! alert"
+    app = WidgetApp(Heatmap(data()))
+    async with app.run_test(size=(width, 24)) as pilot:
+        await pilot.pause()
+        shown = " ".join(app.lines()[-1].split()).replace("below noise", "noise").replace("no data", "none")
+        assert whole.startswith(shown.replace("revision", "rev"))
+        assert shown.split()[-1] in whole.split()

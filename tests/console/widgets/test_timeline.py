@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.widgets.timeline import Span, Tone, axis, tones
+from console.widgets.timeline import Span, Timeline, TimelineData, TimelineRow, Tone, axis, tones
 
 DAY = 86_400.0
 
@@ -45,3 +45,11 @@ def test_a_narrow_axis_leaves_out_the_middle() -> None:
 
 def test_a_short_one_has_times() -> None:
     assert axis(0.0, 2 * DAY, 30) == "01-01 00:00        01-03 00:00"
+
+
+def test_long_names_that_differ_at_their_ends_stay_apart() -> None:
+    name = "one_hot_encoded_carrier_of_the_previous_leg_"
+    rows = tuple(TimelineRow(name + code, (Span(0.0, 50.0),)) for code in ("UA", "EV"))
+    drawn = Timeline(TimelineData("when", 0.0, 100.0, rows)).compose_lines(80, 5)
+    labels = ["".join(written for written, _ in line)[:31].strip() for line in drawn[1:3]]
+    assert [label[-3:] for label in labels] == ["_UA", "_EV"]
