@@ -20,6 +20,7 @@ from store.monitor.slices import MAX_VALUES, OTHER, add_classes, kept_values, sl
 from store.settings import MonitorSettings
 
 _COUNTED = "monitor_counted"
+_FOUND = "monitor_found"
 
 
 def join_predictions(
@@ -53,18 +54,17 @@ def join_labels(tx: Transaction, deployment: str, incoming: str, settings: Monit
     A row with sign -1 takes back what the corrected label had added. Returns how many predictions got a label.
     """
     joined = 0
-    versions = tx.execute(
-        "SELECT DISTINCT version FROM monitor_prediction WHERE deployment = ? AND prediction_id IN"
-        f" (SELECT prediction_id FROM {incoming})",
-        [deployment],
-    ).fetchall()
-    for (version,) in versions:
-        pairs = (
-            "SELECT i.sign, p.score, i.label, p.prediction, i.value, epoch_us(p.event_at) AS event_us, i.label_us,"
-            f" p.slices, p.quantiles FROM monitor_prediction AS p JOIN {incoming} AS i USING (prediction_id)"
-            " WHERE p.deployment = ? AND p.version = ?"
-        )
-        joined += _Pairs(tx, deployment, version, pairs, [deployment, version]).add(settings, arrival)
+    # The history of predictions is read once, whatever versions there are.
+    found: Any = tx.connection.sql(
+        "SELECT p.version, i.sign, p.score, i.label, p.prediction, i.value, epoch_us(p.event_at) AS event_us,"
+        f" i.label_us, p.slices, p.quantiles FROM monitor_prediction AS p JOIN {incoming} AS i USING (prediction_id)"
+        " WHERE p.deployment = ?",
+        params=[deployment],
+    ).to_arrow_table()
+    for version in sorted(set(found["version"].to_pylist())):
+        with Incoming(tx, found, _FOUND):
+            pairs = f"SELECT * EXCLUDE (version) FROM {_FOUND} WHERE version = ?"
+            joined += _Pairs(tx, deployment, version, pairs, [version]).add(settings, arrival)
     return joined
 
 
