@@ -3,7 +3,8 @@
     python benchmarks/performance_reading.py [ROWS]
 
 Prints seconds, medians of three: a labels file of ROWS (200,000) joined with its predictions, without and with two
-slice columns; then `performance` over 120 and over 365 daily windows (realised, estimated with bands, frontier).
+slice columns; then `performance` over 120 and over 365 daily windows (realised, estimated with bands, frontier); last a
+labels file of 1,000 whose predictions, by random ids, lie among 100,000 and among 5,000,000.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from store.catalog.manifest import ModelManifest
 from store.database import Actor, Database
 from store.governance.journal import Journal
 from store.monitor import (
+    keys,
     performance_over_time,
     record_labels,
     record_predictions,
@@ -85,6 +87,40 @@ def main(rows: int) -> None:
                     read(database)
                 database.close()
         print(f"join {rows:,} labels, {len(slices)} slice columns: {statistics.median(taken):.2f} s")
+    for history in (100_000, 5_000_000):
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"join 1,000 labels among {history:,} predictions: {looked_up(Path(folder), history):.2f} s")
+
+
+#: Two deployments' predictions, whose ids have no order.
+HISTORY = (
+    "INSERT INTO monitor_prediction (deployment, version, prediction_id, event_at, prediction, score, recorded_at,"
+    " id_hash) SELECT CASE WHEN i % 2 = 0 THEN '{deployment}' ELSE 'other@production' END, '1', md5(i::VARCHAR),"
+    " TIMESTAMP '2024-01-01' + to_seconds(i), '1', (i % 100) / 100.0, now()::TIMESTAMP, {hashed}"
+    " FROM range({rows}) t(i)"
+)
+
+
+def label(database: Database, path: Path) -> None:
+    labels = database.reader.read(lambda c: scan_labels(c, path, "parquet", DEPLOYMENT, path.name))
+    database.writer.change(lambda tx: record_labels(tx, labels))
+
+
+def looked_up(folder: Path, rows: int) -> float:
+    """Seconds that a labels file of 1,000 takes whose predictions lie among `rows`; the median of three files."""
+    database = Database.open(folder / "metadata.duckdb", Journal)
+    hashed = keys.hash_sql("md5(i::VARCHAR)")
+    database.writer.change(keys.check)
+    database.writer.change(lambda tx: tx.execute(HISTORY.format(deployment=DEPLOYMENT, hashed=hashed, rows=rows)))
+    maker, taken = duckdb.connect(), []
+    for turn in range(4):
+        path, first = folder / f"labels{turn}.parquet", rows // 2 + turn * 2_000
+        ids = f"SELECT md5(i::VARCHAR) AS prediction_id, i % 4 AS label FROM range({first}, {first + 2_000}, 2) t(i)"
+        maker.execute(f"COPY ({ids}) TO '{path}'")
+        taken.append(timed(functools.partial(label, database, path)))
+    database.close()
+    # The first one imports what the others find.
+    return statistics.median(taken[1:])
 
 
 def read(database: Database) -> None:

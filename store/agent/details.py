@@ -13,6 +13,7 @@ import msgspec
 from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
+from store.monitor.performance_detail import show_performance
 from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
 from store.release.listings import show_deployment
 
@@ -33,6 +34,9 @@ def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams
     describe = _DESCRIBE.get(params.kind)
     if params.kind == "alerts":
         sections = _alert(connection, rooms, params)
+    elif params.kind == "performance" and "/" not in params.name:
+        # A deployment; its rows have longer names.
+        sections = show_performance(connection, params, rooms.settings.monitor)
     else:
         sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
     sections += _journal(connection, rooms, params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from pathlib import Path
@@ -17,7 +18,7 @@ from store.monitor.multivariate import reference_file
 from store.monitor.reference import Reference, load_reference
 from store.monitor.workers import rows as worker_rows
 from store.protocol import Refusal
-from tests.store.intake.running import Running, eventually
+from tests.store.intake.running import QUICK, Running, eventually
 
 MARCH = 1_362_096_000
 DAY = 86_400
@@ -109,6 +110,18 @@ def test_a_version_waits_for_the_dataset_that_it_names(store: Running) -> None:
     model(store, "1", reference={"dataset": "d@1"})
     assert reference(store, "1").rows == 300
     assert eventually(lambda: not store.quarantined())
+
+
+def test_a_dataset_that_comes_soon_after_is_noticed_by_itself(tmp_path: Path) -> None:
+    patience = dataclasses.replace(QUICK, incomplete=60.0)
+    store = Running(tmp_path / "patient", patience=patience).start()
+    try:
+        model(store, "1", reference={"dataset": "d@1"})
+        put_dataset(store)
+        assert reference(store, "1").rows == 300
+        assert not store.quarantined()
+    finally:
+        store.close()
 
 
 def test_a_dataset_whose_file_was_changed_is_no_reference(store: Running) -> None:

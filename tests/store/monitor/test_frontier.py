@@ -10,7 +10,8 @@ import pytest
 
 from store.monitor import performance_over_time
 from store.monitor.outcomes import DELAY_EDGES, DELAY_SLOTS, delay_slots
-from store.protocol import Performance, PerformanceParams
+from store.monitor.performance_detail import show_performance
+from store.protocol import Performance, PerformanceParams, Refusal, Section, ShowParams
 from tests.store.monitor.conftest import DEPLOYMENT, Bench
 
 DAY = 86_400
@@ -44,6 +45,11 @@ def read(bench: Bench, **params: Any) -> Performance:
     return bench.database.reader.read(lambda c: performance_over_time(c, asked))
 
 
+def show(bench: Bench) -> list[Section]:
+    asked = ShowParams("performance", DEPLOYMENT)
+    return bench.database.reader.read(lambda c: show_performance(c, asked, bench.settings))
+
+
 def test_delays_are_told_right_though_the_late_ones_are_still_to_come(watched: Bench) -> None:
     """Delays are even over 0.5 … 9.5 days; of the last nine days only the quick labels have come."""
     watched.label(watched.file(labels("2024-05-31")))
@@ -67,6 +73,33 @@ def test_what_has_come_is_told_from_what_is_to_come(watched: Bench) -> None:
     # 95 % of the labels come within 9.05 days of the clock, the end of May.
     assert found.frontier is not None
     assert (found.starts[-1] + DAY - found.frontier) / DAY == pytest.approx(9.05, abs=0.5)
+
+
+def test_a_deployment_can_be_shown_without_a_screen(watched: Bench) -> None:
+    """`show performance MODEL@ENV`: the frontier, the delays, and the windows with what is realised and estimated."""
+    watched.label(watched.file(labels("2024-05-31")))
+    seen, found = read(watched), show(watched)
+    fields = {field.label: field.value for field in found[0].fields}
+    assert seen.delays is not None
+    within = dict(zip(seen.delays.shares, seen.delays.seconds, strict=True))
+    assert fields == {
+        "rows": sum(seen.rows), "labelled": sum(seen.labelled) / sum(seen.rows), "complete before": seen.frontier,
+        "ever labelled": seen.delays.final_share,
+        "50% within": within[0.5], "90% within": within[0.9], "99% within": within[0.99],
+    }  # fmt: skip
+    names = [column.name for column in found[1].columns]
+    assert names[5:] == ["auc", "auc estimated", "log_loss", "log_loss estimated"]
+    rows = [dict(zip(names, row, strict=True)) for row in found[1].rows]
+    assert [row["window_start"] for row in rows] == seen.starts[::-1]
+    assert [row["maturity"] for row in rows] == seen.maturity[::-1]
+    realised = next(line for line in seen.lines if (line.metric, line.kind) == ("auc", "realised"))
+    assert [row["auc"] for row in rows] == realised.values[::-1]
+    assert [row["labelled"] for row in rows][-1] == seen.labelled[0] / seen.rows[0]
+
+
+def test_what_has_no_predictions_cannot_be_shown(bench: Bench) -> None:
+    with pytest.raises(Refusal, match=f"No predictions of {DEPLOYMENT} have arrived"):
+        show(bench)
 
 
 def test_without_labels_an_estimate_stands_in(watched: Bench) -> None:
