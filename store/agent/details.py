@@ -13,6 +13,7 @@ import msgspec
 from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
+from store.monitor.oddities import oddities
 from store.monitor.performance_detail import show_performance
 from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
 from store.release.listings import show_deployment
@@ -169,7 +170,20 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
 
 def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
     at = times.asked(params.at)
-    return show_deployment(connection, params.name, at)
+    sections = show_deployment(connection, params.name, at)
+    odd = oddities(connection, params.name, at)
+    if odd:
+        sections.append(
+            Section(
+                "odd about what arrived lately",
+                columns=[
+                    Column("last", "time"), Column("of"), Column("what"), Column("rows", "number"),
+                    Column("files", "number"),
+                ],
+                rows=[[one.last, one.kind, one.what, one.rows, one.files] for one in odd],
+            )
+        )  # fmt: skip
+    return sections
 
 
 def _alert(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:

@@ -80,8 +80,9 @@ class FeatureBins(msgspec.Struct, frozen=True):
 def numeric_edges(values: Floats, bins: int = INTERIOR_BINS) -> list[float]:
     """Edges (ascending, first = minimum, last = maximum) of at most `bins` quantile bins of `values`.
 
-    Up to `bins` distinct values get a bin each, divided half-way between neighbours; a constant has one
-    bin that holds nothing else. Non-finite values are ignored; no finite value gives [0, 0].
+    Up to `bins` distinct values get a bin each, divided half-way between neighbours, and so does, of more, a value
+    that fills quantiles by itself (the zeros of rain); a constant has one bin that holds nothing else. Non-finite
+    values are ignored; no finite value gives [0, 0].
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -91,14 +92,23 @@ def numeric_edges(values: Floats, bins: int = INTERIOR_BINS) -> list[float]:
     first = np.flatnonzero(ordered[1:] != ordered[:-1])
     if len(first) < bins:
         distinct = ordered[np.append(first, len(ordered) - 1)]
-        # Half-way is exact enough: where it rounds to a neighbour, that neighbour begins its own bin.
-        splits = distinct[:-1] / 2 + distinct[1:] / 2
-        splits = np.where(splits <= distinct[:-1], distinct[1:], splits)
+        splits = _halfway(distinct[:-1], distinct[1:])
     else:
         splits = ordered[(np.arange(1, bins) * len(ordered)) // bins]
+        # Else a bin would hold it and what follows: its share alone, not 1 / bins, would bound what bins miss.
+        full = np.unique(splits[np.append(splits[0] == low, splits[1:] == splits[:-1])])
+        full = full[full < ordered[-1]]
+        after = ordered[np.searchsorted(ordered, full, side="right")]
+        splits = np.concatenate([splits, _halfway(full, after)])
     splits = np.unique(splits)
     splits = splits[(splits > low) & (splits <= high)]
     return [low, *(float(split) for split in splits), high]
+
+
+def _halfway(values: Floats, following: Floats) -> Floats:
+    """Exact enough: where it rounds to a value, the one that follows begins its own bin."""
+    found: Floats = values / 2 + following / 2
+    return np.where(found <= values, following, found)
 
 
 class NumericCoder:

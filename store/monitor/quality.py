@@ -16,6 +16,7 @@ from store.database import times
 from store.monitor import counts
 from store.monitor.bins import FeatureBins, Integers
 from store.monitor.deployments import split
+from store.monitor.oddities import counted
 from store.monitor.reference import Reference, load_reference
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
@@ -347,13 +348,9 @@ def _files(connection: duckdb.DuckDBPyConnection, deployment: str, wanted: set[s
 def _noted(notes: list[str]) -> tuple[int, int]:
     """(rows that repeat an id, rows left out) as the scan's notes say it: a count and then what it counts."""
     repeated = left_out = 0
-    for note in notes:
-        count, _, text = note.partition(" rows ")
-        if not count.replace(",", "").isdigit():
-            continue
-        number = int(count.replace(",", ""))
-        if text.startswith("repeat a prediction_id"):
+    for number, text in map(counted, notes):
+        if number is not None and text.startswith("rows repeat a prediction_id"):
             repeated += number
-        elif text.endswith("left out"):
+        elif number is not None and text.endswith("left out"):
             left_out += number
     return repeated, left_out

@@ -354,7 +354,9 @@ class _Scan:
             elif feature.name == PREDICTION:
                 column = found.find(*roles["prediction"])
             if column is None:
-                absent.append(feature.name)
+                # Scores that the reference never had are nobody's loss.
+                if reference is not None and reference.of(feature).any():
+                    absent.append(feature.name)
                 continue
             places[feature.name] = column
             if feature.kind != "categorical" and source.number_sql(column, columns[column])[1] and not found.untyped:

@@ -238,3 +238,18 @@ def test_a_reader_that_has_enough_is_no_error(agent: RunningAgent) -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[", "0"]
     assert done.stderr == ""
+
+
+def test_what_was_odd_about_files_is_on_the_page_of_their_deployment(command: Command, agent: RunningAgent) -> None:
+    folder = agent.store / "inbox" / "predictions" / DEPLOYMENT
+    folder.mkdir(parents=True, exist_ok=True)
+    making = agent.store / "future.csv"
+    making.write_text("prediction_id,timestamp,score\nf1,2999-01-01T00:00:00Z,0.5\nf2,,0.5\n")
+    making.rename(folder / "future.csv")
+
+    def told() -> dict[str, object] | None:
+        odd = command.json("show", "deployments", DEPLOYMENT).get("odd about what arrived lately", {"rows": []})
+        found = {row["what"]: row["rows"] for row in odd["rows"]}
+        return found if "rows without a time are left out" in found else None
+
+    assert wait_for("the file", told)["rows with a time before 1900 or in the future are left out"] == 1

@@ -146,6 +146,21 @@ def test_binned_ks_is_within_a_bins_share_of_the_samples_ks(seed: int) -> None:
     assert found == pytest.approx(float(stats.ks_2samp(x, y).statistic), abs=1 / feature.bins)
 
 
+@given(st.integers(0, 10**6), st.floats(0, 0.95), st.floats(0, 0.95), st.sampled_from([0.0, 0.7, 5.0]))
+def test_binned_ks_is_within_a_bins_share_where_values_repeat_too(
+    seed: int, often: float, now: float, value: float
+) -> None:
+    """Rain that mostly does not fall: a share of the rows holds one value, at the end or in the middle."""
+    generator = np.random.default_rng(seed)
+    x = np.where(generator.random(6_000) < often, value, generator.exponential(size=6_000))
+    y = np.where(generator.random(2_000) < now, value, generator.exponential(1.2, size=2_000))
+    edges = numeric_edges(x)
+    feature = FeatureBins("x", "numeric", 0, edges)
+    p, q = counted(x, edges, feature), counted(y, edges, feature)
+    found = statistic("ks", feature, psi_groups(feature, p), p, q).value
+    assert found == pytest.approx(float(stats.ks_2samp(x, y).statistic), abs=1 / 128 + 1 / 2_000)
+
+
 def test_cvm_is_scipys_where_each_row_has_a_bin_of_its_own() -> None:
     generator = np.random.default_rng(1)
     values = np.sort(generator.normal(size=60))
