@@ -135,3 +135,12 @@ async def test_of_many_features_another_window_is_asked_for_and_another_feature_
         await driver.press("left")
         asked = [params for params in driver.agent.asked("list") if params.kind == "quality"]
         assert (asked[-1].since, asked[-1].until) == (NOW - 2 * DAY, NOW - DAY)
+
+
+def test_more_failures_than_are_listed_leave_the_older_windows_unknown(drift: Heatmap, agent: FakeAgent) -> None:
+    page = agent._list(asked_failures(drift, "1d", None))
+    newest = [row for row in page.rows if row[4] == drift.starts[29]]
+    cut = msgspec.structs.replace(page, rows=[*newest, page.rows[-1]], total=5000)
+    data = traffic_data(drift, None, cut, None)
+    assert page.rows[-1][4] == drift.starts[27]
+    assert data.tracks[1].values[26:] == (None, None, 0.0, 3.0)
