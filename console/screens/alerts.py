@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 from textual.app import ComposeResult
@@ -15,8 +16,10 @@ from console.screens.spans import width_of
 from console.text import when
 from console.widgets import table_messages
 from console.widgets.timeline import Timeline
-from store.protocol import Field, Page, Refusal
+from store.protocol import Cell, Field, Page, Refusal
 
+#: Seconds of event time that are shown after the end of an alert.
+AFTER = 7 * 86_400.0
 #: Windows that the agent lists where no span is asked for.
 NEWEST = 30
 #: Alerts that the timeline is drawn from.
@@ -94,8 +97,23 @@ class Alerts(ListingView):
 
     def target(self) -> Place | None:
         name = self.deployment()
+        if not name:
+            return super().target()
         # A metric is no feature: then the monitor opens on its worst one.
-        return Place("monitor", name, feature=str(self.cell("feature") or "")) if name else super().target()
+        place = Place("monitor", name, feature=str(self.cell("feature") or ""))
+        opened, closed = self._raw("opened_window"), self._raw("closed_window")
+        if isinstance(opened, float) and isinstance(closed, float):
+            # What is over may lie before the newest windows: they are shown up to a little after its end.
+            place = replace(place, since=opened, until=closed + AFTER)
+        return place
+
+    def _raw(self, name: str) -> Cell:
+        """What the agent says of the chosen alert, also where the table has no column for it."""
+        if self._shown is None:
+            return None
+        names = [column.name for column in self._shown.columns]
+        row = next((row for row in self._shown.rows if str(row[0]) == self.row_id()), None)
+        return row[names.index(name)] if row is not None and name in names else None
 
 
 class Windowed(ListingView):

@@ -19,7 +19,7 @@ from console.screens.feature_filter import as_terms, narrowed, passes
 from console.screens.over_time import OverTime
 from console.screens.performance_data import performance_chart, shown_metric
 from console.screens.spans import seconds
-from console.screens.traffic import all_checked, asked_failures, asked_windows, traffic_data
+from console.screens.traffic import asked_failures, asked_windows, traffic_data
 from console.text import clean, when
 from console.widgets.bars import Bars, BarsData
 from console.widgets.chart import Chart, ChartData
@@ -83,6 +83,7 @@ class Monitor(OverTime):
         #: The windows as rows, and the checks that failed in them, of the present heat map.
         self._windows: Page | None = None
         self._failures: Page | None = None
+        self._failures_of: ListParams | None = None
         #: Why they could not be had.
         self._untold = ""
         self.metric = ""
@@ -287,8 +288,9 @@ class Monitor(OverTime):
             try:
                 if self._windows is None:
                     self._windows = await self.ask("list", asked_windows(drift, self.place.window))
-                if self._failures is None or not all_checked(drift):
-                    self._failures = await self.ask("list", asked_failures(drift, self.place.window, chosen))
+                asked = asked_failures(drift, self.place.window, chosen)
+                if self._failures is None or self._failures_of != asked:
+                    self._failures, self._failures_of = await self.ask("list", asked), asked
                 self._untold = ""
             except Refusal as refusal:
                 self._untold = refusal.message

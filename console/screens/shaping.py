@@ -152,6 +152,7 @@ ALERTS = (
     Shown("version", "text", "ver", 3),
     Shown("rule", "text", "", 3),
     Shown("message", "text", "", 4),
+    Shown("muted_until", "time", "quiet until", 4),
     Shown("by", "text", "", 5),
     Shown("note", "text", "", 5),
 )

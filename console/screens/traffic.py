@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -61,8 +62,11 @@ def traffic_data(
     delays = tuple(came.get(start) for start in drift.starts)
     newest = drift.starts[-1]
     known = failures is not None and all_checked(drift)
+    # The newest are listed first: of windows beyond the last that is listed nothing is known, nor of all in that one.
+    cut = min(failed, default=0.0) if failures is not None and failures.total > len(failures.rows) else -math.inf
     errors: tuple[float | None, ...] = tuple(
-        float(len(failed.get(start, ()))) if known or start in failed else None for start in drift.starts
+        float(len(failed.get(start, ()))) if (known or start in failed) and start > cut else None
+        for start in drift.starts
     )
     return TracksData(
         tracks=(

@@ -20,7 +20,7 @@ __all__ = ["ConfirmDialog", "Confirmation", "Confirmed"]
 
 #: Lines of the dialog beside the facts, and the fewest that the facts take.
 OTHER_LINES = 17
-FACT_LINES = 7
+FACT_LINES = 3
 #: The widest label of a fact, cells.
 LABEL_WIDTH = 22
 

@@ -10,12 +10,13 @@ import pytest
 from console.alarm import Alarm
 from console.command_lines import command_line
 from console.places import Place, parse_command
+from console.screens.alerts import AFTER
 from console.screens.replay import FACTORS
 from store.protocol import ActionParams, ExitCode, Refusal, ReplayParams
-from tests.console.canned import replayed
+from tests.console.canned import DAY, replayed
 from tests.console.conftest import Console
 from tests.console.driving import Driver
-from tests.console.fake_agent import FakeAgent
+from tests.console.fake_agent import NOW, FakeAgent
 
 DEPLOYMENT = "flight-delay@production"
 
@@ -231,6 +232,16 @@ async def test_who_mutes_an_alert_is_told_which_it_is_and_until_when(console: Co
         for said in ("temperature_f", "8.48 (0.25)", "flight-delay@production", "rule drift", "quiet until"):
             assert said in driver.picture
         assert "subject" not in driver.picture
+
+
+async def test_an_alert_that_is_over_opens_the_monitor_where_it_was(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("7", "j", "j", "enter")
+        place = driver.app.deck.view.place
+        assert (place.view, place.feature, place.since) == ("monitor", "carrier", NOW - 50 * DAY)
+        assert driver.agent.asked("heatmap")[-1].until == NOW - 40 * DAY + AFTER
+        await driver.press("escape", "k", "enter")
+        assert (driver.app.deck.view.place.feature, driver.app.deck.view.place.until) == ("temperature_f", None)
 
 
 async def test_r_resolves_the_alert_once_that_is_confirmed(console: Console) -> None:

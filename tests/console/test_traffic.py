@@ -9,9 +9,9 @@ import pytest
 
 from console.screens.traffic import UNKNOWN, all_checked, asked_failures, asked_windows, traffic_data
 from store.protocol import Heatmap, SpanParams
-from tests.console.canned import HOUR, answers
+from tests.console.canned import DAY, HOUR, answers
 from tests.console.conftest import Console
-from tests.console.fake_agent import FakeAgent
+from tests.console.fake_agent import NOW, FakeAgent
 
 
 @pytest.fixture
@@ -113,3 +113,34 @@ async def test_a_high_narrow_screen_has_the_traffic_beside_the_other_panes(conso
             assert pane in driver.picture
         await driver.press(*["tab"] * 4)
         assert "against the reference" in driver.picture
+
+
+async def test_of_many_features_another_window_is_asked_for_and_another_feature_is_not(console: Console) -> None:
+    async with console() as driver:
+        found = answers()["heatmap"]
+
+        def wide(params: Any) -> Heatmap:
+            drift = found(params)
+            rows = [drift.values[1]] * 300
+            return msgspec.structs.replace(
+                drift, features=[f"f{number:03d}" for number in range(300)], values=rows, noise=rows, alarms=[],
+                importance=[], relevance=[], relevance_basis="",
+            )  # fmt: skip
+
+        driver.agent.answer("heatmap", wide)
+        await driver.press("6")
+        before = [params for params in driver.agent.asked("list") if params.kind == "quality"]
+        await driver.press("down", "down")
+        assert [params for params in driver.agent.asked("list") if params.kind == "quality"] == before
+        await driver.press("left")
+        asked = [params for params in driver.agent.asked("list") if params.kind == "quality"]
+        assert (asked[-1].since, asked[-1].until) == (NOW - 2 * DAY, NOW - DAY)
+
+
+def test_more_failures_than_are_listed_leave_the_older_windows_unknown(drift: Heatmap, agent: FakeAgent) -> None:
+    page = agent._list(asked_failures(drift, "1d", None))
+    newest = [row for row in page.rows if row[4] == drift.starts[29]]
+    cut = msgspec.structs.replace(page, rows=[*newest, page.rows[-1]], total=5000)
+    data = traffic_data(drift, None, cut, None)
+    assert page.rows[-1][4] == drift.starts[27]
+    assert data.tracks[1].values[26:] == (None, None, 0.0, 3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,9 +95,12 @@ async def test_level_3_needs_the_models_name_and_a_reason(reason: str, word: str
         assert app.answer == answer
 
 
-async def test_dialog_fits_80_by_24_with_many_facts() -> None:
-    app = AskingApp(PROMOTE)
-    async with app.run_test(size=(80, 24)) as pilot:
+@pytest.mark.parametrize("size", [(80, 24), (60, 20), (50, 18)])
+async def test_dialog_fits_with_many_facts_and_a_long_command(size: tuple[int, int]) -> None:
+    app = AskingApp(
+        replace(PROMOTE, cli_line="quarterdeck promote flight-delay@2 --to production --reason TEXT --expect 1")
+    )
+    async with app.run_test(size=size) as pilot:
         await pilot.pause()
         dialog = app.screen.query_one("#dialog")
         assert app.screen.region.contains_region(dialog.region)
