@@ -123,12 +123,9 @@ def said_of_values(distribution: Distribution) -> str:
     """What is known of the values beside their shares: moments of numbers, names of new categories; "" if nothing."""
     if distribution.new:
         about = "about " if distribution.new_estimated else ""
-        named = ", ".join(
-            f"{clean(one.name, 30)} in {number(one.rows)}{' rows' if place == 0 else ''}"
-            for place, one in enumerate(distribution.new[:NAMED])
-        )
+        named = ", ".join(f"{clean(one.name, 30)} {number(one.rows)}" for one in distribution.new[:NAMED])
         more = f" {glyphs().ellipsis}" if distribution.new_total > NAMED else ""
-        return f"{about}{number(distribution.new_total)} new: {named}{more}"
+        return f"{about}{number(distribution.new_total)} new, with rows: {named}{more}"
     now, before = distribution.summary, distribution.reference_summary
     if now is None:
         return ""

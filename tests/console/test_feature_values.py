@@ -28,12 +28,12 @@ NOW, BEFORE = ValueSummary(10, 2.5, 0.5, 1.0, 4.0), ValueSummary(99, 1.5, 0.25, 
         ({"summary": NOW}, "mean 2.5, deviation 0.5, range 1 … 4"),
         ({"reference_summary": BEFORE}, ""),
         ({"summary": ValueSummary(2, None, None, 1.0, 1.7e308)}, "mean –, deviation –, range 1 … 1.7e+308"),
-        ({"new": [NewCategory("zz", 4), NewCategory("y", 1)], "new_total": 2}, "2 new: zz in 4 rows, y in 1"),
+        ({"new": [NewCategory("zz", 4), NewCategory("y", 1)], "new_total": 2}, "2 new, with rows: zz 4, y 1"),
         (
             {"new": [NewCategory(f"n{i}", 1) for i in range(9)], "new_total": 5000, "new_estimated": True},
-            "about 5,000 new: n0 in 1 rows, n1 in 1, n2 in 1, n3 in 1, n4 in 1 …",
+            "about 5,000 new, with rows: n0 1, n1 1, n2 1, n3 1, n4 1 …",
         ),
-        ({"new": [NewCategory("a\x1b[31mb", 2)], "new_total": 1}, "1 new: a␛[31mb in 2 rows"),
+        ({"new": [NewCategory("a\x1b[31mb", 2)], "new_total": 1}, "1 new, with rows: a␛[31mb 2"),
     ],
 )
 def test_it_is_said_in_a_line(more: dict[str, Any], said: str) -> None:
@@ -41,5 +41,5 @@ def test_it_is_said_in_a_line(more: dict[str, Any], said: str) -> None:
 
 
 def test_the_monitor_names_new_categories_and_keeps_its_bars_for_numbers() -> None:
-    assert bars_data(distribution(new=[NewCategory("zz", 4)], new_total=1)).facts == (("1 new: zz in 4 rows", ""),)
+    assert bars_data(distribution(new=[NewCategory("zz", 4)], new_total=1)).facts == (("1 new, with rows: zz 4", ""),)
     assert bars_data(distribution(summary=NOW)).facts == ()
