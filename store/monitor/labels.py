@@ -115,7 +115,6 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
     ordinal = arrival_ordinals(tx, "labels", [(scan.deployment, scan.arrival)])[0]
     if ordinal is None:
         return Labelled(repeated=True)
-    record_arrivals(tx, "labels", [(ordinal, scan)])
     if scan.latest_us is not None:
         tx.execute(
             "INSERT INTO monitor_label_clock VALUES (?, ?, make_timestamp(?), ?)",
@@ -149,6 +148,10 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
                 f" FROM {INCOMING} WHERE old_label IS NOT NULL)"
             )
             joined = join_labels(tx, scan.deployment, signed, scan.settings, scan.arrival)
+    waiting = max(0, changed.num_rows - joined)
+    # Not odd as such, but where their ids are of nothing that was ever predicted nothing else would say so.
+    notes = (*scan.notes, f"{waiting:,} rows had no prediction of their id yet") if waiting else scan.notes
+    record_arrivals(tx, "labels", [(ordinal, dataclasses.replace(scan, notes=notes))])
     for topic in ("performance", "deployments"):
         tx.touch(topic, scan.deployment)
-    return Labelled(scan.rows, changed.num_rows, joined, max(0, changed.num_rows - joined), corrected, notes=scan.notes)
+    return Labelled(scan.rows, changed.num_rows, joined, waiting, corrected, notes=notes)

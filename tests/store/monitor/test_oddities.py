@@ -48,6 +48,13 @@ def test_what_is_odd_about_every_file_is_said_once(bench: Bench) -> None:
     assert (turned.rows, turned.files) == (None, 3)
 
 
+def test_labels_of_ids_that_were_never_predicted_are_said(bench: Bench) -> None:
+    fed(bench).predict(bench.file(f"SELECT {ROWS} FROM range(500) t(i)"))
+    bench.label(bench.file("SELECT 'p' || i AS prediction_id, 1 AS label FROM range(400, 700) t(i)"))
+    odd = told(bench)["labels", "rows had no prediction of their id yet"]
+    assert (odd.rows, odd.files) == (200, 1)
+
+
 def test_as_of_before_the_file_came_nothing_was_odd(bench: Bench) -> None:
     fed(bench).predict(bench.file(f"SELECT * EXCLUDE (x) FROM (SELECT {ROWS} FROM range(500) t(i))"))
     assert ("predictions", "version 1: no column for x") in told(bench)
