@@ -86,6 +86,16 @@ def cpu_seconds(pid: int) -> float:
     return float(times.user + times.system)
 
 
+def waited_seconds(pid: int) -> float:
+    """For how long the threads of the process were ready to run while others had the processors (Linux)."""
+    waited = 0
+    for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        # A thread may end in between.
+        with contextlib.suppress(OSError):
+            waited += int(stat.read_text().split()[1])
+    return waited / 1e9
+
+
 def settled(client: Client, seconds: float = 60.0) -> None:
     """Waits until nothing waits to be taken in."""
     deadline = time.monotonic() + seconds

@@ -258,7 +258,7 @@ def measure(histories: list[History], what: str, times_each: int) -> list[float]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deployments", type=int, default=5)
+    parser.add_argument("--deployments", type=int, default=3)
     parser.add_argument("--times", type=int, default=11)
     options = parser.parse_args()
     met = True
