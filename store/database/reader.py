@@ -44,7 +44,8 @@ class Reader:
         def connect() -> duckdb.DuckDBPyConnection:
             if not begun:
                 connection = self._cursor()
-                connection.execute("BEGIN TRANSACTION")
+                # Read to its end: relations (`connection.sql`) refuse a connection with an unread result.
+                connection.execute("BEGIN TRANSACTION").fetchall()
                 begun.append(connection)
             return begun[0]
 

@@ -9,6 +9,7 @@ import duckdb
 from store.catalog.manifest import ModelManifest
 from store.monitor import slices
 from store.monitor.reference import Reference, load_reference, manifest_of
+from store.monitor.reference_chunks import PRESET, load_chunks
 
 _LOOKED_AT = 20
 
@@ -26,9 +27,14 @@ def profiled(connection: duckdb.DuckDBPyConnection, digest: str, manifest: Model
         if _asked(manifest_of(connection, model, version)) != _asked(manifest):
             continue
         found = load_reference(connection, model, version)
-        if found is not None:
-            classes = tuple(slices.classes(connection, model, version))
-            return dataclasses.replace(found, model=manifest.model, version=manifest.version, classes=classes)
+        chunks = load_chunks(connection, found.identity, found.width, PRESET) if found is not None else None
+        if found is None or chunks is None or not found.has_moments:
+            # An older profile says less than one made today.
+            continue
+        classes = tuple(slices.classes(connection, model, version))
+        return dataclasses.replace(
+            found, model=manifest.model, version=manifest.version, classes=classes, chunks=chunks
+        )
     return None
 
 

@@ -63,10 +63,14 @@ class Reference(Binned):
     chunks: Integers | None = None
     """Its rows in ten chunks, in their order (chunks × width; only of a reference just scanned)."""
 
+    @property
+    def has_moments(self) -> bool:
+        """Whether the moments of its numbers are known; of references of before they were kept they are not."""
+        return bool(self.moments.lows.shape[1] == len(numeric(self.features)))
+
     def summary(self, feature: FeatureBins) -> Summary | None:
         """Its values of a numeric feature; null where they are not known."""
-        place = numeric(self.features).index(feature)
-        return self.moments.summary(0, place, feature) if place < self.moments.lows.shape[1] else None
+        return self.moments.summary(0, numeric(self.features).index(feature), feature) if self.has_moments else None
 
     @functools.cached_property
     def identity(self) -> str:

@@ -45,3 +45,8 @@ def test_a_read_that_fails_leaves_the_next_one_a_cursor(database: Database) -> N
         database.reader.read_if_needed(lambda connect: connect().execute("SELECT * FROM no_such_table"))
     record(database, "seen")
     assert database.reader.read(subjects) == ["seen"]
+
+
+def test_a_relation_may_be_the_first_thing_that_is_read(database: Database) -> None:
+    found = database.reader.read_if_needed(lambda connect: connect().sql("SELECT 7 AS x").to_arrow_table())
+    assert found.to_pydict() == {"x": [7]}
