@@ -88,7 +88,8 @@ _TYPES = {
     "recorded_at": "TIMESTAMP",
 }
 _kept: dict[str, Integers] = {}
-_KEPT_AT_MOST = 16
+#: Counts that are remembered of all references together: 32 MiB.
+_KEPT_AT_MOST = 4 << 20
 
 
 def record_chunks(tx: Transaction, identity: str, chunks: Integers) -> None:
@@ -119,7 +120,7 @@ def load_chunks(connection: duckdb.DuckDBPyConnection, identity: str, width: int
         found = np.zeros((len(rows), width), np.int64)
         for number, slots, counts in rows:
             found[number, np.array(slots, np.int64)] = counts
-        if len(_kept) >= _KEPT_AT_MOST:
+        if sum(held.size for held in _kept.values()) + found.size > _KEPT_AT_MOST:
             _kept.clear()
         _kept[identity] = found
     return _kept[identity] if len(_kept[identity]) else None

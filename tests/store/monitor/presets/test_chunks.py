@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from store.catalog.manifest import ColumnNames
+from store.database import Transaction
 from store.monitor import evaluate, reference_chunks
 from store.monitor.fleet import summary
 from store.monitor.reading import DriftRow, drift
@@ -93,6 +95,22 @@ def test_a_reference_of_before_has_no_chunks_and_is_dealt(bench: Bench) -> None:
     assert other is None
     [dealt] = [row.found.threshold for row in rows(bench) if row.found.feature == "temperature_f"]
     assert 0 < dealt < 0.1
+
+
+def test_what_is_remembered_of_many_references_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_chunks, "_KEPT_AT_MOST", 100)
+    rows = [np.ones((11, 4), np.int64) * number for number in (1, 2, 3)]
+
+    def keep(tx: Transaction) -> None:
+        for number, chunks in enumerate(rows):
+            reference_chunks.record_chunks(tx, f"r{number}", chunks)
+
+    bench.database.writer.change(keep)
+    for _ in range(2):
+        for number, chunks in enumerate(rows):
+            found = bench.database.reader.read(lambda c, number=number: load_chunks(c, f"r{number}", 4, "nannyml"))
+            assert found is not None and (found == chunks).all()
+            assert sum(held.size for held in reference_chunks._kept.values()) <= 100
 
 
 def test_other_presets_do_not_read_them(bench: Bench) -> None:
