@@ -10,6 +10,7 @@ from store import monitor
 from store.agent.endpoint import Peer
 from store.agent.rooms import Rooms
 from store.database import Actor, Entry, Transaction
+from store.database.rows import first_row
 from store.database.times import to_db
 from store.intake import quarantine
 from store.protocol import ActionParams, ExitCode, Field, Outcome, Plan, Refusal
@@ -137,5 +138,5 @@ def _earlier(connection: duckdb.DuckDBPyConnection, request_id: str) -> int | No
     """The journal sequence of the same request when it was carried out before."""
     if not request_id:
         return None
-    row = connection.execute("SELECT sequence FROM journal WHERE request_id = ? LIMIT 1", [request_id]).fetchone()
+    row = first_row(connection.execute("SELECT sequence FROM journal WHERE request_id = ? LIMIT 1", [request_id]))
     return int(row[0]) if row else None

@@ -13,6 +13,7 @@ import msgspec
 from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
+from store.database.rows import first_row
 from store.monitor.oddities import oddities
 from store.monitor.performance_detail import show_performance
 from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
@@ -51,7 +52,7 @@ def _row(connection: duckdb.DuckDBPyConnection, params: ShowParams, sql: str, *v
         f"{sql} AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY recorded_at DESC LIMIT 1", [*values, at, at]
     )
     names = [str(field[0]) for field in cursor.description or []]
-    row = cursor.fetchone()
+    row = first_row(cursor)
     if row is None:
         raise Refusal(
             ExitCode.USAGE, f"There is no {params.name!r} among {params.kind}.", f"See `quarterdeck ls {params.kind}`."

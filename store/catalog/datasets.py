@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from store.database import Actor, Entry, Transaction
+from store.database.rows import first_row
 
 
 class ColumnProfile(msgspec.Struct, frozen=True):
@@ -34,14 +35,16 @@ class DatasetArrival(msgspec.Struct, frozen=True):
 
 def register(tx: Transaction, arrival: DatasetArrival, actor: Actor) -> tuple[int, bool]:
     """Record the version; returns its number and whether it is new (the same content is the same version)."""
-    known = tx.execute(
-        "SELECT version FROM dataset_version WHERE dataset = ? AND digest = ?", [arrival.dataset, arrival.digest]
-    ).fetchone()
+    known = first_row(
+        tx.execute(
+            "SELECT version FROM dataset_version WHERE dataset = ? AND digest = ?", [arrival.dataset, arrival.digest]
+        )
+    )
     if known:
         return int(known[0]), False
-    last = tx.execute(
-        "SELECT coalesce(max(version), 0) FROM dataset_version WHERE dataset = ?", [arrival.dataset]
-    ).fetchone()
+    last = first_row(
+        tx.execute("SELECT coalesce(max(version), 0) FROM dataset_version WHERE dataset = ?", [arrival.dataset])
+    )
     version = int(last[0] if last else 0) + 1
     name = f"{arrival.dataset}@{version}"
     sequence = tx.record(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from store.catalog import filter as filters
 from store.database import times
+from store.database.rows import first_row
 from store.protocol import Cell, Column, ExitCode, ListParams, Located, Page, Refusal
 
 MAX_PAGE = 10_000
@@ -202,9 +203,11 @@ class _Query:
     def locate(self, row_id: str) -> Located:
         total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
         identity = next(iter(self._sql.values()))
-        found = self._execute(
-            f"SELECT {self._key}, {self._tie} {self._from} AND {identity} = ? LIMIT 1", [*self._bound, row_id]
-        ).fetchone()
+        found = first_row(
+            self._execute(
+                f"SELECT {self._key}, {self._tie} {self._from} AND {identity} = ? LIMIT 1", [*self._bound, row_id]
+            )
+        )
         if found is None:
             return Located(None, total)
         key, tie = found
@@ -283,7 +286,7 @@ class _Query:
             raise Refusal(ExitCode.USAGE, f"Bad filter {self._params.filter[:80]!r}: {str(error)[:200]}") from error
 
     def _one(self, sql: str, params: list[Any]) -> tuple[Any, ...]:
-        row: tuple[Any, ...] | None = self._execute(sql, params).fetchone()
+        row: tuple[Any, ...] | None = first_row(self._execute(sql, params))
         return row or (0,)
 
 

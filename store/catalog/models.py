@@ -10,6 +10,7 @@ import msgspec
 
 from store.catalog.manifest import ModelManifest
 from store.database import Actor, Entry, Transaction
+from store.database.rows import first_row
 from store.protocol import ExitCode, Refusal
 
 
@@ -46,9 +47,11 @@ def register(tx: Transaction, arrival: VersionArrival, actor: Actor) -> bool:
     """
     manifest = arrival.manifest
     name = f"{manifest.model}@{manifest.version}"
-    known = tx.execute(
-        "SELECT digest FROM model_version WHERE model = ? AND version = ?", [manifest.model, manifest.version]
-    ).fetchone()
+    known = first_row(
+        tx.execute(
+            "SELECT digest FROM model_version WHERE model = ? AND version = ?", [manifest.model, manifest.version]
+        )
+    )
     if known:
         if known[0] == arrival.digest:
             return False
@@ -119,11 +122,13 @@ def register(tx: Transaction, arrival: VersionArrival, actor: Actor) -> bool:
 
 
 def find(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> ModelVersion | None:
-    row = connection.execute(
-        "SELECT model, version, digest, flavour, flagged, reference_digest, manifest, sequence"
-        " FROM model_version WHERE model = ? AND version = ?",
-        [model, version],
-    ).fetchone()
+    row = first_row(
+        connection.execute(
+            "SELECT model, version, digest, flavour, flagged, reference_digest, manifest, sequence"
+            " FROM model_version WHERE model = ? AND version = ?",
+            [model, version],
+        )
+    )
     return _version(row) if row else None
 
 

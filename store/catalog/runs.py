@@ -12,6 +12,7 @@ import msgspec
 
 from store.catalog.run_columns import RunColumns, column_type
 from store.database import Actor, Entry, Transaction, times
+from store.database.rows import first_row
 from store.protocol import ExitCode, MetricSeries, Refusal, RunMetrics, RunMetricsParams
 
 BASE_TYPES = {
@@ -219,12 +220,14 @@ def metrics(connection: duckdb.DuckDBPyConnection, params: RunMetricsParams) -> 
     is never lost. Raises `Refusal` when there is no such run.
     """
     at = times.to_db(times.asked(params.at))
-    known = connection.execute(
-        "SELECT sequence, status FROM run WHERE name = $name AND"
-        " CASE WHEN $at::TIMESTAMP IS NULL THEN superseded_at IS NULL"
-        " ELSE recorded_at <= $at AND coalesce(superseded_at > $at, true) END LIMIT 1",
-        {"name": params.run, "at": at},
-    ).fetchone()
+    known = first_row(
+        connection.execute(
+            "SELECT sequence, status FROM run WHERE name = $name AND"
+            " CASE WHEN $at::TIMESTAMP IS NULL THEN superseded_at IS NULL"
+            " ELSE recorded_at <= $at AND coalesce(superseded_at > $at, true) END LIMIT 1",
+            {"name": params.run, "at": at},
+        )
+    )
     if not known:
         raise Refusal(ExitCode.USAGE, f"There is no run {params.run!r}.", "See `quarterdeck ls runs`.")
     rows = connection.execute(

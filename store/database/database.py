@@ -14,6 +14,7 @@ import duckdb
 
 from store.database import migrate, times
 from store.database.reader import Reader
+from store.database.rows import first_row
 from store.database.writer import Recorder, Writer
 from store.protocol import ExitCode, Refusal
 
@@ -113,7 +114,7 @@ class Database:
             raise _opening_refused(self.path, error) from error
 
     def _identity(self) -> str:
-        row = self._root.execute("SELECT store_id FROM store_identity").fetchone()
+        row = first_row(self._root.execute("SELECT store_id FROM store_identity"))
         if row is None:
             row = (uuid.uuid4().hex,)
             self._root.execute("INSERT INTO store_identity VALUES (?, ?)", [row[0], times.to_db(times.now())])

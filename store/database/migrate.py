@@ -11,6 +11,7 @@ from typing import NamedTuple
 import duckdb
 
 from store.database import times
+from store.database.rows import first_row
 from store.protocol import ExitCode, Refusal
 
 
@@ -35,7 +36,7 @@ def newest() -> int:
 
 
 def applied(connection: duckdb.DuckDBPyConnection) -> set[int]:
-    exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'migration'").fetchone()
+    exists = first_row(connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'migration'"))
     if not exists or not exists[0]:
         return set()
     return {int(row[0]) for row in connection.execute("SELECT number FROM migration").fetchall()}
@@ -62,7 +63,7 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     version, or when a migration fails; the store is then as it was.
     """
     done = applied(connection)
-    if not done and connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() != (0,):
+    if not done and first_row(connection.execute("SELECT count(*) FROM duckdb_tables()")) != (0,):
         raise Refusal(
             ExitCode.USAGE,
             f"{path} is a DuckDB file but not a Quarterdeck store.",

@@ -44,8 +44,7 @@ class Reader:
         def connect() -> duckdb.DuckDBPyConnection:
             if not begun:
                 connection = self._cursor()
-                # Read to its end: relations (`connection.sql`) refuse a connection with an unread result.
-                connection.execute("BEGIN TRANSACTION").fetchall()
+                connection.execute("BEGIN TRANSACTION")
                 begun.append(connection)
             return begun[0]
 

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from store.database import times
+from store.database.rows import first_row
 from store.database.writer import Entry, insert_rows
 from store.protocol import Verified
 
@@ -45,7 +46,7 @@ class Journal:
     """Numbers and chains entries; the writer calls it (see `store.database.writer.Recorder`)."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        row = connection.execute("SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1").fetchone()
+        row = first_row(connection.execute("SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1"))
         self._head: tuple[int, str] = (int(row[0]), str(row[1])) if row else (0, GENESIS)
         self._next = self._head
         self._pending: list[Row] = []

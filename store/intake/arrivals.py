@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store.database import Transaction
+from store.database.rows import first_row
 from store.intake.clean import clean_line
 from store.intake.follow import Followed
 
@@ -88,11 +89,13 @@ def record(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
 
 def followed(connection: duckdb.DuckDBPyConnection, path_key: int) -> Followed:
     """How far the followed file was taken in; the beginning when it is not known."""
-    row = connection.execute(
-        "SELECT position, lines, prefix, skipping FROM arrival"
-        " WHERE path_key = ? AND position IS NOT NULL ORDER BY rowid DESC LIMIT 1",
-        [path_key],
-    ).fetchone()
+    row = first_row(
+        connection.execute(
+            "SELECT position, lines, prefix, skipping FROM arrival"
+            " WHERE path_key = ? AND position IS NOT NULL ORDER BY rowid DESC LIMIT 1",
+            [path_key],
+        )
+    )
     return Followed(int(row[0]), int(row[1]), str(row[2]), bool(row[3])) if row else Followed()
 
 

@@ -15,6 +15,7 @@ import msgspec
 from store.catalog.listing import Source, SqlListing
 from store.catalog.listings import fixed
 from store.database import Actor, Entry, Transaction, times
+from store.database.rows import first_row
 from store.intake import opening
 from store.intake.clean import clean_line
 from store.intake.trouble import Trouble, Vanished
@@ -141,7 +142,7 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
     A file that is open for the same reason with the same content is noted as retried; one that is wrong in
     another way now replaces its old case.
     """
-    last = tx.execute("SELECT coalesce(max(number), 0) FROM quarantine").fetchone()
+    last = first_row(tx.execute("SELECT coalesce(max(number), 0) FROM quarantine"))
     number = int(last[0]) if last else 0
     rows: list[dict[str, Any]] = []
     opened: list[Open] = []
@@ -206,7 +207,7 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
 
 
 def _is_open(tx: Transaction, case: Open) -> bool:
-    return tx.execute("SELECT 1 FROM quarantine_open WHERE number = ?", [case.number]).fetchone() is not None
+    return first_row(tx.execute("SELECT 1 FROM quarantine_open WHERE number = ?", [case.number])) is not None
 
 
 def clear(tx: Transaction, cases: Sequence[Open], actor: Actor) -> None:
@@ -244,7 +245,7 @@ def find(connection: duckdb.DuckDBPyConnection, quarantine_id: str) -> Open:
     digits = quarantine_id.removeprefix("q")
     row = None
     if digits.isascii() and digits.isdigit() and len(digits) < 18:
-        row = connection.execute(f"{_OPEN} WHERE number = ?", [int(digits)]).fetchone()
+        row = first_row(connection.execute(f"{_OPEN} WHERE number = ?", [int(digits)]))
     if row is None:
         raise Refusal(
             ExitCode.USAGE, f"There is no open quarantine {quarantine_id[:40]!r}.", "See `quarterdeck ls quarantine`."

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import duckdb
 
 from store.catalog.datasets import ColumnProfile
+from store.database.rows import first_row
 from store.intake.clean import clean_line, clean_name
 from store.intake.recognise import Format
 from store.intake.trouble import Trouble
@@ -136,14 +137,14 @@ def _scan(connection: duckdb.DuckDBPyConnection, relation: str, path: str, names
         quoted = '"' + name.replace('"', '""') + '"'
         parts += [f"count({quoted})", *_extremes(quoted, kind)]
     counted = ", ".join(parts)
-    row = connection.execute(
-        f"SELECT {counted} FROM (SELECT * FROM {relation} LIMIT {PROFILE_ROWS})", {"path": path}
-    ).fetchone()
+    row = first_row(
+        connection.execute(f"SELECT {counted} FROM (SELECT * FROM {relation} LIMIT {PROFILE_ROWS})", {"path": path})
+    )
     if row is None:
         raise Trouble.wrong("content", "nothing", "rows")
     rows, whole = int(row[0]), int(row[0])
     if rows == PROFILE_ROWS:
-        counted_all = connection.execute(f"SELECT count(*) FROM {relation}", {"path": path}).fetchone()
+        counted_all = first_row(connection.execute(f"SELECT count(*) FROM {relation}", {"path": path}))
         whole = int(counted_all[0]) if counted_all else rows
     columns = []
     for place, (name, kind) in enumerate(names):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import duckdb
 
 from store.database import Transaction, times
+from store.database.rows import first_row
 from store.monitor import staleness
 from store.monitor.alerts import Finding, Ledger
 from store.monitor.course import Course, decode
@@ -162,9 +163,9 @@ def _decide(
 
 
 def load_course(connection: duckdb.DuckDBPyConnection, deployment: str, rule: str) -> Course:
-    row = connection.execute(
-        "SELECT state FROM monitor_course WHERE deployment = ? AND rule = ?", [deployment, rule]
-    ).fetchone()
+    row = first_row(
+        connection.execute("SELECT state FROM monitor_course WHERE deployment = ? AND rule = ?", [deployment, rule])
+    )
     return decode(row[0]) if row else Course()
 
 

@@ -9,6 +9,7 @@ import duckdb
 
 from store.catalog import models
 from store.catalog.objects import Objects
+from store.database.rows import first_row
 from store.database.times import seconds
 from store.protocol import ActionParams, ExitCode, Field, Plan, Refusal
 from store.release import revisions
@@ -136,7 +137,7 @@ def _bits(connection: duckdb.DuckDBPyConnection, objects: Objects, digest: str) 
     short = digest[:19] + "…"
     if not objects.holds(digest):
         return f"{short} missing from the store", f"The bits {short} are not in the store."
-    row = connection.execute("SELECT bytes FROM object WHERE digest = ?", [digest]).fetchone()
+    row = first_row(connection.execute("SELECT bytes FROM object WHERE digest = ?", [digest]))
     if row is not None and row[0] > VERIFY_BYTES:
         return f"{short} present, {row[0] / 2**20:,.0f} MiB, verified when they are placed", ""
     try:

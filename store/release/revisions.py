@@ -12,6 +12,7 @@ import msgspec
 
 from store.catalog import models
 from store.database import Actor, Entry, Transaction
+from store.database.rows import first_row
 from store.database.times import from_db, to_db
 from store.protocol import ActionParams, ExitCode, Refusal
 from store.release.state import Phase, Revision, Situation, Versions, compare, decide, follows
@@ -58,11 +59,13 @@ def split(deployment: str) -> tuple[str, str]:
 
 def situation(connection: duckdb.DuckDBPyConnection, deployment: str, served: bool = True) -> Situation:
     """The deployment as it is now; with `served`, also every revision that was effective."""
-    state = connection.execute(
-        "SELECT observed, effective, effective_revision, since, trouble, message FROM deployment_event"
-        " WHERE deployment = ? ORDER BY step DESC LIMIT 1",
-        [deployment],
-    ).fetchone()
+    state = first_row(
+        connection.execute(
+            "SELECT observed, effective, effective_revision, since, trouble, message FROM deployment_event"
+            " WHERE deployment = ? ORDER BY step DESC LIMIT 1",
+            [deployment],
+        )
+    )
     if state is None:
         return Situation(deployment)
     newest = connection.execute(
@@ -224,10 +227,12 @@ def finish(
     Raises ValueError when the revision cannot go to `phase` from where it is.
     """
     held = situation(tx.connection, deployment, served=False)
-    row = tx.execute(
-        "SELECT arg_max(phase, step) FROM deployment_event WHERE deployment = ? AND revision = ?",
-        [deployment, revision],
-    ).fetchone()
+    row = first_row(
+        tx.execute(
+            "SELECT arg_max(phase, step) FROM deployment_event WHERE deployment = ? AND revision = ?",
+            [deployment, revision],
+        )
+    )
     before = Phase(row[0]) if row and row[0] else None
     if not follows(before, phase):
         raise ValueError(f"revision {revision} of {deployment} cannot go from {before} to {phase}")
@@ -296,10 +301,12 @@ def _append(
 def _repeated(tx: Transaction, params: ActionParams) -> Request | None:
     if not params.request_id:
         return None
-    row = tx.execute(
-        "SELECT deployment, revision, action, before, sequence FROM deployment_revision WHERE request_id = ?",
-        [params.request_id],
-    ).fetchone()
+    row = first_row(
+        tx.execute(
+            "SELECT deployment, revision, action, before, sequence FROM deployment_revision WHERE request_id = ?",
+            [params.request_id],
+        )
+    )
     if row is None:
         return None
     if (row[0], row[2]) != (params.subject, params.action):

@@ -10,6 +10,7 @@ import pytest
 
 from store.database import Actor, Database, Entry
 from store.database.reader import Connect
+from store.database.rows import first_row
 from store.governance.journal import Journal
 
 
@@ -47,6 +48,11 @@ def test_a_read_that_fails_leaves_the_next_one_a_cursor(database: Database) -> N
     assert database.reader.read(subjects) == ["seen"]
 
 
-def test_a_relation_may_be_the_first_thing_that_is_read(database: Database) -> None:
-    found = database.reader.read_if_needed(lambda connect: connect().sql("SELECT 7 AS x").to_arrow_table())
-    assert found.to_pydict() == {"x": [7]}
+@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT 1 WHERE false", "SELECT range FROM range(5000)"])
+def test_the_first_row_of_a_result_leaves_the_connection_to_others(database: Database, sql: str) -> None:
+    def read(connection: duckdb.DuckDBPyConnection) -> object:
+        row = first_row(connection.execute(sql))
+        assert connection.sql("SELECT 7 AS x").to_arrow_table().to_pydict() == {"x": [7]}
+        return row
+
+    assert database.reader.read(read) == {"SELECT 1": (1,), "SELECT 1 WHERE false": None}.get(sql, (0,))
