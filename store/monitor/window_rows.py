@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 
 from store.database import times
+from store.monitor import counts
 from store.monitor.spans import span_of
 from store.monitor.windows import window
 from store.protocol import Cell, ListParams
@@ -20,14 +22,20 @@ def window_rows(
     wanted, at = params.scope.get("deployment", ""), times.asked(params.at)
     known = times.to_db(at) if at else None
     width = window(params.window or settings.alert_window, settings.base_window_seconds)
-    found = connection.execute(
-        "SELECT deployment, epoch(min(first_at)), epoch(max(last_at)), max(window_seconds) FROM monitor_window"
-        " WHERE ($1 = '' OR deployment = $1) AND ($2 IS NULL OR recorded_at <= $2) GROUP BY deployment ORDER BY 1",
-        [wanted, known],
-    ).fetchall()
+    found: list[tuple[Any, ...]]
+    if wanted:
+        first = times.seconds(counts.first_data(connection, wanted, at))
+        last = times.seconds(counts.last_data(connection, wanted, at))
+        found = [(wanted, first, last)] if first is not None and last is not None else []
+    else:
+        found = connection.execute(
+            "SELECT deployment, epoch(min(first_at)), epoch(max(last_at)) FROM monitor_window"
+            " WHERE $1 IS NULL OR recorded_at <= $1 GROUP BY deployment ORDER BY 1",
+            [known],
+        ).fetchall()
     spans = {
         str(deployment): span_of(connection, str(deployment), width, params.since, params.until, count, at, first, last)
-        for deployment, first, last, _ in found
+        for deployment, first, last in found
     }
     spans = {deployment: asked for deployment, asked in spans.items() if asked.starts}
     for width in {asked.window for asked in spans.values()}:
