@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 
-from store.protocol import ActionParams, ListParams
+from store.protocol import ActionParams, DistributionParams, ListParams
 
 
 def command_line(params: ActionParams) -> str:
@@ -44,10 +44,17 @@ def listing_command(params: ListParams) -> str:
         words += ["--sort", params.sort]
     if params.window:
         words += ["--window", params.window]
-    for name, moment in (("--at", params.at), ("--since", params.since), ("--until", params.until)):
-        if moment is not None:
-            words += [name, _iso(moment)]
-    return shlex.join(words)
+    return shlex.join([*words, *_span(params)])
+
+
+def feature_command(params: DistributionParams) -> str:
+    """The `quarterdeck show` line that tells what `params` ask of a feature."""
+    return shlex.join(["quarterdeck", "show", "drift", params.deployment, "--feature", params.feature, *_span(params)])
+
+
+def _span(params: ListParams | DistributionParams) -> list[str]:
+    moments = (("--at", params.at), ("--since", params.since), ("--until", params.until))
+    return [word for name, moment in moments if moment is not None for word in (name, _iso(moment))]
 
 
 def _iso(moment: float) -> str:

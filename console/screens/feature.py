@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from console.command_lines import feature_command
 from console.places import Place
 from console.screens import monitor_data as shown
 from console.screens.over_time import OverTime
@@ -101,7 +103,15 @@ class FeatureView(OverTime):
         return [when(start) if start is not None else "no windows yet", *super().remarks()]
 
     def copied(self) -> str:
-        return self.place.feature
+        """The command line that says the same."""
+        if self.drift is None or self.start is None:
+            return self.place.feature
+        return feature_command(msgspec.structs.replace(self._asked(self.drift, self.start), at=self.deck_app.at))
+
+    def _asked(self, drift: protocol.Heatmap, start: float) -> DistributionParams:
+        """The window that is looked at."""
+        end = shown.window_end(drift, start)
+        return DistributionParams(self.place.name, self.place.feature, start, end, bars=BARS)
 
     def panes(self) -> Sequence[Widget]:
         return (self.bars, self.chart, self.changes, self.figures)
@@ -141,15 +151,14 @@ class FeatureView(OverTime):
         if start is None:
             self.bars.update(BarsData(title=feature, why=drift.why or "no windows yet"))
             return
-        end = shown.window_end(drift, start)
-        asked = DistributionParams(self.place.name, feature, start, end, bars=BARS)
+        asked = self._asked(drift, start)
         quoted = feature.replace('"', ".")
         rows = ListParams(
             "drift",
             filter=f'feature="{quoted}" statistic:.',
             limit=100,
-            since=start,
-            until=end,
+            since=asked.since,
+            until=asked.until,
             window=self.place.window,
             scope={"deployment": self.place.name},
         )

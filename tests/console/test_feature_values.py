@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
 
 from console.screens.monitor_data import bars_data, said_of_values
 from store.protocol import Distribution, NewCategory, ValueSummary
+from tests.console.conftest import Console
 
 
 def distribution(**more: Any) -> Distribution:
@@ -43,3 +45,12 @@ def test_it_is_said_in_a_line(more: dict[str, Any], said: str) -> None:
 def test_the_monitor_names_new_categories_and_keeps_its_bars_for_numbers() -> None:
     assert bars_data(distribution(new=[NewCategory("zz", 4)], new_total=1)).facts == (("1 new, with rows: zz 4", ""),)
     assert bars_data(distribution(summary=NOW)).facts == ()
+
+
+async def test_y_copies_the_command_line_that_tells_the_feature(console: Console) -> None:
+    async with console() as driver:
+        await driver.press("6", "enter", "y")
+        words = shlex.split(driver.app.clipboard)
+        assert words[:3] == ["quarterdeck", "show", "drift"]
+        assert words[4:6] == ["--feature", driver.app.deck.view.place.feature]
+        assert [words[6], words[8]] == ["--since", "--until"]
