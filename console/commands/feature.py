@@ -20,10 +20,7 @@ def show_feature(client: Client, params: DistributionParams, as_json: bool) -> i
         iso = {name: None if moment is None else output.iso(moment) for name, moment in moments.items()}
         print(output.json_text(msgspec.to_builtins(found) | iso))
         return 0
-    for number, section in enumerate(sections(found)):
-        if number:
-            print()
-        output.print_section(section)
+    output.print_sections(sections(found))
     return 0
 
 

@@ -174,8 +174,5 @@ def show(
         sections = {section.title: output.section_object(section) for section in detail.sections}
         print(output.json_text({"kind": detail.kind, "name": detail.name, **sections}))
         return 0
-    for number, section in enumerate(detail.sections):
-        if number:
-            print()
-        output.print_section(section)
+    output.print_sections(detail.sections)
     return 0

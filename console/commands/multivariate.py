@@ -40,10 +40,7 @@ def show_multivariate(client: Client, params: MultivariateParams, as_json: bool)
             )
         )
         return 0
-    for number, section in enumerate(sections(found)):
-        if number:
-            print()
-        output.print_section(section)
+    output.print_sections(sections(found))
     return 0
 
 

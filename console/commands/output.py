@@ -187,6 +187,14 @@ def print_fields(fields: Sequence[Field], stream: IO[str] | None = None) -> None
         print(f"  {text.fit(label, width)}  {cell_text(field.value, field.kind, 400)}", file=stream)
 
 
+def print_sections(sections: Iterable[Section]) -> None:
+    """One after the other, with an empty line between."""
+    for number, section in enumerate(sections):
+        if number:
+            print()
+        print_section(section)
+
+
 def print_section(section: Section) -> None:
     from console import text
 
