@@ -15,7 +15,7 @@ from store.monitor.course import Course, decode
 from store.monitor.deciding import Deciding, Spans, learning_ends
 from store.monitor.delivery.outbox import queue
 from store.monitor.deployments import split
-from store.monitor.readings import CHUNK, Reading, reach, read
+from store.monitor.readings import CHUNK, Reading, earliest, latest, read
 from store.monitor.readings import foresee as foresee_drift
 from store.monitor.reference import load_reference
 from store.monitor.rules import Rule, compiled
@@ -106,16 +106,19 @@ def _due(
             "SELECT kind, epoch(max(through)) FROM monitor_judged WHERE deployment = ? GROUP BY kind", [deployment]
         ).fetchall()
     }
-    reached: dict[bool, tuple[float, float] | None] = {}
+    reached: dict[bool, float | None] = {}
     for rule in rules:
         if rule.kind == "staleness":
             continue
         labelled = rule.labelled
         if labelled not in reached:
-            reached[labelled] = reach(connection, deployment, rule)
-        span = reached[labelled]
-        ends = _ended(rule.window, span, judged.get(rule.name)) if span is not None else []
-        if span is not None and ends:
+            reached[labelled] = latest(connection, deployment, rule)
+        newest, through = reached[labelled], judged.get(rule.name)
+        if newest is None or (through is not None and rule.window.start(newest) <= through):
+            continue
+        span = (earliest(connection, deployment, rule), newest)
+        ends = _ended(rule.window, span, through)
+        if ends:
             yield rule, ends, span
 
 

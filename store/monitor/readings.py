@@ -356,13 +356,26 @@ def _volume(
 
 
 def reach(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) -> tuple[float, float] | None:
-    """(earliest, latest) moment of event time that the rule has something to read at; null where there is nothing.
+    """(earliest, latest) moment of event time that the rule has something to read at; null where there is nothing."""
+    newest = latest(connection, deployment, rule)
+    return None if newest is None else (earliest(connection, deployment, rule), newest)
+
+
+def latest(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) -> float | None:
+    """The latest moment that the rule has something to read at; null where there is nothing.
 
     Of performance it is the labelled predictions that count, else all of them.
     """
-    table, moment = ("monitor_performance", "window_start") if rule.labelled else ("monitor_window", "last_at")
-    latest = times.seconds(counts.outermost(connection, table, f"{moment} DESC", deployment))
-    if latest is None:
-        return None
-    earliest = times.seconds(counts.outermost(connection, table, "window_start", deployment))
-    return None if earliest is None else (earliest, latest)
+    order = "window_start DESC" if rule.labelled else "last_at DESC"
+    return times.seconds(counts.outermost(connection, _table(rule), order, deployment))
+
+
+def earliest(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) -> float:
+    """The start of the first window that the rule has something to read in, where it has any."""
+    found = times.seconds(counts.outermost(connection, _table(rule), "window_start", deployment))
+    assert found is not None, f"{deployment} has no {rule.kind}"
+    return found
+
+
+def _table(rule: Rule) -> str:
+    return "monitor_performance" if rule.labelled else "monitor_window"
