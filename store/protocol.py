@@ -396,12 +396,13 @@ class Distribution(msgspec.Struct, frozen=True):
     edges: list[tuple[float | None, float | None]] = []
     """Of a numeric feature the values that each bar holds, null where it is open; of missing values both are null."""
     summary: ValueSummary | None = None
-    """Null where there is no value, and over windows that were counted before moments were kept."""
+    """Null where there is no value, and where windows were counted before moments were kept."""
     reference_summary: ValueSummary | None = None
     new: list[NewCategory] = []
     """Most frequent first; where there are too many to keep, some of them."""
-    new_total: int = 0
-    """How many different ones there are: estimated where that is more than are kept."""
+    new_total: int | None = None
+    """How many different ones there are: estimated where that is more than are kept, null where that is not known: in
+    windows that were counted before names were kept, and against a reference of before its rare ones were."""
     new_estimated: bool = False
 
 

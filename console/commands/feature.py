@@ -59,6 +59,8 @@ def sections(found: Distribution) -> list[Section]:
     if found.new:
         title = "about so many different ones" if found.new_estimated else "different ones"
         new: list[list[Cell]] = [[one.name, one.rows] for one in found.new]
+        if found.new_total is None:
+            title = "not all are known"
         fields = [Field(title, found.new_total, "number")]
         made.append(Section("new categories", fields, [Column("category"), Column("rows", "number")], new))
     return [section for section in made if section.fields or section.rows]

@@ -122,10 +122,11 @@ def _facts(distribution: Distribution, chosen: str) -> tuple[tuple[str, str], ..
 def said_of_values(distribution: Distribution) -> str:
     """What is known of the values beside their shares: moments of numbers, names of new categories; "" if nothing."""
     if distribution.new:
-        about = "about " if distribution.new_estimated else ""
+        total = distribution.new_total
+        many = f"{'about ' if distribution.new_estimated else ''}{number(total)}" if total is not None else "some"
         named = ", ".join(f"{clean(one.name, 30)} {number(one.rows)}" for one in distribution.new[:NAMED])
-        more = f" {glyphs().ellipsis}" if distribution.new_total > NAMED else ""
-        return f"{about}{number(distribution.new_total)} new, with rows: {named}{more}"
+        more = f" {glyphs().ellipsis}" if len(distribution.new) > NAMED else ""
+        return f"{many} new, with rows: {named}{more}"
     now, before = distribution.summary, distribution.reference_summary
     if now is None:
         return ""

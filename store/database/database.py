@@ -27,7 +27,7 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "preserve_insertion_order": "false",
     # What is kept of the tables for the next reader, and what one query may hold before it goes to disk. Without it the
     # agent grows as its file does.
-    "memory_limit": "256MiB",
+    "memory_limit": "384MiB",
 }
 
 

@@ -73,8 +73,12 @@ class KeptMoments:
         low, high = np.searchsorted(self._starts, [begin, end])
         if low == high:
             return None
-        one = added([self._moments.of(np.arange(low, high))], np.zeros(high - low, np.int64), 1)
-        return one.summary(0, self._places[feature.name], feature)
+        place, moments = self._places[feature.name], self._moments
+        if high - low == 1:
+            return moments.summary(int(low), place, feature)
+        one = slice(place, place + 1)
+        mine = WindowMoments(*(part[low:high, one] for part in (moments.sums, moments.lows, moments.highs)))
+        return added([mine], np.zeros(high - low, np.int64), 1).summary(0, 0, feature)
 
     def refined(
         self, name: str, feature: FeatureBins, value: float | None, counts: Integers, begin: float, end: float

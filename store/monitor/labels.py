@@ -65,7 +65,7 @@ def scan_labels(
     from now is taken as unknown. Raises `Refusal` (usage): unreadable, or
     without an id or label column.
     """
-    opened = dataclasses.replace(source.open_source(connection, path, format), path=Path(name or path.name))
+    opened = dataclasses.replace(source.open_source(connection, path, format, apart=True), path=Path(name or path.name))
     model = deployments.split(deployment).model
     roles = source.role_columns([version.manifest for version in models.versions(connection, model)])
     columns = opened.columns

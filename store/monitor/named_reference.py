@@ -126,7 +126,7 @@ def _written(local: duckdb.DuckDBPyConnection, found: _Window, folder: Path) -> 
     # Two workers' files of one name would be one to DuckDB's cache.
     local.execute("SET enable_external_file_cache = false")
     local.register("known", found.known)
-    opened = [source.open_source(local, Path(file.path), file.format) for file in found.files]
+    opened = [source.open_source(local, Path(file.path), file.format, apart=True) for file in found.files]
     roles = source.role_columns([found.manifest])
     told = {name for names in roles.values() for name in names} | {source.VERSION_COLUMN}
     kinds = {name: kind for name, kind in _kinds([one.columns for one in opened]).items() if name not in told}

@@ -77,18 +77,25 @@ def new_categories(
     since: float,
     until: float,
     at: datetime | None,
-) -> Names:
-    """The feature's new categories in the windows that start in [since, until), with their counts."""
+) -> tuple[Names, bool]:
+    """The feature's new categories in the windows that start in [since, until), with their counts; and whether names
+    were kept of all of these windows: those that were counted before they were have none."""
     where = (
         "(SELECT * FROM monitor_new_category WHERE deployment = $1 AND version = $2 AND feature = $3"
         " AND window_start >= make_timestamp($4) AND window_start < make_timestamp($5)"
         " AND ($6 IS NULL OR recorded_at <= $6))"
     )
+    span = [round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None]
     found = connection.execute(
-        f"SELECT names, counts, complete FROM ({added_sql(where, 'feature')})",
-        [deployment, version, feature, round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None],
+        f"SELECT names, counts, complete FROM ({added_sql(where, 'feature')})", [deployment, version, feature, *span]
+    ).fetchall()
+    # Moments are kept since names are.
+    older = connection.execute(
+        "SELECT 1 FROM monitor_window WHERE deployment = $1 AND version = $2 AND window_start >= make_timestamp($3)"
+        " AND window_start < make_timestamp($4) AND ($5 IS NULL OR recorded_at <= $5) AND sums IS NULL LIMIT 1",
+        [deployment, version, *span],
     ).fetchall()
     if not found:
-        return Names(WINDOW_NAMES)
+        return Names(WINDOW_NAMES), not older
     names, counts, complete = found[0]
-    return Names(WINDOW_NAMES, dict(zip(names, counts, strict=True)), bool(complete))
+    return Names(WINDOW_NAMES, dict(zip(names, counts, strict=True)), bool(complete)), not older

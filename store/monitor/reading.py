@@ -248,20 +248,27 @@ def _with_values(
     """With what was kept of the values beside their counts: moments of numbers, names of new categories."""
     since, until = found.since or 0.0, found.until or 0.0
     if feature.kind == "categorical":
-        new = new_categories(connection, found.deployment, found.version, feature.name, since, until, at)
-        named = [NewCategory(name, rows) for name, rows in new.top(len(new.counts))]
-        return msgspec.structs.replace(found, new=named, new_total=new.distinct, new_estimated=not new.complete)
+        new, known = new_categories(connection, found.deployment, found.version, feature.name, since, until, at)
+        return msgspec.structs.replace(
+            found,
+            new=[NewCategory(name, rows) for name, rows in new.top(len(new.counts))],
+            new_total=new.distinct if known and reference.rare is not None else None,
+            new_estimated=not new.complete,
+        )
     kept = KeptMoments.read(
         connection, found.deployment, found.version, reference, None, since, until, at, only=feature
     )
-    before = reference.summary(feature)
+    before, after = reference.summary(feature), kept.summary(feature, 0, 1)
+    if after is not None and after.values != int(current[: feature.missing_from].sum()):
+        # Of a part of the values: some windows were counted before moments were kept.
+        after = None
     refined = [
         msgspec.structs.replace(one, value=kept.refined(one.name, feature, one.value, current, 0, 1))
         for one in found.statistics
     ]
     return msgspec.structs.replace(
         found,
-        summary=_summary(kept.summary(feature, 0, 1)),
+        summary=_summary(after),
         reference_summary=_summary(before),
         statistics=refined,
     )

@@ -70,7 +70,14 @@ class Reference(Binned):
 
     def summary(self, feature: FeatureBins) -> Summary | None:
         """Its values of a numeric feature; null where they are not known."""
-        return self.moments.summary(0, numeric(self.features).index(feature), feature) if self.has_moments else None
+        return self._summaries.get(feature.name)
+
+    @functools.cached_property
+    def _summaries(self) -> dict[str, Summary | None]:
+        if not self.has_moments:
+            return {}
+        features = enumerate(numeric(self.features))
+        return {feature.name: self.moments.summary(0, place, feature) for place, feature in features}
 
     @functools.cached_property
     def identity(self) -> str:
@@ -103,7 +110,7 @@ def scan_reference(
         format = _SUFFIXES.get(path.suffix.lower())
         if format is None:
             raise Refusal(ExitCode.USAGE, f"{path.name}: a reference is .parquet, .csv or .jsonl")
-    opened = source.open_source(connection, path, format)
+    opened = source.open_source(connection, path, format, apart=True)
     try:
         return _scan(connection, opened, manifest, source_digest)
     except duckdb.Error as error:

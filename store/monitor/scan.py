@@ -88,7 +88,7 @@ def scan_predictions(
     """
     small = direct.open_small(path) if format == "parquet" and not exclude_known else None
     connect: Connect = connection if callable(connection) else lambda: connection
-    opened = small.source if small else source.open_source(connect(), path, format)
+    opened = small.source if small else source.open_source(connect(), path, format, apart=True)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     try:
         remembered = remembered or Answers()

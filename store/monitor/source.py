@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +22,7 @@ NULL_WORDS = ("", "NA", "N/A", "NULL", "null", "None")
 #: JSON lines are searched for keys this deep; later keys are not columns.
 JSONL_SAMPLE = 10_000
 MAX_COLUMNS = 2_000
+_APART: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GiB", "threads": 2}
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM")
 _FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
@@ -48,6 +52,14 @@ def is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "BLOB", "BIT", "VARIANT", "GEOMETRY"))
 
 
+class Scratch:
+    """A folder of its owner's alone that goes when nobody holds it any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="quarterdeck-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A file and its columns (name → DuckDB type). `relation` is what stands behind FROM; `untyped` formats
@@ -58,6 +70,8 @@ class Source:
     columns: Mapping[str, str]
     untyped: bool
     format: Format = "parquet"
+    scratch: Scratch | None = None
+    """What the relation reads, gone with the source."""
 
     def find(self, *names: str) -> str | None:
         """The first of `names` that the file has ("" is no name)."""
@@ -86,10 +100,14 @@ def open_at(connection: duckdb.DuckDBPyConnection, location: str, format: Format
     return open_source(connection, Path(parts.name_of(location)), format, location)
 
 
-def open_source(connection: duckdb.DuckDBPyConnection, path: Path, format: Format, location: str = "") -> Source:
+def open_source(
+    connection: duckdb.DuckDBPyConnection, path: Path, format: Format, location: str = "", *, apart: bool = False
+) -> Source:
     """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`.
 
-    `location` is where it lies, if `path` is only its name.
+    `location` is where it lies, if `path` is only its name. `apart` is for connections of the store: DuckDB's reader of
+    JSON holds some 250 MB, for which the store's memory has no room, so JSON lines are read once by a DuckDB of their
+    own and left as Parquet.
     """
     name = literal(_unglobbed(location or str(path)))
     try:
@@ -102,7 +120,7 @@ def open_source(connection: duckdb.DuckDBPyConnection, path: Path, format: Forma
                 f"read_csv({name}, all_varchar = true, header = true, hive_partitioning = false, nullstr = [{words}])"
             )
         else:
-            return _json_lines(connection, path, name)
+            return _read_apart(path, name) if apart else _json_lines(connection, path, name)
         columns = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise unreadable(path, error) from error
@@ -128,6 +146,16 @@ def _json_lines(connection: duckdb.DuckDBPyConnection, path: Path, name: str) ->
         for key in names
     )
     return Source(path, f"(SELECT {picked} FROM {lines})", dict.fromkeys(names, "VARCHAR"), True, "jsonl")
+
+
+def _read_apart(path: Path, name: str) -> Source:
+    scratch = Scratch()
+    whole = scratch.path / "rows.parquet"
+    with duckdb.connect(config=_APART) as connection:
+        found = _json_lines(connection, path, name)
+        connection.execute(f"COPY {found.relation} TO {literal(str(whole))} (FORMAT PARQUET)")
+    relation = f"read_parquet({literal(str(whole))}, hive_partitioning = false)"
+    return dataclasses.replace(found, relation=relation, scratch=scratch)
 
 
 def _pointer(key: str) -> str:

@@ -35,6 +35,7 @@ NOW, BEFORE = ValueSummary(10, 2.5, 0.5, 1.0, 4.0), ValueSummary(99, 1.5, 0.25, 
             {"new": [NewCategory(f"n{i}", 1) for i in range(9)], "new_total": 5000, "new_estimated": True},
             "about 5,000 new, with rows: n0 1, n1 1, n2 1, n3 1, n4 1 …",
         ),
+        ({"new": [NewCategory("zz", 4)]}, "some new, with rows: zz 4"),
         ({"new": [NewCategory("a\x1b[31mb", 2)], "new_total": 1}, "1 new, with rows: a␛[31mb 2"),
     ],
 )

@@ -96,6 +96,16 @@ def test_a_reference_of_before_rare_ones_were_kept_names_none_where_it_cannot_te
     references._kept.clear()
     bench.predict(bench.file(rows("'c' || (290 + i % 20) AS k")))
     assert new(bench) == {}
+    assert read(bench).new_total is None
+
+
+def test_over_windows_of_before_names_were_kept_how_many_there_are_is_not_known(watched: Bench) -> None:
+    watched.predict(watched.file(rows("'old' AS k", 60)))
+    assert read(watched).new_total == 1
+    watched.database.writer.change(lambda tx: tx.execute("UPDATE monitor_window SET sums = NULL").fetchall())
+    watched.predict(watched.file(rows("'new' AS k", 60, 60)))
+    assert read(watched).new_total is None
+    assert "new" in new(watched)
 
 
 def test_of_very_many_some_are_kept_and_their_number_is_estimated(watched: Bench) -> None:
