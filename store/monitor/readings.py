@@ -314,8 +314,8 @@ def _feature_checks(
         return
     begins = [begin_of(rule, end) for end in ends]
     over = (connection, deployment, version, reference, rule.window, begins[0], ends[-1])
-    totals = spans(*sums.of(*over), begins, ends)
-    rows = quality.watched_rows(*over, None)
+    starts, dense, rows = sums.with_rows(*over)
+    totals = spans(starts, dense, begins, ends)
     for begin, end, total in zip(begins, ends, totals, strict=True):
         whole = sum(count for start, count in rows.items() if begin <= start < end)
         for feature in reference.features:

@@ -107,6 +107,20 @@ def test_a_decision_takes_what_was_read_before(watched: Bench, monkeypatch: pyte
     assert ("x", "opened") in found
 
 
+def test_rows_that_come_while_it_is_decided_do_not_lack_their_features(watched: Bench) -> None:
+    sums = watched.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES))
+    watched.predict(
+        watched.file(
+            "SELECT 'late' || i AS prediction_id, TIMESTAMP '2024-05-03' AS timestamp, (i % 1000)::DOUBLE AS x"
+            " FROM range(3000) t(i)"
+        )
+    )
+    watched.database.writer.change(
+        lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, AlertSettings(), RULES, settle=False, sums=sums)
+    )
+    assert watched.rows("SELECT feature, message FROM monitor_alert_event WHERE rule = 'missing'") == []
+
+
 def test_nothing_is_foreseen_where_no_window_ended(watched: Bench) -> None:
     watched.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, AlertSettings(), RULES))
     assert watched.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES)) is None
