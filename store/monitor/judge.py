@@ -50,6 +50,8 @@ def evaluate(
     `sums` are counts that `foresee` read.
     """
     rules = compiled(settings, alerts) if rules is None else rules
+    # The transaction may be rolled back and decided anew: what is read within it is not to be found then.
+    sums = sums.copy() if sums is not None else Sums()
     mine = [rule for rule in rules if rule.watches(deployment)]
     due = {rule.name: (ends, span) for rule, ends, span in _due(tx.connection, deployment, mine)}
     ledger = Ledger(tx, deployment) if settle else None
@@ -66,7 +68,7 @@ def evaluate(
         if rule.kind == "drift":
             ledger.write()
             explained = missing_spans(tx.connection, deployment, mine)
-        _decide(tx, deployment, rule, ends, span, settings, ledger, explained, sums or Sums())
+        _decide(tx, deployment, rule, ends, span, settings, ledger, explained, sums)
         tx.execute(
             "INSERT INTO monitor_judged VALUES (?, ?, ?, ?)",
             [deployment, rule.name, times.to_db(times.from_seconds(ends[-1])), tx.now_db],

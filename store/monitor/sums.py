@@ -17,7 +17,7 @@ _Key = tuple[str, str, str, Window]
 
 @dataclasses.dataclass(frozen=True)
 class _Held:
-    """(window starts ascending, counts[window][slot]) of [since, until), and rows by window as `quality.watched_rows`."""
+    """(window starts ascending, counts[window][slot]) of [since, until), and `quality.watched_rows` of it."""
 
     since: float
     until: float
@@ -31,6 +31,12 @@ class Sums:
 
     def __init__(self) -> None:
         self._held: dict[_Key, _Held] = {}
+
+    def copy(self) -> Sums:
+        """What is held so far; what either reads from here on is its own."""
+        other = Sums()
+        other._held = dict(self._held)
+        return other
 
     def of(
         self,
