@@ -87,7 +87,9 @@ def foresee(connection: duckdb.DuckDBPyConnection, deployment: str, rules: Seque
     """
     mine = [rule for rule in rules if rule.watches(deployment)]
     due = list(_due(connection, deployment, mine))
-    if not due and all(rule.kind != "staleness" for rule in mine):
+    now = times.now()
+    stale = (rule for rule in mine if rule.kind == "staleness")
+    if not due and not any(staleness.fed_again(connection, deployment, rule, now) for rule in stale):
         return None
     sums = Sums()
     for one in due:
