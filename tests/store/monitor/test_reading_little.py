@@ -107,6 +107,24 @@ def test_a_decision_takes_what_was_read_before(watched: Bench, monkeypatch: pyte
     assert ("x", "opened") in found
 
 
+def test_what_windows_say_together_is_of_the_counts_that_are_held(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.reference(bench.register(), bench.file("SELECT (i % 1000)::DOUBLE AS x FROM range(20000) t(i)"))
+    bench.predict(
+        bench.file(
+            "SELECT 'd' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days((i // 50)::INTEGER) AS timestamp,"
+            " (i * 7 % 1000 + 800)::DOUBLE AS x FROM range(300) t(i)"
+        )
+    )
+    sums = bench.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES))
+    monkeypatch.setattr(counts, "slot_sums", _forbidden)
+    bench.database.writer.change(
+        lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, AlertSettings(), RULES, settle=False, sums=sums)
+    )
+    assert bench.rows("SELECT state FROM monitor_alert_now WHERE rule = 'drift' AND feature = 'x'") == [("open",)]
+
+
 def test_rows_that_come_while_it_is_decided_do_not_lack_their_features(watched: Bench) -> None:
     sums = watched.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES))
     watched.predict(
