@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import duckdb
@@ -100,21 +100,16 @@ class Judging:
             self._asked.discard(deployment)
         try:
             sums = self._database.reader.read(lambda cursor: foresee(cursor, deployment, self._rules))
+            if sums is None and not settle:
+                return
+
+            def decide(tx: Transaction) -> None:
+                evaluate(tx, deployment, self._settings, self._alerts, self._rules, settle, sums)
+
+            # One decision's counts are held at a time, however far behind the writer is.
+            self._database.writer.change(decide)
         except Exception:
             log.exception("alerts were not decided", extra={"deployment": deployment})
-            return
-        if sums is None and not settle:
-            return
-
-        def decide(tx: Transaction) -> None:
-            evaluate(tx, deployment, self._settings, self._alerts, self._rules, settle, sums)
-
-        def decided(end: Future[None]) -> None:
-            error = end.exception()
-            if error is not None:
-                log.error("alerts were not decided", extra={"deployment": deployment}, exc_info=error)
-
-        self._database.writer.submit(decide).add_done_callback(decided)
 
 
 def _watched(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -179,6 +179,8 @@ class Writer:
         self._read_only = read_only
         self._queue: queue.SimpleQueue[_Queued[Any] | None] = queue.SimpleQueue()
         self._closed = False
+        #: Whatever is queued lies before the end, or whoever waits for it would wait for ever.
+        self._closing = threading.Lock()
         self._connection = connect()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -188,10 +190,12 @@ class Writer:
         future: Future[T] = Future()
         if self._read_only:
             future.set_exception(Refusal(ExitCode.REFUSED, f"The store is read-only: {self._read_only}"))
-        elif self._closed:
-            future.set_exception(Refusal(ExitCode.NO_AGENT, "The agent is stopping.", "Try again."))
-        else:
-            self._queue.put(_Queued(change, future))
+            return future
+        with self._closing:
+            if not self._closed:
+                self._queue.put(_Queued(change, future))
+                return future
+        future.set_exception(Refusal(ExitCode.NO_AGENT, "The agent is stopping.", "Try again."))
         return future
 
     def change(self, change: Callable[[Transaction], T]) -> T:
@@ -204,8 +208,9 @@ class Writer:
 
     def close(self) -> None:
         """Commit what is queued, then stop."""
-        self._closed = True
-        self._queue.put(None)
+        with self._closing:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._connection.close()
 

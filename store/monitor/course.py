@@ -34,7 +34,8 @@ class Course(msgspec.Struct):
     `marks` holds the last decisions by feature, the latest at the end; features that have long been quiet are
     left out. `version` and `windows` say which watch the evidence is of and how many windows it has seen. `spoken` is
     where the last window ended that held enough rows to be decided by itself, by feature. `well` names the features
-    that were once found healthy by a rule that alerts only of those.
+    that were once found healthy by a rule that alerts only of those. `past` holds the spans of event time, by feature,
+    in which the rule would have had its alert on, had it been there: nothing healthy is learnt from them.
     """
 
     marks: dict[str, str] = {}
@@ -43,6 +44,7 @@ class Course(msgspec.Struct):
     evidence: dict[str, Evidence] = {}
     spoken: dict[str, int] = {}
     well: set[str] = set()
+    past: dict[str, list[tuple[float, float]]] = {}
 
     def step(self, rule: Rule, feature: str, over: bool | None, on: bool) -> Move:
         """Note one decision; what it leads to for the feature's alert, which is `on` or not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,7 @@ from store.monitor.course import Course, decode
 from store.monitor.deciding import Deciding, Spans, learning_ends
 from store.monitor.delivery.outbox import queue
 from store.monitor.deployments import split
-from store.monitor.readings import CHUNK, Reading, earliest, latest, read
+from store.monitor.readings import CHUNK, Reading, earliest, latest, passed_over, read
 from store.monitor.readings import foresee as foresee_drift
 from store.monitor.reference import load_reference
 from store.monitor.rules import Rule, compiled
@@ -47,11 +48,14 @@ def evaluate(
     below it close it. While a feature's values are told to be missing no alert of its drift opens: it is one cause.
     `settle` closes what no rule decides any more even where no window ended: the first time after the rules may have
     changed. Otherwise cheap when none ended. Late rows are seen by the next decision; past decisions stand.
+    A rule that was added later learns from the past, but opens only what is still bad at the newest of the windows.
     `sums` are counts that `foresee` read.
     """
     rules = compiled(settings, alerts) if rules is None else rules
+    # The transaction may be rolled back and decided anew: what is read within it is not to be found then.
+    sums = sums.copy() if sums is not None else Sums()
     mine = [rule for rule in rules if rule.watches(deployment)]
-    due = {rule.name: (ends, span) for rule, ends, span in _due(tx.connection, deployment, mine)}
+    due = {one.rule.name: one for one in _due(tx.connection, deployment, mine)}
     ledger = Ledger(tx, deployment) if settle else None
     # What is missing is decided first: it explains the drift of the same feature.
     for rule in sorted(mine, key=lambda rule: not rule.sudden):
@@ -60,16 +64,15 @@ def evaluate(
             continue
         if rule.name not in due:
             continue
-        ends, span = due[rule.name]
         ledger = ledger or Ledger(tx, deployment)
         explained: Spans = {}
         if rule.kind == "drift":
             ledger.write()
             explained = missing_spans(tx.connection, deployment, mine)
-        _decide(tx, deployment, rule, ends, span, settings, ledger, explained, sums or Sums())
+        _decide(tx, deployment, due[rule.name], settings, ledger, explained, sums)
         tx.execute(
             "INSERT INTO monitor_judged VALUES (?, ?, ?, ?)",
-            [deployment, rule.name, times.to_db(times.from_seconds(ends[-1])), tx.now_db],
+            [deployment, rule.name, times.to_db(times.from_seconds(due[rule.name].ends[-1])), tx.now_db],
         )
     if ledger is not None:
         _give_up_unwatched(ledger, mine, tx)
@@ -84,28 +87,39 @@ def foresee(connection: duckdb.DuckDBPyConnection, deployment: str, rules: Seque
     """
     mine = [rule for rule in rules if rule.watches(deployment)]
     due = list(_due(connection, deployment, mine))
-    if not due and all(rule.kind != "staleness" for rule in mine):
+    now = times.now()
+    stale = (rule for rule in mine if rule.kind == "staleness")
+    if not due and not any(staleness.fed_again(connection, deployment, rule, now) for rule in stale):
         return None
     sums = Sums()
-    for rule, ends, span in due:
-        if rule.of_features:
-            ends = learning_ends(rule, ends, *span)
+    for one in due:
+        if one.rule.of_features:
+            ends = learning_ends(one.rule, one.ends, *one.span)
             # More are not held at once.
             if len(ends) <= CHUNK:
-                foresee_drift(connection, deployment, rule, ends, sums)
+                foresee_drift(connection, deployment, one.rule, ends, sums)
     return sums
 
 
-def _due(
-    connection: duckdb.DuckDBPyConnection, deployment: str, rules: Sequence[Rule]
-) -> Iterator[tuple[Rule, list[int], tuple[float, float]]]:
-    """(rule, ends of windows to decide, what it reaches) of each rule that has something to decide."""
-    judged = {
-        str(name): float(through)
-        for name, through in connection.execute(
-            "SELECT kind, epoch(max(through)) FROM monitor_judged WHERE deployment = ? GROUP BY kind", [deployment]
-        ).fetchall()
-    }
+@dataclasses.dataclass(frozen=True)
+class _Due:
+    """The ends of the windows that `rule` is to decide, of the `span` that it reaches. `added`: others were decided
+    before the rule was there."""
+
+    rule: Rule
+    ends: list[int]
+    span: tuple[float, float]
+    added: bool
+
+
+def _due(connection: duckdb.DuckDBPyConnection, deployment: str, rules: Sequence[Rule]) -> Iterator[_Due]:
+    """Of each rule that has something to decide."""
+    rows = connection.execute(
+        "SELECT kind, epoch(max(through)), max(recorded_at) FROM monitor_judged WHERE deployment = ? GROUP BY kind",
+        [deployment],
+    ).fetchall()
+    judged = {str(name): float(through) for name, through, _ in rows}
+    last = max((at for _, _, at in rows), default=None)
     reached: dict[bool, float | None] = {}
     for rule in rules:
         if rule.kind == "staleness":
@@ -119,7 +133,8 @@ def _due(
         span = (earliest(connection, deployment, rule), newest)
         ends = _ended(rule.window, span, through)
         if ends:
-            yield rule, ends, span
+            added = through is None and last is not None and passed_over(connection, deployment, rule, last)
+            yield _Due(rule, ends, span, added)
 
 
 def _ended(width: Window, span: tuple[float, float], judged: float | None) -> list[int]:
@@ -136,28 +151,40 @@ def _ended(width: Window, span: tuple[float, float], judged: float | None) -> li
 def _decide(
     tx: Transaction,
     deployment: str,
-    rule: Rule,
-    ends: list[int],
-    span: tuple[float, float],
+    due: _Due,
     settings: MonitorSettings,
     ledger: Ledger,
     explained: Spans,
     sums: Sums,
 ) -> None:
+    rule, ends = due.rule, due.ends
     course = load_course(tx.connection, deployment, rule.name)
-    readings = read(tx.connection, deployment, rule, learning_ends(rule, ends, *span), sums)
-    bad = bad_spans(tx.connection, deployment, rule.name) if rule.learn is not None else {}
+    readings = read(tx.connection, deployment, rule, learning_ends(rule, ends, *due.span), sums)
+    bad = _joined(bad_spans(tx.connection, deployment, rule.name), course.past) if rule.learn is not None else {}
     watched = watch(tx.connection, deployment, rule, ends, readings, course, sums) if rule.kind == "drift" else {}
     latest: dict[str, Finding] = {}
+    untold: set[str] = set()
     for step in Deciding(rule, settings, readings, course, ledger.on(rule.name), bad, watched, explained).decide(ends):
         feature = step.finding.feature
-        if step.move == "open":
+        if step.move == "open" and due.added:
+            untold.add(feature)
+            latest[feature] = step.finding
+        elif step.move == "open":
             ledger.open(step.finding)
         elif step.move == "close":
-            ledger.close(step.finding)
             latest.pop(feature, None)
-        elif (rule.name, feature) in ledger.held:
+            if feature in untold:
+                untold.discard(feature)
+            else:
+                ledger.close(step.finding)
+        elif feature in untold or (rule.name, feature) in ledger.held:
             latest[feature] = step.finding
+    if due.added:
+        course.past = _until(bad, ends[-1])
+        for feature in sorted(untold):
+            finding = latest.pop(feature)
+            if finding.over and finding.window_end == times.from_seconds(ends[-1]):
+                ledger.open(finding)
     for finding in latest.values():
         ledger.update(finding)
     if rule.of_features:
@@ -183,9 +210,17 @@ def missing_spans(connection: duckdb.DuckDBPyConnection, deployment: str, rules:
     found: Spans = {}
     for rule in rules:
         if rule.sudden:
-            for feature, spans in bad_spans(connection, deployment, rule.name).items():
-                found.setdefault(feature, []).extend(spans)
+            past = load_course(connection, deployment, rule.name).past
+            found = _joined(found, _joined(bad_spans(connection, deployment, rule.name), past))
     return found
+
+
+def _joined(some: Spans, others: Spans) -> Spans:
+    return {feature: [*some.get(feature, []), *others.get(feature, [])] for feature in some.keys() | others.keys()}
+
+
+def _until(spans: Spans, end: float) -> Spans:
+    return {feature: [(since, min(until, end)) for since, until in mine] for feature, mine in spans.items()}
 
 
 def bad_spans(connection: duckdb.DuckDBPyConnection, deployment: str, rule: str) -> Spans:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from datetime import datetime
 
 import duckdb
 import numpy as np
 
 from store.catalog.manifest import ModelManifest
 from store.database import times
+from store.database.rows import first_row
 from store.monitor import counts, label_drift, performance, presets, quality, statistics
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.deployments import split
@@ -314,8 +316,8 @@ def _feature_checks(
         return
     begins = [begin_of(rule, end) for end in ends]
     over = (connection, deployment, version, reference, rule.window, begins[0], ends[-1])
-    totals = spans(*sums.of(*over), begins, ends)
-    rows = quality.watched_rows(*over, None)
+    starts, dense, rows = sums.with_rows(*over)
+    totals = spans(starts, dense, begins, ends)
     for begin, end, total in zip(begins, ends, totals, strict=True):
         whole = sum(count for start, count in rows.items() if begin <= start < end)
         for feature in reference.features:
@@ -375,6 +377,18 @@ def earliest(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule)
     found = times.seconds(counts.outermost(connection, _table(rule), "window_start", deployment))
     assert found is not None, f"{deployment} has no {rule.kind}"
     return found
+
+
+def passed_over(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, at: datetime) -> bool:
+    """Whether a window that the rule has something to read in was over before `at` (as the database has it)."""
+    row = first_row(
+        connection.execute(
+            f"SELECT epoch(min(window_start)), epoch(max(window_start)) FROM {_table(rule)}"
+            " WHERE deployment = ? AND recorded_at < ?",
+            [deployment, at],
+        )
+    )
+    return row is not None and row[0] is not None and rule.window.start(row[0]) < rule.window.start(row[1])
 
 
 def _table(rule: Rule) -> str:

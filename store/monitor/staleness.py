@@ -46,12 +46,7 @@ def watch(tx: Transaction, alerts: AlertSettings, rules: Sequence[Rule], since: 
 
 def freshen(tx: Transaction, deployment: str, rule: Rule, ledger: Ledger | None) -> Ledger | None:
     """Close the rule's alert where files come again; the ledger when it was needed."""
-    if (
-        ledger is None
-        and not tx.execute(
-            "SELECT 1 FROM monitor_alert_now WHERE deployment = ? AND rule = ? AND NOT is_over", [deployment, rule.name]
-        ).fetchall()
-    ):
+    if ledger is None and not _on(tx.connection, deployment, rule):
         return None
     ledger = ledger or Ledger(tx, deployment)
     heard = _heard(tx.connection).get(deployment)
@@ -60,6 +55,22 @@ def freshen(tx: Transaction, deployment: str, rule: Rule, ledger: Ledger | None)
         if age <= (rule.threshold or 0.0):
             ledger.close(_finding(rule, age, heard, tx.now, False))
     return ledger
+
+
+def fed_again(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, now: datetime) -> bool:
+    """Whether `freshen` has an alert to close."""
+    if not _on(connection, deployment, rule):
+        return False
+    heard = _heard(connection).get(deployment)
+    return heard is not None and (now - heard).total_seconds() <= (rule.threshold or 0.0)
+
+
+def _on(connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule) -> bool:
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM monitor_alert_now WHERE deployment = ? AND rule = ? AND NOT is_over", [deployment, rule.name]
+        ).fetchall()
+    )
 
 
 def _finding(rule: Rule, age: float, heard: datetime, now: datetime, over: bool) -> Finding:

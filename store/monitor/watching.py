@@ -9,7 +9,6 @@ import math
 import duckdb
 import numpy as np
 
-from store.monitor import counts
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.course import Course, Evidence, Span
 from store.monitor.deployments import split
@@ -54,15 +53,16 @@ def watch(
 
     A watch begins anew with another version: its reference is another.
     """
+    sums = sums if sums is not None else Sums()
     found: dict[tuple[int, str], Watched] = {}
     stream: list[_Window] = []
     for place in range(0, len(ends), CHUNK):
-        stream += _windows(connection, deployment, rule, ends[place : place + CHUNK], sums or Sums())
+        stream += _windows(connection, deployment, rule, ends[place : place + CHUNK], sums)
     for version, windows in itertools.groupby(stream, lambda window: window.version):
         run = list(windows)
         reference = load_reference(connection, split(deployment).model, version)
         assert reference is not None
-        over = _Sums(connection, deployment, version, reference, rule, run[-1].end)
+        over = _Over(connection, deployment, version, reference, rule, run[-1].end, sums)
         for window, step in zip(run, _run(course, version, reference, run), strict=True):
             spoken = {reading.feature for reading in readings.get(window.end, ())}
             course.spoken.update(dict.fromkeys(spoken, window.end))
@@ -175,8 +175,8 @@ def _step(course: Course, reference: Reference, window: _Window) -> tuple[list[f
     return logs, begins
 
 
-class _Sums:
-    """The rule's statistic of one version over any span that ends at a window; counts are read once, when asked for."""
+class _Over:
+    """The rule's statistic of one version over any span that ends at a window."""
 
     def __init__(
         self,
@@ -186,36 +186,33 @@ class _Sums:
         reference: Reference,
         rule: Rule,
         until: int,
+        sums: Sums,
     ) -> None:
+        self._sums = sums
         self._ask = (connection, deployment, version, reference, rule.window)
         self._statistic = rule.statistic
         self._chunks = load_chunks(connection, reference.identity, reference.width, rule.statistic)
         self._until = until
         self._moments: KeptMoments | None = None
         self._since = math.inf
-        self._starts: Integers = np.zeros(0, np.int64)
-        self._running: Integers = np.zeros((1, 0), np.int64)
 
-    def over(self, feature: FeatureBins, begin: int, end: int) -> tuple[int, Scaled]:
+    def of(self, feature: FeatureBins, begin: int, end: int) -> tuple[int, Scaled]:
         """Rows, and the rule's statistic of one feature, in [begin, end)."""
         if begin < self._since:
             self._since = begin
-            self._starts, dense = counts.slot_sums(*self._ask, begin, self._until, None)
-            self._running = np.zeros((len(dense) + 1, dense.shape[1]), np.int64)
-            np.cumsum(dense, axis=0, out=self._running[1:])
             self._moments = moments_for(self._statistic, *self._ask, begin, self._until, None)
-        low, high = np.searchsorted(self._starts, [begin, end])
-        dense = (self._running[high] - self._running[low])[None, :]
-        current = dense[:, feature.offset : feature.offset + feature.width]
+        starts, dense = self._sums.of(*self._ask, begin, self._until)
+        windows = dense[: np.searchsorted(starts, end), feature.offset : feature.offset + feature.width]
+        current = windows.sum(axis=0, keepdims=True)
         values = values_of(self._statistic, self._ask[3], feature, current, self._chunks)
         if self._moments is not None:
             values = refined(values, self._moments, feature, current, [begin], [end])
         return int(current.sum()), values
 
 
-def _over_watch(rule: Rule, version: str, feature: FeatureBins, sums: _Sums, begin: int, end: int) -> Reading | None:
+def _over_watch(rule: Rule, version: str, feature: FeatureBins, over: _Over, begin: int, end: int) -> Reading | None:
     """The statistic over the span of the evidence; null while that holds too few rows as well."""
-    rows, scaled = sums.over(feature, begin, end)
+    rows, scaled = over.of(feature, begin, end)
     value = scaled.values.at(0)
     if rows < rule.min_rows or value.value is None:
         return None

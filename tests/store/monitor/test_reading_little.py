@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.database import Database, times
+from store.database import Database, Transaction, times
 from store.governance.journal import Journal
-from store.monitor import counts, evaluate, scan_predictions
+from store.monitor import counts, evaluate, record_predictions, scan_predictions
 from store.monitor.judge import foresee
 from store.monitor.reference import load_reference
 from store.monitor.remembered import Answers
@@ -105,6 +105,72 @@ def test_a_decision_takes_what_was_read_before(watched: Bench, monkeypatch: pyte
     )
     found = watched.rows("SELECT feature, event FROM monitor_alert_event WHERE rule = 'drift' AND feature = 'x'")
     assert ("x", "opened") in found
+
+
+def test_what_windows_say_together_is_of_the_counts_that_are_held(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.reference(bench.register(), bench.file("SELECT (i % 1000)::DOUBLE AS x FROM range(20000) t(i)"))
+    bench.predict(
+        bench.file(
+            "SELECT 'd' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days((i // 50)::INTEGER) AS timestamp,"
+            " (i * 7 % 1000 + 800)::DOUBLE AS x FROM range(300) t(i)"
+        )
+    )
+    sums = bench.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES))
+    monkeypatch.setattr(counts, "slot_sums", _forbidden)
+    bench.database.writer.change(
+        lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, AlertSettings(), RULES, settle=False, sums=sums)
+    )
+    assert bench.rows("SELECT state FROM monitor_alert_now WHERE rule = 'drift' AND feature = 'x'") == [("open",)]
+
+
+def test_rows_that_come_while_it_is_decided_do_not_lack_their_features(watched: Bench) -> None:
+    sums = watched.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES))
+    watched.predict(
+        watched.file(
+            "SELECT 'late' || i AS prediction_id, TIMESTAMP '2024-05-03' AS timestamp, (i % 1000)::DOUBLE AS x"
+            " FROM range(3000) t(i)"
+        )
+    )
+    watched.database.writer.change(
+        lambda tx: evaluate(tx, DEPLOYMENT, SETTINGS, AlertSettings(), RULES, settle=False, sums=sums)
+    )
+    assert watched.rows("SELECT feature, message FROM monitor_alert_event WHERE rule = 'missing'") == []
+
+
+def test_what_a_change_read_before_it_was_rolled_back_is_read_again(watched: Bench) -> None:
+    sums = watched.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES))
+    path = watched.file(
+        "SELECT 'n' || i || '-' || day AS prediction_id, TIMESTAMP '2024-05-05' + to_days(day) AS timestamp,"
+        " (i * 7 % 1000 + 800)::DOUBLE AS x FROM range(500) t(i), range(2) d(day)"
+    )
+    scan = watched.database.reader.read(
+        lambda c: scan_predictions(c, path, "parquet", DEPLOYMENT, path.name, watched.settings)
+    )
+
+    def decide(tx: Transaction) -> None:
+        evaluate(tx, DEPLOYMENT, SETTINGS, AlertSettings(), RULES, settle=False, sums=sums)
+
+    def fail(tx: Transaction) -> None:
+        record_predictions(tx, scan)
+        decide(tx)
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        watched.database.writer.change(fail)
+    watched.predict(
+        watched.file(
+            "SELECT 'c' || i || '-' || day AS prediction_id, TIMESTAMP '2024-05-05' + to_days(day) AS timestamp,"
+            " (i * 7 % 1000)::DOUBLE AS x FROM range(500) t(i), range(2) d(day)"
+        )
+    )
+    watched.database.writer.change(decide)
+    found = watched.rows(
+        "SELECT epoch(window_end), value < 0.1 FROM monitor_alert_event WHERE rule = 'drift'"
+        " ORDER BY ordinal DESC LIMIT 1"
+    )
+    assert found == [(FIRST.timestamp() + 5 * DAY, True)]
 
 
 def test_nothing_is_foreseen_where_no_window_ended(watched: Bench) -> None:

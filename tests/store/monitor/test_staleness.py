@@ -9,6 +9,7 @@ import pytest
 from store.agent.scheduler import Scheduler
 from store.database import Actor, Transaction, times
 from store.monitor import act, evaluate, staleness
+from store.monitor.judge import foresee
 from store.monitor.rules import Rule, compiled
 from store.protocol import ActionParams
 from store.settings import AlertSettings, MonitorSettings, RuleSettings
@@ -71,6 +72,17 @@ def test_a_file_closes_it(fed: Bench) -> None:
     feed(fed, 2)
     fed.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, MonitorSettings(), ALERTS, RULES))
     assert states(fed) == ["closed"]
+
+
+def test_the_writer_is_asked_only_where_there_is_an_alert_to_close(fed: Bench) -> None:
+    def asked() -> bool:
+        return fed.database.reader.read(lambda c: foresee(c, DEPLOYMENT, RULES)) is not None
+
+    assert not asked()
+    look(fed, timedelta(hours=3))
+    assert asked()
+    fed.database.writer.change(lambda tx: evaluate(tx, DEPLOYMENT, MonitorSettings(), ALERTS, RULES))
+    assert not asked()
 
 
 def test_what_happened_while_no_agent_looked_is_no_silence(fed: Bench) -> None:
