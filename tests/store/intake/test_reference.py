@@ -14,6 +14,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from store.catalog import manifest
+from store.intake import versions
+from store.intake.facts import Facts
+from store.intake.versions import VersionFolder
 from store.monitor.multivariate import reference_file
 from store.monitor.reference import Reference, load_reference
 from store.monitor.workers import rows as worker_rows
@@ -122,6 +125,70 @@ def test_a_dataset_that_comes_soon_after_is_noticed_by_itself(tmp_path: Path) ->
         assert not store.quarantined()
     finally:
         store.close()
+
+
+def artifacts_staged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions whose artifacts were copied, as they are."""
+    made: list[str] = []
+    stage = versions.stage
+
+    def counted(found: VersionFolder, *rest: Any) -> Path:
+        made.append(found.manifest.version)
+        return stage(found, *rest)
+
+    monkeypatch.setattr(versions, "stage", counted)
+    return made
+
+
+@pytest.mark.parametrize("named", [{"dataset": "d@1"}, WINDOW])
+def test_nothing_is_copied_of_a_version_whose_reference_never_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    staged = artifacts_staged(monkeypatch)
+    store = Running(tmp_path / "store").start()
+    try:
+        store.put("models/m/1/model.bin", b"weights")
+        model(store, "1", artifact="model.bin", reference=named)
+        assert eventually(store.quarantined)[0]["found"] == "missing"
+        assert staged == []
+        assert list(store.layout.objects.iterdir()) == []
+    finally:
+        store.close()
+
+
+def test_a_version_that_waited_for_its_reference_is_copied_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = artifacts_staged(monkeypatch)
+    monkeypatch.setattr("store.intake.intake._ELSEWHERE", 0.05)
+    waited: list[str] = []
+    keep = Facts._keep_reference
+
+    def waits(self: Facts, *rest: Any) -> Any:
+        waited.append("")
+        return keep(self, *rest)
+
+    monkeypatch.setattr(Facts, "_keep_reference", waits)
+    store = Running(tmp_path / "store", patience=dataclasses.replace(QUICK, incomplete=60.0)).start()
+    try:
+        store.put("models/m/1/model.bin", b"weights")
+        model(store, "1", artifact="model.bin", reference={"dataset": "d@1"})
+        eventually(lambda: len(waited) > 2)
+        put_dataset(store)
+        assert reference(store, "1").rows == 300
+        assert staged == ["1"]
+    finally:
+        store.close()
+
+
+def test_nothing_is_kept_of_a_version_whose_reference_is_wrong(store: Running) -> None:
+    bits = b"weights"
+    store.put("models/m/1/model.bin", bits)
+    store.put("models/m/1/reference.csv", "x\n1\n")
+    model(store, "1", artifact="model.bin", reference="reference.csv", features={"y": "numeric"})
+    assert eventually(store.quarantined)[0]["key"] == "feature"
+    kept = [path.read_bytes() for path in store.layout.objects.rglob("*") if path.is_file()]
+    assert bits not in kept
 
 
 def test_a_dataset_whose_file_was_changed_is_no_reference(store: Running) -> None:
