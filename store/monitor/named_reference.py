@@ -27,6 +27,8 @@ Read = Callable[[Callable[[duckdb.DuckDBPyConnection], _Answer]], _Answer]
 
 #: Prediction files of one window; of more, so many evenly spaced ones.
 MAX_FILES = 10_000
+#: Predictions of one window; they are held in memory while their file is made.
+MAX_ROWS = 20_000_000
 _MEMORY = "1GB"
 
 
@@ -71,7 +73,7 @@ def window_file(read: Read[_Window], layout: Layout, named: ReferenceSource, fol
 
     A row has the columns of its prediction file (but those that tell what a row is, which are called by their plain
     names) and `label` where one has come. Parquet; CSV where a file was one without types. Raises `NotYet` without
-    predictions in the window, `Refusal` (usage) when their files are gone or cannot be read.
+    predictions in the window, `Refusal` (usage) when they are more than `MAX_ROWS`, their files gone or unreadable.
     """
     found = read(lambda connection: _window(connection, layout, named))
     if not found.files:
@@ -103,21 +105,25 @@ def _window(connection: duckdb.DuckDBPyConnection, layout: Layout, named: Refere
     version = named.version or max(rows, key=lambda name: (rows[name], name), default="")
     if not rows.get(version):
         raise NotYet(f"waits for its reference, {named}: no predictions of that time have come")
+    if rows[version] > MAX_ROWS:
+        raise Refusal(
+            ExitCode.USAGE,
+            f"reference: {named} has {rows[version]:,} predictions of version {version}; a window that is a reference"
+            f" has at most {MAX_ROWS:,}",
+            "Name a shorter window, or bring a sample of its rows as a dataset.",
+            {"key": "reference", "found": f"{rows[version]:,} predictions"},
+        )
     manifest = manifest_of(connection, deployments.split(deployment).model, version)
     # Labels are compared as text, but for those of regressions.
     label = "value" if manifest.task == "regression" else "label"
-    # A cursor of its own: the connection may still hold the last row of what was asked before.
-    known: Any = (
-        connection.cursor()
-        .sql(
-            "SELECT p.prediction_id, epoch_us(p.event_at) AS event_us, p.prediction, p.score, l.label FROM"
-            f" (SELECT * FROM monitor_prediction WHERE {within} AND version = $4) AS p LEFT JOIN (SELECT prediction_id,"
-            f" arg_max({label}, ordinal) AS label FROM monitor_label WHERE deployment = $1 GROUP BY prediction_id) AS l"
-            " USING (prediction_id)",
-            params=[*span, version],
-        )
-        .to_arrow_table()
-    )
+    known: Any = connection.sql(
+        "WITH p AS MATERIALIZED (SELECT prediction_id, event_at, prediction, score FROM monitor_prediction"
+        f" WHERE {within} AND version = $4), l AS (SELECT prediction_id, arg_max({label}, ordinal) AS label"
+        " FROM monitor_label WHERE deployment = $1 AND prediction_id IN (SELECT prediction_id FROM p)"
+        " GROUP BY prediction_id) SELECT p.prediction_id, epoch_us(p.event_at) AS event_us, p.prediction, p.score,"
+        " l.label FROM p LEFT JOIN l USING (prediction_id)",
+        params=[*span, version],
+    ).to_arrow_table()
     files, notes = prediction_files(connection, layout, deployment, version, since, until, most=MAX_FILES)
     return _Window(manifest, files, notes, known)
 
