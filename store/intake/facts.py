@@ -189,17 +189,20 @@ class Facts:
         return versions.examine(found.path, found.within, found.place.name, found.place.part, limit)
 
     def version(self, found: Found, folder: VersionFolder) -> Fact:
-        """Keep the bits by digest, scan the reference, and register."""
+        """Scan the reference, keep the bits by digest, and register.
+
+        The bits come last: a version that waits for its reference is tried again and again, and may never come.
+        """
         manifest = folder.manifest
+        kept = self._keep_reference(found, folder)
+        reference = self._database.reader.read(lambda c: profiled(c, kept.digest, manifest))
+        if reference is None:
+            reference = self._scan_reference(kept, manifest)
         staged = versions.stage(folder, found.path, found.within, self._layout.objects)
         try:
             digest, size, files = self._objects.adopt(staged)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        kept = self._keep_reference(found, folder)
-        reference = self._database.reader.read(lambda c: profiled(c, kept.digest, manifest))
-        if reference is None:
-            reference = self._scan_reference(kept, manifest)
         arrival = VersionArrival(
             manifest,
             digest,
@@ -223,6 +226,7 @@ class Facts:
         named = folder.reference
         if not named:
             return _Kept()
+        self._layout.objects.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".reference-", dir=self._layout.objects))
         try:
             if isinstance(named, str):

@@ -7,10 +7,11 @@ other: kept by its digest, and read again by the workers.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
 
@@ -27,6 +28,9 @@ Read = Callable[[Callable[[duckdb.DuckDBPyConnection], _Answer]], _Answer]
 
 #: Prediction files of one window; of more, so many evenly spaced ones.
 MAX_FILES = 10_000
+#: Predictions of one window.
+MAX_ROWS = 20_000_000
+_BATCH_ROWS = 100_000
 _MEMORY = "1GB"
 
 
@@ -57,13 +61,13 @@ def dataset_file(connection: duckdb.DuckDBPyConnection, named: ReferenceSource) 
 
 @dataclasses.dataclass(frozen=True)
 class _Window:
-    """What is known of a window's predictions: `known` is an Arrow table (prediction_id, event_us, prediction, score,
-    label), one row each that counted."""
+    """What is known of a window's predictions: the table `known` of `local` has (prediction_id, event_us, prediction,
+    score, label), one row each that counted, in the order of time."""
 
+    local: duckdb.DuckDBPyConnection
     manifest: ModelManifest
     files: list[File]
     notes: list[str]
-    known: Any
 
 
 def window_file(read: Read[_Window], layout: Layout, named: ReferenceSource, folder: Path) -> tuple[Path, list[str]]:
@@ -71,27 +75,36 @@ def window_file(read: Read[_Window], layout: Layout, named: ReferenceSource, fol
 
     A row has the columns of its prediction file (but those that tell what a row is, which are called by their plain
     names) and `label` where one has come. Parquet; CSV where a file was one without types. Raises `NotYet` without
-    predictions in the window, `Refusal` (usage) when their files are gone or cannot be read.
+    predictions in the window, `Refusal` (usage) when they are more than `MAX_ROWS`, their files gone or unreadable.
     """
-    found = read(lambda connection: _window(connection, layout, named))
-    if not found.files:
-        raise Refusal(
-            ExitCode.USAGE,
-            f"The prediction files of {named} are no longer where they were.",
-            "Name a window whose files are still in a watched folder.",
-        )
-    local = duckdb.connect(str(folder / "rows.duckdb"), config={"memory_limit": _MEMORY, "threads": 2})
-    try:
-        return _written(local, found, folder), found.notes
-    except duckdb.Error as error:
-        raise Refusal(
-            ExitCode.USAGE, f"{named} cannot be read: {str(error).splitlines()[0][:300]}", "Name a shorter window."
-        ) from error
-    finally:
-        local.close()
+    with contextlib.ExitStack() as opened:
+
+        def scratch() -> duckdb.DuckDBPyConnection:
+            made = duckdb.connect(str(folder / "rows.duckdb"), config={"memory_limit": _MEMORY, "threads": 2})
+            return opened.enter_context(contextlib.closing(made))
+
+        try:
+            found = read(lambda connection: _window(connection, layout, named, scratch))
+            if not found.files:
+                raise Refusal(
+                    ExitCode.USAGE,
+                    f"The prediction files of {named} are no longer where they were.",
+                    "Name a window whose files are still in a watched folder.",
+                )
+            return _written(found, folder), found.notes
+        except duckdb.Error as error:
+            raise Refusal(
+                ExitCode.USAGE, f"{named} cannot be read: {str(error).splitlines()[0][:300]}", "Name a shorter window."
+            ) from error
 
 
-def _window(connection: duckdb.DuckDBPyConnection, layout: Layout, named: ReferenceSource) -> _Window:
+def _window(
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    named: ReferenceSource,
+    scratch: Callable[[], duckdb.DuckDBPyConnection],
+) -> _Window:
+    """`scratch` opens an empty store for the rows, once it is known that there are some."""
     deployment, (since, until) = named.deployment, named.span
     span = [deployment, round(since * 1e6), round(until * 1e6)]
     within = "deployment = $1 AND event_at >= make_timestamp($2) AND event_at < make_timestamp($3)"
@@ -103,30 +116,38 @@ def _window(connection: duckdb.DuckDBPyConnection, layout: Layout, named: Refere
     version = named.version or max(rows, key=lambda name: (rows[name], name), default="")
     if not rows.get(version):
         raise NotYet(f"waits for its reference, {named}: no predictions of that time have come")
+    if rows[version] > MAX_ROWS:
+        raise Refusal(
+            ExitCode.USAGE,
+            f"reference: {named} has {rows[version]:,} predictions of version {version}; a window that is a reference"
+            f" has at most {MAX_ROWS:,}",
+            "Name a shorter window, or bring a sample of its rows as a dataset.",
+            {"key": "reference", "found": f"{rows[version]:,} predictions"},
+        )
     manifest = manifest_of(connection, deployments.split(deployment).model, version)
     # Labels are compared as text, but for those of regressions.
     label = "value" if manifest.task == "regression" else "label"
-    # A cursor of its own: the connection may still hold the last row of what was asked before.
-    known: Any = (
-        connection.cursor()
-        .sql(
-            "SELECT p.prediction_id, epoch_us(p.event_at) AS event_us, p.prediction, p.score, l.label FROM"
-            f" (SELECT * FROM monitor_prediction WHERE {within} AND version = $4) AS p LEFT JOIN (SELECT prediction_id,"
-            f" arg_max({label}, ordinal) AS label FROM monitor_label WHERE deployment = $1 GROUP BY prediction_id) AS l"
-            " USING (prediction_id)",
-            params=[*span, version],
-        )
-        .to_arrow_table()
-    )
+    local = scratch()
+    coming = connection.sql(
+        "WITH p AS MATERIALIZED (SELECT prediction_id, event_at, prediction, score FROM monitor_prediction"
+        f" WHERE {within} AND version = $4), l AS (SELECT prediction_id, arg_max({label}, ordinal) AS label"
+        " FROM monitor_label WHERE deployment = $1 AND prediction_id IN (SELECT prediction_id FROM p)"
+        " GROUP BY prediction_id) SELECT p.prediction_id, epoch_us(p.event_at) AS event_us, p.prediction, p.score,"
+        " l.label FROM p LEFT JOIN l USING (prediction_id)",
+        params=[*span, version],
+    ).to_arrow_reader(_BATCH_ROWS)
+    local.register("coming", coming)
+    local.execute("CREATE TABLE known AS SELECT * FROM coming ORDER BY event_us")
+    local.unregister("coming")
     files, notes = prediction_files(connection, layout, deployment, version, since, until, most=MAX_FILES)
-    return _Window(manifest, files, notes, known)
+    return _Window(local, manifest, files, notes)
 
 
-def _written(local: duckdb.DuckDBPyConnection, found: _Window, folder: Path) -> Path:
+def _written(found: _Window, folder: Path) -> Path:
+    local = found.local
     # Two workers' files of one name would be one to DuckDB's cache.
     local.execute("SET enable_external_file_cache = false")
-    local.register("known", found.known)
-    opened = [source.open_source(local, Path(file.path), file.format, apart=True) for file in found.files]
+    opened = [source.open_source(local, Path(file.path), file.format) for file in found.files]
     roles = source.role_columns([found.manifest])
     told = {name for names in roles.values() for name in names} | {source.VERSION_COLUMN}
     kinds = {name: kind for name, kind in _kinds([one.columns for one in opened]).items() if name not in told}

@@ -27,6 +27,7 @@ from store.monitor.bins import (
     Integers,
     canonical,
 )
+from store.monitor.cache import Cache
 from store.monitor.names import Hashes
 from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.parts import Format
@@ -334,8 +335,7 @@ def record_reference(tx: Transaction, model: str, version: str, reference: Refer
     return True
 
 
-_kept: dict[str, Reference] = {}
-_KEPT_AT_MOST = 256
+_kept: Cache[Reference] = Cache()
 
 
 def load_reference(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> Reference | None:
@@ -346,11 +346,7 @@ def load_reference(connection: duckdb.DuckDBPyConnection, model: str, version: s
     if not found:
         return None
     identity = str(found[0][0])
-    if identity not in _kept:
-        if len(_kept) >= _KEPT_AT_MOST:
-            _kept.clear()
-        _kept[identity] = _read(connection, identity)
-    return _kept[identity]
+    return _kept.get(identity, lambda: _read(connection, identity))
 
 
 def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:

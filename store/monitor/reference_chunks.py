@@ -11,6 +11,7 @@ import numpy as np
 from store.database import Transaction
 from store.monitor import counting, parts
 from store.monitor.bins import Integers
+from store.monitor.cache import Cache
 from store.monitor.parts import Format, Part
 from store.monitor.presets.nannyml import CHUNKS, NannyML
 from store.monitor.profile import Binned
@@ -87,9 +88,7 @@ _TYPES = {
     "counts": "BIGINT[]",
     "recorded_at": "TIMESTAMP",
 }
-_kept: dict[str, Integers] = {}
-#: Counts that are remembered of all references together: 32 MiB.
-_KEPT_AT_MOST = 4 << 20
+_kept: Cache[Integers] = Cache()
 
 
 def record_chunks(tx: Transaction, identity: str, chunks: Integers) -> None:
@@ -113,14 +112,15 @@ def load_chunks(connection: duckdb.DuckDBPyConnection, identity: str, width: int
     """The chunks (chunks × width) of a reference; null where the preset does not go by them, or none were kept."""
     if preset != PRESET:
         return None
-    if identity not in _kept:
-        rows = connection.execute(
-            "SELECT chunk, slots, counts FROM monitor_reference_chunk WHERE reference = ? ORDER BY chunk", [identity]
-        ).fetchall()
-        found = np.zeros((len(rows), width), np.int64)
-        for number, slots, counts in rows:
-            found[number, np.array(slots, np.int64)] = counts
-        if sum(held.size for held in _kept.values()) + found.size > _KEPT_AT_MOST:
-            _kept.clear()
-        _kept[identity] = found
-    return _kept[identity] if len(_kept[identity]) else None
+    found = _kept.get(identity, lambda: _read(connection, identity, width))
+    return found if len(found) else None
+
+
+def _read(connection: duckdb.DuckDBPyConnection, identity: str, width: int) -> Integers:
+    rows = connection.execute(
+        "SELECT chunk, slots, counts FROM monitor_reference_chunk WHERE reference = ? ORDER BY chunk", [identity]
+    ).fetchall()
+    found = np.zeros((len(rows), width), np.int64)
+    for number, slots, counts in rows:
+        found[number, np.array(slots, np.int64)] = counts
+    return found

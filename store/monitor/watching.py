@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 
 from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.cache import Cache
 from store.monitor.course import Course, Evidence, Span
 from store.monitor.deployments import split
 from store.monitor.kept_moments import KeptMoments, moments_for
@@ -229,16 +230,13 @@ def _over_watch(rule: Rule, version: str, feature: FeatureBins, over: _Over, beg
     )
 
 
-_kept: dict[str, dict[str, tuple[Integers, Floats]]] = {}
-_KEPT_AT_MOST = 64
+_kept: Cache[dict[str, tuple[Integers, Floats]]] = Cache()
 
 
 def _groups(reference: Reference, name: str) -> tuple[Integers, Floats]:
     """The groups of the sequential test; chosen once, since a reference never changes."""
-    if reference.identity not in _kept:
-        if len(_kept) >= _KEPT_AT_MOST:
-            _kept.clear()
-        _kept[reference.identity] = {
-            feature.name: sequential_groups(feature, reference.of(feature)) for feature in reference.features
-        }
-    return _kept[reference.identity][name]
+    groups = _kept.get(
+        reference.identity,
+        lambda: {feature.name: sequential_groups(feature, reference.of(feature)) for feature in reference.features},
+    )
+    return groups[name]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as parquet
 import pytest
 
 from store.catalog import manifest
+from store.intake import versions
+from store.intake.facts import Facts
+from store.intake.versions import VersionFolder
 from store.monitor.multivariate import reference_file
+from store.monitor.named_reference import window_file
 from store.monitor.reference import Reference, load_reference
 from store.monitor.workers import rows as worker_rows
 from store.protocol import Refusal
@@ -124,6 +130,70 @@ def test_a_dataset_that_comes_soon_after_is_noticed_by_itself(tmp_path: Path) ->
         store.close()
 
 
+def artifacts_staged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions whose artifacts were copied, as they are."""
+    made: list[str] = []
+    stage = versions.stage
+
+    def counted(found: VersionFolder, *rest: Any) -> Path:
+        made.append(found.manifest.version)
+        return stage(found, *rest)
+
+    monkeypatch.setattr(versions, "stage", counted)
+    return made
+
+
+@pytest.mark.parametrize("named", [{"dataset": "d@1"}, WINDOW])
+def test_nothing_is_copied_of_a_version_whose_reference_never_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    staged = artifacts_staged(monkeypatch)
+    store = Running(tmp_path / "store").start()
+    try:
+        store.put("models/m/1/model.bin", b"weights")
+        model(store, "1", artifact="model.bin", reference=named)
+        assert eventually(store.quarantined)[0]["found"] == "missing"
+        assert staged == []
+        assert list(store.layout.objects.iterdir()) == []
+    finally:
+        store.close()
+
+
+def test_a_version_that_waited_for_its_reference_is_copied_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = artifacts_staged(monkeypatch)
+    monkeypatch.setattr("store.intake.intake._ELSEWHERE", 0.05)
+    waited: list[str] = []
+    keep = Facts._keep_reference
+
+    def waits(self: Facts, *rest: Any) -> Any:
+        waited.append("")
+        return keep(self, *rest)
+
+    monkeypatch.setattr(Facts, "_keep_reference", waits)
+    store = Running(tmp_path / "store", patience=dataclasses.replace(QUICK, incomplete=60.0)).start()
+    try:
+        store.put("models/m/1/model.bin", b"weights")
+        model(store, "1", artifact="model.bin", reference={"dataset": "d@1"})
+        eventually(lambda: len(waited) > 2)
+        put_dataset(store)
+        assert reference(store, "1").rows == 300
+        assert staged == ["1"]
+    finally:
+        store.close()
+
+
+def test_nothing_is_kept_of_a_version_whose_reference_is_wrong(store: Running) -> None:
+    bits = b"weights"
+    store.put("models/m/1/model.bin", bits)
+    store.put("models/m/1/reference.csv", "x\n1\n")
+    model(store, "1", artifact="model.bin", reference="reference.csv", features={"y": "numeric"})
+    assert eventually(store.quarantined)[0]["key"] == "feature"
+    kept = [path.read_bytes() for path in store.layout.objects.rglob("*") if path.is_file()]
+    assert bits not in kept
+
+
 def test_a_dataset_whose_file_was_changed_is_no_reference(store: Running) -> None:
     put_dataset(store)
     place = store.put("datasets/d/first.parquet", as_parquet(rows(0, 200)))
@@ -206,6 +276,64 @@ def test_a_window_without_predictions_is_waited_for(store: Running) -> None:
     assert case["reason"] == (
         "waits for its reference, m@production from 2014-01-01 to 2014-02-01: no predictions of that time have come"
     )
+
+
+def test_a_window_of_too_many_predictions_is_refused_with_their_number(
+    store: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(store)
+    monkeypatch.setattr("store.monitor.named_reference.MAX_ROWS", 72)
+    model(store, "2", reference=WINDOW)
+    assert reference(store, "2").rows == 72
+    monkeypatch.setattr("store.monitor.named_reference.MAX_ROWS", 71)
+    model(store, "3", reference=WINDOW)
+    case = eventually(store.quarantined)[0]
+    assert case["reason"] == (
+        "reference: m@production from 2013-03-02 to 2013-03-05 has 72 predictions of version 1; a window that is a"
+        " reference has at most 71"
+    )
+    assert (case["key"], case["found"]) == ("reference", "72 predictions")
+    assert case["expected"] == "Name a shorter window, or bring a sample of its rows as a dataset."
+
+
+def labels_of_window(store: Running, folder: Path, before: Callable[[duckdb.DuckDBPyConnection], object]) -> list[str]:
+    """What the window's file says of labels, `before` having been done within the same read."""
+
+    def read(window: Callable[[duckdb.DuckDBPyConnection], Any]) -> Any:
+        return store.database.reader.read(lambda c: (before(c), window(c))[1])
+
+    path, _ = window_file(read, store.layout, manifest.ReferenceSource(**WINDOW), folder)
+    return [label for label in parquet.read_table(path)["label"].to_pylist() if label is not None]
+
+
+def test_labels_of_a_window_are_those_of_the_snapshot_that_its_rows_are_of(store: Running, tmp_path: Path) -> None:
+    serve(store)
+
+    def all_labels_come(connection: duckdb.DuckDBPyConnection) -> None:
+        assert connection.execute("SELECT count(*) FROM monitor_label").fetchall() == [(60,)]
+        store.put("labels/m@production/2.parquet", as_parquet(rows(60, 60), "id", "truth"))
+        count = "SELECT count(*) FROM monitor_label"
+        others = store.database.reader.submit
+        eventually(lambda: others(lambda c: c.execute(count).fetchall()).result() == [(120,)])
+
+    assert len(labels_of_window(store, tmp_path, all_labels_come)) == 36
+
+
+def test_labels_of_other_predictions_are_not_gathered_for_a_window(store: Running, tmp_path: Path) -> None:
+    serve(store)
+    many = (
+        "INSERT INTO monitor_label (deployment, prediction_id, label, ordinal, recorded_at) SELECT 'm@production',"
+        " 'another prediction, number ' || i, repeat('long ', 60) || i, i, now()::TIMESTAMP FROM range(400_000) t(i)"
+    )
+    store.database.writer.change(lambda tx: tx.execute(many).fetchall())
+
+    def little_memory(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("SET memory_limit = '120MB'")
+        connection.execute("SET max_temp_directory_size = '0KB'")
+        # It may see by itself which labels count for nothing, and it may not.
+        connection.execute("SET disabled_optimizers = 'join_filter_pushdown'")
+
+    assert len(labels_of_window(store, tmp_path, little_memory)) == 36
 
 
 def test_a_window_whose_files_are_gone_says_so(store: Running) -> None:

@@ -81,10 +81,10 @@ def test_what_is_rare_in_the_reference_is_not_new(bench: Bench) -> None:
     assert sorted(new(bench)) == [f"c{number}" for number in range(300, 310)]
 
 
-def test_the_reference_is_known_again_after_a_restart(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_is_known_again_after_a_restart(bench: Bench) -> None:
     manifest = bench.register(features={"k": "categorical"})
     bench.reference(manifest, bench.file("SELECT i AS prediction_id, 'c' || (i % 300) AS k FROM range(3000) t(i)"))
-    monkeypatch.setattr(references, "_kept", {})
+    references._kept.clear()
     bench.predict(bench.file(rows("'c' || (270 + i % 40) AS k")))
     assert len(new(bench)) == 10
 

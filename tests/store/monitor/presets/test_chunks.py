@@ -10,6 +10,7 @@ import pytest
 from store.catalog.manifest import ColumnNames
 from store.database import Transaction
 from store.monitor import evaluate, reference_chunks
+from store.monitor.cache import Cache
 from store.monitor.fleet import summary
 from store.monitor.reading import DriftRow, drift
 from store.monitor.reference import load_reference
@@ -70,7 +71,7 @@ def test_fleet_and_alerts_go_by_the_same_thresholds(bench: Bench) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other stores of this process may hold the same reference, and one of them no chunks of it."""
-    monkeypatch.setattr(reference_chunks, "_kept", {})
+    monkeypatch.setattr(reference_chunks, "_kept", Cache())
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -97,20 +98,24 @@ def test_a_reference_of_before_has_no_chunks_and_is_dealt(bench: Bench) -> None:
     assert 0 < dealt < 0.1
 
 
-def test_what_is_remembered_of_many_references_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference_chunks, "_KEPT_AT_MOST", 100)
-    rows = [np.ones((11, 4), np.int64) * number for number in (1, 2, 3)]
+def test_chunks_of_many_wide_references_are_read_once_each(bench: Bench) -> None:
+    # Of each 2 MB while they are remembered.
+    chunks, names = np.zeros((11, 24_000), np.int64), [f"r{number}" for number in range(20)]
+    chunks[:, 7] = 1
 
     def keep(tx: Transaction) -> None:
-        for number, chunks in enumerate(rows):
-            reference_chunks.record_chunks(tx, f"r{number}", chunks)
+        for name in names:
+            reference_chunks.record_chunks(tx, name, chunks)
+
+    def sums() -> list[int]:
+        read = bench.database.reader.read
+        found = [read(lambda c, name=name: load_chunks(c, name, 24_000, "nannyml")) for name in names]
+        return [0 if one is None else int(one.sum()) for one in found]
 
     bench.database.writer.change(keep)
-    for _ in range(2):
-        for number, chunks in enumerate(rows):
-            found = bench.database.reader.read(lambda c, number=number: load_chunks(c, f"r{number}", 4, "nannyml"))
-            assert found is not None and (found == chunks).all()
-            assert sum(held.size for held in reference_chunks._kept.values()) <= 100
+    assert sums() == [11] * 20
+    bench.database.writer.change(lambda tx: tx.execute("DELETE FROM monitor_reference_chunk").fetchall())
+    assert sums() == [11] * 20
 
 
 def test_other_presets_do_not_read_them(bench: Bench) -> None:
