@@ -124,10 +124,11 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
     with Incoming(tx, scan.labels):
         changed: Any = tx.connection.sql(
             "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value,"
-            f" k.first_us FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
-            " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS first_us"
-            f" FROM {keys.with_ids('monitor_label', INCOMING)} WHERE deployment = ? GROUP BY prediction_id) AS k"
-            " USING (prediction_id)"
+            f" k.first_us FROM (SELECT ? AS deployment, * FROM {INCOMING}) AS i LEFT JOIN (SELECT deployment,"
+            " prediction_id, arg_max(label, ordinal) AS label, arg_max(value, ordinal) AS value,"
+            " arg_min(epoch_us(label_at), ordinal) AS first_us"
+            f" FROM {keys.with_ids('monitor_label', INCOMING)} GROUP BY deployment, prediction_id) AS k"
+            " USING (deployment, prediction_id)"
             " WHERE k.label IS NULL OR k.label <> i.label",
             params=[scan.deployment],
         ).to_arrow_table()
