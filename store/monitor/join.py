@@ -53,11 +53,8 @@ def join_predictions(tx: Transaction, parts: Sequence[Predicted]) -> list[int]:
         places, pairs = _look_up(
             tx,
             "part",
-            f"SELECT p.part, 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.label_us, {slices},"
-            f" {quantiles} FROM {INCOMING} AS p JOIN (SELECT deployment, prediction_id,"
-            " arg_max(label, ordinal) AS label, arg_max(value, ordinal) AS value,"
-            " arg_min(epoch_us(label_at), ordinal) AS label_us"
-            f" FROM {keys.with_ids('monitor_label', INCOMING)} GROUP BY deployment, prediction_id) AS l"
+            "SELECT p.part, 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.first_us AS label_us,"
+            f" {slices}, {quantiles} FROM {INCOMING} AS p JOIN {known_labels(INCOMING)} AS l"
             " USING (deployment, prediction_id)",
         )
     for place in places:
@@ -65,6 +62,16 @@ def join_predictions(tx: Transaction, parts: Sequence[Predicted]) -> list[int]:
         joined[place] = _Pairs(tx, part.deployment, part.version, pairs, [place]).add(part.settings, part.arrival)
     tx.execute(f"DROP TABLE {_FOUND}")
     return joined
+
+
+def known_labels(ids: str) -> str:
+    """A relation (deployment, prediction_id, label, value, first_us) of the labels that count, of the ids in the
+    relation `ids` and now and then another; `first_us` is when the id's first label came. It is as `keys.with_ids`."""
+    return (
+        "(SELECT deployment, prediction_id, arg_max(label, ordinal) AS label, arg_max(value, ordinal) AS value,"
+        f" arg_min(epoch_us(label_at), ordinal) AS first_us FROM {keys.with_ids('monitor_label', ids)}"
+        " GROUP BY deployment, prediction_id)"
+    )
 
 
 def join_labels(tx: Transaction, deployment: str, incoming: str, settings: MonitorSettings, arrival: str) -> int:
