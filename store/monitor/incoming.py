@@ -28,3 +28,13 @@ class Incoming:
     def _drain(self) -> None:
         # DuckDB registers nothing while a result is unread; another change of the group may have left one.
         self._connection.execute("SELECT 1 WHERE false").fetchall()
+
+
+def tagged(table: Any, **values: Any) -> Any:
+    """The table with columns that hold one value each."""
+    import pyarrow as pa
+
+    for name, value in values.items():
+        kind = pa.int64() if isinstance(value, int) else pa.string()
+        table = table.append_column(name, pa.repeat(pa.scalar(value, kind), table.num_rows))
+    return table

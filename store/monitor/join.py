@@ -13,7 +13,7 @@ from store.catalog.manifest import ModelManifest
 from store.database import Transaction
 from store.monitor import deployments, keys, performance
 from store.monitor.bins import Integers
-from store.monitor.incoming import Incoming
+from store.monitor.incoming import INCOMING, Incoming, tagged
 from store.monitor.performance import GroupedCounts, Outcomes
 from store.monitor.reference import distinct_classes, fetch_outcomes, load_reference, manifest_of
 from store.monitor.slices import MAX_VALUES, OTHER, add_classes, kept_values, slice_columns
@@ -23,30 +23,55 @@ _COUNTED = "monitor_counted"
 _FOUND = "monitor_found"
 
 
-def join_predictions(
-    tx: Transaction,
-    deployment: str,
-    version: str,
-    incoming: str,
-    also: Sequence[str],
-    settings: MonitorSettings,
-    arrival: str,
-) -> int:
-    """Pair the predictions in the relation `incoming` with labels that came before; returns how many had one.
-    `also` names which of `slices` and `quantiles` it has."""
-    if not tx.execute("SELECT 1 FROM monitor_label WHERE deployment = ? LIMIT 1", [deployment]).fetchall():
-        return 0
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """What one version predicted in one file: `predictions` is an Arrow table as in `VersionPart`."""
+
+    deployment: str
+    version: str
+    predictions: Any
+    settings: MonitorSettings
+    arrival: str
+
+
+def join_predictions(tx: Transaction, parts: Sequence[Predicted]) -> list[int]:
+    """Pair the predictions with labels that came before; returns how many of each part had one."""
+    joined = [0] * len(parts)
+    if not parts:
+        return joined
+    import pyarrow as pa
+
     keys.check(tx)
-    slices = "p.slices" if "slices" in also else "NULL::VARCHAR[] AS slices"
-    quantiles = "p.quantiles" if "quantiles" in also else "NULL::MAP(USMALLINT, DOUBLE) AS quantiles"
-    pairs = (
-        f"SELECT ? AS version, 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.label_us, {slices},"
-        f" {quantiles} FROM {incoming} AS p JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
-        " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS label_us"
-        f" FROM {keys.with_ids('monitor_label', incoming)} WHERE deployment = ? GROUP BY prediction_id) AS l"
-        " USING (prediction_id)"
+    together: Any = pa.concat_tables(
+        [tagged(part.predictions, part=place, deployment=part.deployment) for place, part in enumerate(parts)],
+        promote_options="permissive",
     )
-    return _join(tx, deployment, pairs, [version, deployment], settings, arrival)
+    columns = together.column_names
+    slices = "p.slices" if "slices" in columns else "NULL::VARCHAR[] AS slices"
+    quantiles = "p.quantiles" if "quantiles" in columns else "NULL::MAP(USMALLINT, DOUBLE) AS quantiles"
+    with Incoming(tx, together):
+        places, pairs = _look_up(
+            tx,
+            "part",
+            "SELECT p.part, 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.first_us AS label_us,"
+            f" {slices}, {quantiles} FROM {INCOMING} AS p JOIN {known_labels(INCOMING)} AS l"
+            " USING (deployment, prediction_id)",
+        )
+    for place in places:
+        part = parts[place]
+        joined[place] = _Pairs(tx, part.deployment, part.version, pairs, [place]).add(part.settings, part.arrival)
+    tx.execute(f"DROP TABLE {_FOUND}")
+    return joined
+
+
+def known_labels(ids: str) -> str:
+    """A relation (deployment, prediction_id, label, value, first_us) of the labels that count, of the ids in the
+    relation `ids` and now and then another; `first_us` is when the id's first label came. It is as `keys.with_ids`."""
+    return (
+        "(SELECT deployment, prediction_id, arg_max(label, ordinal) AS label, arg_max(value, ordinal) AS value,"
+        f" arg_min(epoch_us(label_at), ordinal) AS first_us FROM {keys.with_ids('monitor_label', ids)}"
+        " GROUP BY deployment, prediction_id)"
+    )
 
 
 def join_labels(tx: Transaction, deployment: str, incoming: str, settings: MonitorSettings, arrival: str) -> int:
@@ -55,24 +80,25 @@ def join_labels(tx: Transaction, deployment: str, incoming: str, settings: Monit
     A row with sign -1 takes back what the corrected label had added. Returns how many predictions got a label.
     """
     keys.check(tx)
-    pairs = (
+    versions, pairs = _look_up(
+        tx,
+        "version",
         "SELECT p.version, i.sign, p.score, i.label, p.prediction, i.value, epoch_us(p.event_at) AS event_us,"
         f" i.label_us, p.slices, p.quantiles FROM {keys.with_ids('monitor_prediction', incoming)} AS p"
-        f" JOIN {incoming} AS i USING (prediction_id) WHERE p.deployment = ?"
+        f" JOIN (SELECT ? AS deployment, * FROM {incoming}) AS i USING (deployment, prediction_id)",
+        [deployment],
     )
-    return _join(tx, deployment, pairs, [deployment], settings, arrival)
-
-
-def _join(
-    tx: Transaction, deployment: str, pairs: str, params: list[Any], settings: MonitorSettings, arrival: str
-) -> int:
-    """Count the pairs by version. They are looked up once, however often they are read from there on."""
-    tx.execute(f"CREATE OR REPLACE TEMP TABLE {_FOUND} AS {pairs}", params)
-    versions = [str(row[0]) for row in tx.execute(f"SELECT DISTINCT version FROM {_FOUND} ORDER BY 1").fetchall()]
-    mine = f"SELECT * EXCLUDE (version) FROM {_FOUND} WHERE version = ?"
-    joined = sum(_Pairs(tx, deployment, version, mine, [version]).add(settings, arrival) for version in versions)
+    joined = sum(_Pairs(tx, deployment, version, pairs, [version]).add(settings, arrival) for version in versions)
     tx.execute(f"DROP TABLE {_FOUND}")
     return joined
+
+
+def _look_up(tx: Transaction, key: str, pairs: str, params: Sequence[Any] = ()) -> tuple[list[Any], str]:
+    """Look the pairs up once, however often they are read from there on: (the values of their column `key`, a query of
+    the pairs of one value, which is its parameter)."""
+    tx.execute(f"CREATE OR REPLACE TEMP TABLE {_FOUND} AS {pairs}", list(params))
+    values = [row[0] for row in tx.execute(f"SELECT DISTINCT {key} FROM {_FOUND} ORDER BY 1").fetchall()]
+    return values, f"SELECT * EXCLUDE ({key}) FROM {_FOUND} WHERE {key} = ?"
 
 
 class _Pairs:

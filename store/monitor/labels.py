@@ -13,7 +13,7 @@ from store.catalog import models
 from store.database import Transaction
 from store.monitor import deployments, keys, source
 from store.monitor.incoming import INCOMING, Incoming
-from store.monitor.join import join_labels
+from store.monitor.join import join_labels, known_labels
 from store.monitor.recording import arrival_ordinals, record_arrivals
 from store.monitor.scan import DEFAULTS, EARLIEST_US
 from store.monitor.source import Format
@@ -124,10 +124,8 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
     with Incoming(tx, scan.labels):
         changed: Any = tx.connection.sql(
             "SELECT i.prediction_id, i.label, i.value, i.label_us, k.label AS old_label, k.value AS old_value,"
-            f" k.first_us FROM {INCOMING} AS i LEFT JOIN (SELECT prediction_id, arg_max(label, ordinal) AS label,"
-            " arg_max(value, ordinal) AS value, arg_min(epoch_us(label_at), ordinal) AS first_us"
-            f" FROM {keys.with_ids('monitor_label', INCOMING)} WHERE deployment = ? GROUP BY prediction_id) AS k"
-            " USING (prediction_id)"
+            f" k.first_us FROM (SELECT ? AS deployment, * FROM {INCOMING}) AS i"
+            f" LEFT JOIN {known_labels(INCOMING)} AS k USING (deployment, prediction_id)"
             " WHERE k.label IS NULL OR k.label <> i.label",
             params=[scan.deployment],
         ).to_arrow_table()

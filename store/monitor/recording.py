@@ -12,8 +12,8 @@ import numpy as np
 from store.database import Transaction, times
 from store.monitor import keys
 from store.monitor.bins import Floats, Integers
-from store.monitor.incoming import INCOMING, Incoming
-from store.monitor.join import join_predictions
+from store.monitor.incoming import INCOMING, Incoming, tagged
+from store.monitor.join import Predicted, join_predictions
 from store.monitor.kernel import WindowCounts
 from store.monitor.new_categories import insert_new_names
 from store.monitor.scan import PredictionScan, VersionPart
@@ -71,14 +71,10 @@ def record_all(tx: Transaction, scans: Sequence[PredictionScan]) -> list[Taken]:
     if parts:
         _insert(tx, scans, parts)
         waited_for = _labelled_deployments(tx, {scans[place].deployment for place, _ in parts})
-        for place, part in parts:
-            scan = scans[place]
-            if scan.deployment in waited_for:
-                also = [name for name in ("slices", "quantiles") if name in part.predictions.column_names]
-                with Incoming(tx, part.predictions):
-                    labelled[place] += join_predictions(
-                        tx, scan.deployment, part.version, INCOMING, also, scan.settings, scan.arrival
-                    )
+        awaited = [(place, part) for place, part in parts if scans[place].deployment in waited_for]
+        joined = join_predictions(tx, [_predicted(scans[place], part) for place, part in awaited])
+        for (place, _), count in zip(awaited, joined, strict=True):
+            labelled[place] += count
         _mark(tx, scans, parts)
     for place in kept:
         for topic in ("windows", "drift", "performance", "deployments"):
@@ -156,16 +152,6 @@ _ARRIVAL = {
 _Parts = Sequence[tuple[int, VersionPart]]
 
 
-def _tagged(table: Any, **values: Any) -> Any:
-    """The table with columns that hold one value each."""
-    import pyarrow as pa
-
-    for name, value in values.items():
-        kind = pa.int64() if isinstance(value, int) else pa.string()
-        table = table.append_column(name, pa.repeat(pa.scalar(value, kind), table.num_rows))
-    return table
-
-
 def _known(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> set[int]:
     """The files among whose predictions are some that came before, be it in an earlier one of these files."""
     if not parts:
@@ -173,7 +159,7 @@ def _known(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> s
     import pyarrow as pa
 
     tables = [
-        _tagged(
+        tagged(
             part.predictions.select(["prediction_id", "event_us"]),
             place=place,
             deployment=scans[place].deployment,
@@ -212,7 +198,7 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
     for place, part in parts:
         scan = scans[place]
         windows.append(
-            _tagged(
+            tagged(
                 _window_table(part.counts, part.seconds),
                 deployment=scan.deployment,
                 version=part.version,
@@ -221,7 +207,7 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
                 seconds=part.seconds,
             )
         )
-        predictions.append(_tagged(part.predictions, deployment=scan.deployment, version=part.version))
+        predictions.append(tagged(part.predictions, deployment=scan.deployment, version=part.version))
     with Incoming(tx, pa.concat_tables(windows)):
         tx.execute(
             "INSERT INTO monitor_window (deployment, version, window_start, window_seconds, reference, row_count,"
@@ -246,6 +232,10 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
             " WHERE prediction_id IS NOT NULL",
             [tx.now_db],
         )
+
+
+def _predicted(scan: PredictionScan, part: VersionPart) -> Predicted:
+    return Predicted(scan.deployment, part.version, part.predictions, scan.settings, scan.arrival)
 
 
 def _window_table(counts: WindowCounts, base_seconds: int) -> Any:
