@@ -86,7 +86,7 @@ class Scorer:
 
     def stop(self) -> int:
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
