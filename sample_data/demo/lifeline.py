@@ -38,6 +38,14 @@ def die_with_parent() -> None:
     threading.Thread(target=_watch, args=(parent,), name="lifeline", daemon=True).start()
 
 
+def set_on(stopping: threading.Event, *numbers: signal.Signals) -> None:
+    """Have these signals set the event, from a thread of its own: a handler runs in the middle of whatever the main
+    thread does, and in the middle of `stopping.wait()` that holds the event's own lock, for which it would wait for
+    ever."""
+    for number in numbers:
+        signal.signal(number, lambda *_: threading.Thread(target=stopping.set, daemon=True).start())
+
+
 def _watch(parent: int) -> None:
     never = threading.Event()
     while os.getppid() == parent:

@@ -25,7 +25,7 @@ from typing import IO
 
 from agent_end import end_agent
 from children import Children
-from lifeline import die_with_parent
+from lifeline import die_with_parent, set_on
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,7 @@ def _pass_on(lines: IO[str], said: queue.SimpleQueue[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
+    set_on(stopping, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     die_with_parent()
     options = _parser().parse_args(arguments)
     options.store = options.store.absolute()

@@ -15,6 +15,7 @@ from typing import Any
 
 import boosting
 import pandas as pd
+from lifeline import set_on
 from pointer import PointerError, Revision, current, verified_model
 from whole_files import whole_file
 
@@ -72,8 +73,7 @@ def serve(work: Work, serving: Serving, inbox: Path, speed: float) -> int:
     standard output. Returns the exit status.
     """
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    set_on(stopping, signal.SIGTERM, signal.SIGINT)
     predictions, labels = (inbox / kind / serving.deployment for kind in ("predictions", "labels"))
     due = time.monotonic()
     day = work.first

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from agent_end import agents_of
+from lifeline import set_on
 
 from console.demo import run_demo, sample_data
 from store.protocol import ExitCode, Refusal
@@ -96,3 +99,16 @@ def test_a_script_run_by_hand_has_no_lifeline(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv(lifeline.VARIABLE, raising=False)
     lifeline.die_with_parent()
     assert "lifeline" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_signal_in_the_middle_of_a_wait_stops_all_the_same() -> None:
+    stopping = threading.Event()
+    before = signal.getsignal(signal.SIGUSR1)
+    set_on(stopping, signal.SIGUSR1)
+    try:
+        # As `stopping.wait()` holds it; a handler that set the event itself would wait here for ever.
+        with stopping._cond:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert stopping.wait(PATIENCE)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
