@@ -49,9 +49,7 @@ class Sums:
         until: float,
     ) -> tuple[Integers, Integers]:
         """As `counts.slot_sums`; read only where what is held does not reach."""
-        held = self._reaching(connection, deployment, version, reference, window, since, until)
-        low, high = np.searchsorted(held.starts, [since, until])
-        return held.starts[low:high], held.dense[low:high]
+        return self.with_rows(connection, deployment, version, reference, window, since, until)[:2]
 
     def with_rows(
         self,
@@ -65,24 +63,11 @@ class Sums:
     ) -> tuple[Integers, Integers, dict[int, int]]:
         """As `of`, and the rows by window (`quality.watched_rows`) of the same moment: a share is of rows that were
         counted, and rows that came since would all look as if they lacked every feature."""
-        held = self._reaching(connection, deployment, version, reference, window, since, until)
-        low, high = np.searchsorted(held.starts, [since, until])
-        rows = {start: count for start, count in held.rows.items() if since <= start < until}
-        return held.starts[low:high], held.dense[low:high], rows
-
-    def _reaching(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        deployment: str,
-        version: str,
-        reference: Reference,
-        window: Window,
-        since: float,
-        until: float,
-    ) -> _Held:
         key = (deployment, version, reference.identity, window)
         held = self._held.get(key)
         if held is None or since < held.since or until > held.until:
             over = (connection, deployment, version, reference, window, since, until, None)
             held = self._held[key] = _Held(since, until, *counts.slot_sums(*over), quality.watched_rows(*over))
-        return held
+        low, high = np.searchsorted(held.starts, [since, until])
+        rows = {start: count for start, count in held.rows.items() if since <= start < until}
+        return held.starts[low:high], held.dense[low:high], rows
