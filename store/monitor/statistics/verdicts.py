@@ -17,6 +17,10 @@ from store.monitor.statistics.values import Values
 from store.settings import MonitorSettings
 
 Guarantee = Literal["", "window", "watch"]
+#: How the judging of a feature of a window ended. What was not looked at is never steady.
+State = Literal["steady", "drifted", "not judged"]
+#: Why a feature was not judged, as a code; `FeatureVerdict.why` says it in words.
+Reason = Literal["", "no_reference", "few_reference_rows", "few_rows", "no_values", "no_value", "absent"]
 #: (feature, statistic, value by the counts) → value.
 #: (window's place, feature, statistic, value by the counts) → the value.
 Refine = Callable[[int, str, str, float], float]
@@ -65,6 +69,12 @@ class FeatureVerdict:
     watch_value: float | None = None
     since: int | None = None
     why: str = ""
+    reason: Reason = ""
+    """Set where the feature was not judged."""
+
+    @property
+    def state(self) -> State:
+        return "drifted" if self.alarm else "not judged" if self.reason else "steady"
 
 
 def verdicts(
@@ -156,7 +166,17 @@ class _Column:
             watch_value=over_watch.value if over_watch is not None else None,
             since=int(self.starts[window]) if self.starts is not None else None,
             why=value.why,
+            reason="" if guarantee else self._reason(window, value.value),
         )
+
+    def _reason(self, window: int, value: float | None) -> Reason:
+        if self.least_rows == _NEVER:
+            return "few_reference_rows"
+        if not self.rows[window]:
+            return "no_values"
+        if self.rows[window] < self.least_rows:
+            return "few_rows"
+        return "no_value" if value is None else ""
 
 
 def _beyond(value: float | None, floor: float | None, limit: float) -> bool:
