@@ -14,9 +14,10 @@ import numpy as np
 
 from store.monitor import columns, counting, parts
 from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, FeatureBins, FeatureKind, Floats, Integers, numeric_edges
-from store.monitor.columns import Treatment
+from store.monitor.files.number_text import PLAIN, NumberForm
+from store.monitor.files.table_files import TableFiles
 from store.monitor.names import Hashes, Names, name_hashes
-from store.monitor.parts import Format, Part
+from store.monitor.parts import Part
 from store.monitor.profile import Binned, Tally, total
 
 THREADS = 2
@@ -32,17 +33,6 @@ _IDENTIFIER_NAMES = 1_000
 
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """What the files say of a column: its type in words, and how that type is treated."""
-
-    name: str
-    type: str
-    treatment: Treatment
-    typed: bool = True
-    """False: the file gives every value as text (CSV, JSON lines)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,41 +64,24 @@ def in_threads(work: Callable[[_Task], _Done], tasks: Sequence[_Task]) -> Iterat
         yield from pool.map(work, tasks)
 
 
-def columns_of(paths: Sequence[str], format: Format | None = None) -> dict[str, Column]:
-    """The columns of all the files, each as the first file that has it says. Raises `Refusal` (usage)."""
-    found: dict[str, Column] = {}
-    for path in paths:
-        known = format or parts.format_of(path)
-        if known == "parquet":
-            for name, kind in parts.open_parquet(path).types.items():
-                if name not in found:
-                    found[name] = Column(name, str(kind), columns.treatment(kind))
-        else:
-            for name in counting.text_columns(path, known):
-                found.setdefault(name, Column(name, "text", "categorical", typed=False))
-    return found
-
-
 def profile(
-    paths: Sequence[str],
+    files: TableFiles,
     wanted: Mapping[str, FeatureKind] | None = None,
     keep: Callable[[str], bool] | None = None,
     counted: Callable[[], None] | None = None,
     places: Mapping[str, str] | None = None,
-    format: Format | None = None,
     engine: Engine = in_threads,
 ) -> Profile:
     """Bins and counts of the features `wanted` (name → kind), or of all columns that `keep` accepts.
 
     `places` says which column holds a feature (default: the one of its name); `counted` is called after each part.
-    Columns that name their rows, times and nested values have no bins unless they are wanted. Formats are told by
-    suffixes unless `format` is given. Raises `Refusal` (usage) when a file cannot be read.
+    Columns that name their rows, times and nested values have no bins unless they are wanted. Raises `Refusal` (usage)
+    when a file cannot be read.
     """
-    held = columns_of(paths, format)
     left_out: dict[str, str] = {}
     kinds: dict[str, FeatureKind] = dict(wanted or {})
     if wanted is None:
-        for name, column in held.items():
+        for name, column in files.columns.items():
             if keep is not None and not keep(name):
                 continue
             if column.treatment in ("time", "nested"):
@@ -116,27 +89,25 @@ def profile(
                 left_out[name] = f"{column.type}: {what}, not compared"
             else:
                 kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
-    all_parts = parts.parts_of(paths, format)
     homes = {name: (places or {}).get(name, name) for name in kinds}
-    kinds = {name: kind for name, kind in kinds.items() if homes[name] in held}
-    if engine is in_threads and _by_columns(all_parts):
-        found = _count_columns(all_parts, kinds, homes, wanted is None, counted)
+    kinds = {name: kind for name, kind in kinds.items() if homes[name] in files.columns}
+    if engine is in_threads and _by_columns(files.parts):
+        found = _count_columns(files, kinds, homes, wanted is None, counted)
         left_out |= {name: one.why for name, one in found.items() if one.bins is None}
-        return _profiled([one for one in found.values() if one.bins is not None], all_parts, left_out)
-    sample = _Sample(all_parts, kinds, homes, engine)
+        return _profiled([one for one in found.values() if one.bins is not None], files.parts, left_out)
+    sample = _Sample(files, kinds, homes, engine)
     features: list[FeatureBins] = []
     for name, kind in kinds.items():
-        column = held[homes[name]]
-        made, why = sample.bins(name, kind, wanted is None and not column.typed, wanted is None)
+        made, why = sample.bins(name, kind, wanted is None)
         if made is None:
             left_out[name] = why
         else:
             features.append(made)
-    return _counted(all_parts, tuple(features), homes, left_out, counted, engine)
+    return _counted(files, tuple(features), homes, left_out, counted, engine)
 
 
 def _counted(
-    all_parts: list[Part],
+    files: TableFiles,
     features: tuple[FeatureBins, ...],
     homes: Mapping[str, str],
     left_out: dict[str, str],
@@ -144,8 +115,10 @@ def _counted(
     engine: Engine,
 ) -> Profile:
     bins = Bins.placed(features)
-    count = functools.partial(counting.count_part, bins=bins, places=dict(homes), new_names=REFERENCE_NAMES)
-    return _settle(bins, total(told(engine(count, all_parts), counted), bins.width), left_out)
+    count = functools.partial(
+        counting.count_part, bins=bins, places=dict(homes), new_names=REFERENCE_NAMES, forms=files.number_forms
+    )
+    return _settle(bins, total(told(engine(count, files.parts), counted), bins.width), left_out)
 
 
 def _settle(bins: Bins, tally: Tally, left_out: dict[str, str]) -> Profile:
@@ -233,48 +206,31 @@ def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) ->
 
 
 class _Sample:
-    """Evenly spaced rows of some columns: numbers and categories of Parquet files, text of others."""
+    """Evenly spaced rows of some columns: numbers, and categories with their counts."""
 
     def __init__(
-        self, all_parts: list[Part], kinds: Mapping[str, FeatureKind], homes: Mapping[str, str], engine: Engine
+        self, files: TableFiles, kinds: Mapping[str, FeatureKind], homes: Mapping[str, str], engine: Engine
     ) -> None:
-        groups = [part for part in all_parts if part.group is not None]
-        chosen = groups[:: math.ceil(len(groups) / SAMPLED_PARTS)] if groups else []
+        chosen = files.parts[:: math.ceil(len(files.parts) / SAMPLED_PARTS)] if files.parts else []
         step = _step(chosen)
         self._values: dict[str, list[Floats]] = {name: [] for name in kinds}
         self._names: dict[str, Names] = {name: Names(QUANTILE_SAMPLE) for name in kinds}
-        self._text: dict[str, list[Any]] = {name: [] for name in kinds}
         held_by: dict[str, list[str]] = {}
         for name in kinds:
             held_by.setdefault(homes[name], []).append(name)
 
-        read = functools.partial(_read_sample, kinds=dict(kinds), held_by=held_by, step=step)
+        read = functools.partial(_read_sample, kinds=dict(kinds), held_by=held_by, step=step, forms=files.number_forms)
         for values, names in engine(read, chosen):
             for name, some in values.items():
                 self._values[name].append(some)
             for name, more in names.items():
                 self._names[name] += more
-        for part in all_parts:
-            if part.group is None:
-                for column, piece in counting.sample_text(part, list(held_by), QUANTILE_SAMPLE).items():
-                    for name in held_by[column]:
-                        self._text[name].append(piece)
 
-    def bins(self, name: str, kind: FeatureKind, guess: bool, skip: bool) -> tuple[FeatureBins | None, str]:
-        """The feature's bins, or None and why it has none.
-
-        `guess`: numbers, if all its text is. `skip`: none for text that names its rows.
-        """
-        text = self._text[name]
-        if guess and text and all(map(_all_numbers, text)) and any(map(_holds, text)):
-            kind = "numeric"
+    def bins(self, name: str, kind: FeatureKind, skip: bool) -> tuple[FeatureBins | None, str]:
+        """The feature's bins, or None and why it has none. `skip`: none for text that names its rows."""
         if kind != "categorical":
-            values = [*self._values[name], *(columns.numbers(piece).values for piece in text)]
-            return FeatureBins(name, kind, 0, numeric_edges(np.concatenate([np.zeros(0), *values]))), ""
-        names = self._names[name]
-        for piece in text:
-            names += _names(piece, slice(None))
-        return _categories(name, names, skip)
+            return FeatureBins(name, kind, 0, numeric_edges(np.concatenate([np.zeros(0), *self._values[name]]))), ""
+        return _categories(name, self._names[name], skip)
 
 
 def _categories(name: str, names: Names, skip: bool) -> tuple[FeatureBins | None, str]:
@@ -289,7 +245,7 @@ def _every(part: Part, step: int) -> slice:
 
 
 def _step(chosen: Sequence[Part]) -> int:
-    return max(1, sum(part.rows or 0 for part in chosen) // QUANTILE_SAMPLE)
+    return max(1, sum(part.rows for part in chosen) // QUANTILE_SAMPLE)
 
 
 # --- one file, column by column --------------------------------------------------------------------------
@@ -307,18 +263,19 @@ class _Binned:
 def _by_columns(all_parts: list[Part]) -> bool:
     return (
         0 < len(all_parts) <= SAMPLED_PARTS
-        and all(part.group is not None and part.path == all_parts[0].path for part in all_parts)
-        and sum(part.rows or 0 for part in all_parts) <= ROWS_BY_COLUMN
+        and all(part.path == all_parts[0].path for part in all_parts)
+        and sum(part.rows for part in all_parts) <= ROWS_BY_COLUMN
     )
 
 
 def _count_columns(
-    all_parts: list[Part],
+    files: TableFiles,
     kinds: Mapping[str, FeatureKind],
     homes: Mapping[str, str],
     skip: bool,
     counted: Callable[[], None] | None,
 ) -> dict[str, _Binned]:
+    all_parts = files.parts
     step = _step(all_parts)
 
     def one(name: str) -> _Binned:
@@ -330,12 +287,14 @@ def _count_columns(
             made, why = _categories(name, names, skip)
         else:
             pairs = zip(arrays, all_parts, strict=True)
-            values = [columns.numbers(array).values[_every(part, step)] for array, part in pairs]
+            form = files.number_forms.get(homes[name], PLAIN)
+            values = [columns.numbers(array, form).values[_every(part, step)] for array, part in pairs]
             made, why = FeatureBins(name, kinds[name], 0, numeric_edges(np.concatenate(values))), ""
         if made is None:
             return _Binned(None, why, Tally.nothing(0))
         bins = Bins.placed([made])
-        tallies = (counting.count_columns({name: array}, len(array), bins, REFERENCE_NAMES) for array in arrays)
+        forms = {name: files.number_forms[homes[name]]} if homes[name] in files.number_forms else None
+        tallies = (counting.count_columns({name: array}, len(array), bins, REFERENCE_NAMES, forms) for array in arrays)
         return _Binned(bins, "", total(tallies, bins.width))
 
     found: dict[str, _Binned] = {}
@@ -353,12 +312,16 @@ def _profiled(found: list[_Binned], all_parts: list[Part], left_out: dict[str, s
     counts = np.concatenate([one.tally.counts for one in found]) if found else np.zeros(0, np.int64)
     moments = {name: value for one in found for name, value in one.tally.moments.items()}
     names = {name: value for one in found for name, value in one.tally.names.items()}
-    rows = sum(part.rows or 0 for part in all_parts)
+    rows = sum(part.rows for part in all_parts)
     return _settle(bins, Tally(rows, counts, moments, names), left_out)
 
 
 def _read_sample(
-    part: Part, kinds: Mapping[str, FeatureKind], held_by: Mapping[str, list[str]], step: int
+    part: Part,
+    kinds: Mapping[str, FeatureKind],
+    held_by: Mapping[str, list[str]],
+    step: int,
+    forms: Mapping[str, NumberForm],
 ) -> tuple[dict[str, Floats], dict[str, Names]]:
     """Every `step`-th row of a part: numbers, and categories with their counts, by feature."""
     held = parts.open_parquet(part.path).types
@@ -367,11 +330,12 @@ def _read_sample(
     every = _every(part, step)
     # Read a second time for the counting: decoding costs less than the memory to keep it all.
     for arrays in parts.read_columns(part, [column for column in held_by if column in held]):
-        for name, array in ((name, array) for column, array in arrays.items() for name in held_by[column]):
-            if kinds[name] == "categorical":
-                names[name] = _names(array, every)
-            else:
-                values[name] = columns.numbers(array).values[every].copy()
+        for column, array in arrays.items():
+            for name in held_by[column]:
+                if kinds[name] == "categorical":
+                    names[name] = _names(array, every)
+                else:
+                    values[name] = columns.numbers(array, forms.get(column, PLAIN)).values[every].copy()
     return values, names
 
 
@@ -380,12 +344,3 @@ def _names(array: Any, every: slice) -> Names:
     counted = np.bincount(found.codes[every], minlength=len(found.names) + 1)
     pairs = [(found.names[place], int(counted[place])) for place in np.flatnonzero(counted[: len(found.names)])]
     return Names.of((pair for pair in pairs if columns.usable_category(pair[0])), QUANTILE_SAMPLE)
-
-
-def _all_numbers(piece: Any) -> bool:
-    found = columns.numbers(piece)
-    return found.invalid is None or not found.invalid.any()
-
-
-def _holds(piece: Any) -> bool:
-    return bool(piece.null_count < len(piece))

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from store.monitor.bins import CATEGORY_LENGTH, Floats, Integers, Marks
+from store.monitor.files.column_form import truth_value
+from store.monitor.files.number_text import PLAIN, NumberForm
 
 #: How a column of an Arrow type is treated where nothing else is declared.
 Treatment = Literal["numeric", "categorical", "time", "nested"]
@@ -28,7 +30,7 @@ class Numbers:
 
 @dataclasses.dataclass(frozen=True)
 class Categories:
-    """`codes` number the rows' categories in `names`; a null is coded len(names)."""
+    """`codes` number the rows' categories in `names`; a null, and an empty text, is coded len(names)."""
 
     codes: Integers
     names: list[str]
@@ -84,16 +86,17 @@ def _is_binary(arrow_type: Any) -> bool:
     )
 
 
-def numbers(column: Any) -> Numbers:
-    """An Arrow array of any type as numbers: truth values are 0 and 1, text is parsed, all else is no number."""
+def numbers(column: Any, form: NumberForm = PLAIN) -> Numbers:
+    """An Arrow array of any type as numbers: truth values are 0 and 1, text is parsed as `form` says, all else is no
+    number."""
     import pyarrow as pa
 
     if _stored(column.type) is not None:
-        return numbers(column.storage)
+        return numbers(column.storage, form)
     kind = column.type
     null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
     if pa.types.is_dictionary(kind):
-        inner = numbers(column.dictionary)
+        inner = numbers(column.dictionary, form)
         places = _codes(column, 0)
         if not len(column.dictionary):
             return Numbers(np.full(len(column), np.nan), null)
@@ -114,16 +117,16 @@ def numbers(column: Any) -> Numbers:
     if pa.types.is_null(kind):
         return Numbers(np.full(len(column), np.nan), np.ones(len(column), bool))
     if is_text(kind):
-        return _parsed(column)
+        return _parsed(column, form)
     given = np.ones(len(column), bool) if null is None else ~null
     return Numbers(np.full(len(column), np.nan), null, given)
 
 
-def _parsed(column: Any) -> Numbers:
-    """Text as DuckDB reads numbers; blank text is null."""
+def _parsed(column: Any, form: NumberForm) -> Numbers:
+    """Text as DuckDB reads numbers; blank text and null words are null."""
     from store.monitor import source
 
-    value, invalid = source.number_sql("c", "VARCHAR")
+    value, invalid = source.number_sql("c", "VARCHAR", form)
     table = _sql(column, f"SELECT {value} AS v, {invalid} AS i FROM texts")
     values, wrong = table.column("v").combine_chunks(), table.column("i").combine_chunks()
     marks = wrong.fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
@@ -143,10 +146,10 @@ def categories(column: Any) -> Categories:
         column = column.dictionary_encode()
     names = _names(column.dictionary)
     codes = _codes(column, len(names))
-    if None in names or len(set(names)) < len(names):
+    if None in names or "" in names or len(set(names)) < len(names):
         # A dictionary may hold null, or names that become one (1 and 1.0).
         merged: dict[str, int] = {}
-        places = [merged.setdefault(name, len(merged)) if name is not None else -1 for name in names]
+        places = [merged.setdefault(name, len(merged)) if name else -1 for name in names]
         lookup = np.array([len(merged) if place < 0 else place for place in places] + [len(merged)], np.int64)
         return Categories(lookup[codes], list(merged))
     return Categories(codes, [name for name in names if name is not None])
@@ -212,12 +215,23 @@ def _sql(column: Any, query: str) -> Any:
 
 
 class CategoryTable:
-    """Category → slot of a feature: its place in `names`, else other; nulls have the slot after that."""
+    """Category → slot of a feature: its place in `names`, else other; nulls have the slot after that.
+
+    A value that another format writes otherwise finds its category: truth words whatever their case (t, f, 1 and 0,
+    too, where the feature holds nothing but truth values), whole numbers with decimals of zero (7.0 for 7).
+    """
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
         self._places = {name: place for place, name in enumerate(names)}
-        # Codes that a CSV or JSON writer turned into 1.0.
+        words = {name.lower() for name in names}
+        self._letters = bool(words) and words <= {"true", "false", "t", "f"} and words not in ({"t"}, {"f"})
+        truths = {truth_value(name, self._letters): place for place, name in enumerate(names)}
+        truths.pop(None, None)
+        # Categories that differ in case alone stay apart.
+        self._truths = (
+            truths if len(truths) == sum(truth_value(name, self._letters) is not None for name in names) else {}
+        )
         self._codes = bool(names) and all(name.lstrip("-").isdigit() for name in names)
 
     @property
@@ -227,9 +241,18 @@ class CategoryTable:
     def slots_of(self, found: list[str]) -> Integers:
         """The slot of each name, and after them that of null."""
         places, other = self._places, self.other
+        slots = [places.get(name, other) for name in found]
+        if self._codes or self._truths:
+            slots = [
+                slot if slot < other else self._written_otherwise(name) for name, slot in zip(found, slots, strict=True)
+            ]
+        return np.array([*slots, other + 1], np.int64)
+
+    def _written_otherwise(self, name: str) -> int:
         if self._codes:
-            found = [_ZEROS.sub("", name) for name in found]
-        return np.array([places.get(name, other) for name in found] + [other + 1], np.int64)
+            return self._places.get(_ZEROS.sub("", name.strip()), self.other)
+        value = truth_value(name, self._letters)
+        return self.other if value is None else self._truths.get(value, self.other)
 
 
 def usable_category(name: str) -> bool:

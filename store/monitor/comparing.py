@@ -7,17 +7,18 @@ import fnmatch
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from store.monitor import binning, counting, parts, statistics
-from store.monitor.binning import Bins, Column, Engine, Profile
+from store.monitor.binning import Bins, Engine, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
+from store.monitor.files.table_files import Column, TableFiles, open_files
+from store.monitor.files.typed_copy import Wanted
 from store.monitor.names import Names
-from store.monitor.parts import Part
 from store.monitor.profile import Tally, total
 from store.monitor.statistics import exact
 from store.monitor.statistics.catalogue import scale, statistics_for, thresholds
@@ -66,18 +67,19 @@ def _compare(
     thresholds(request.statistic, settings)
     preset = _preset(request.preset)
     reference_paths, paths = parts.find_files(request.reference), parts.find_files(request.current)
-    before = binning.columns_of(reference_paths)
-    after = binning.columns_of(paths)
+    reference_files = open_files(reference_paths)
+    before = reference_files.columns
     wanted = _wanted(request.features, before)
-    found = parts.parts_of(paths)
-    steps = _Steps(len(found) + len(parts.parts_of(reference_paths)), progress)
+    files = open_files(paths, wanted=_expected(before))
+    after = files.columns
+    steps = _Steps(len(files.parts) + len(reference_files.parts), progress)
     keep = _ID.__ne__ if wanted is None else wanted.__contains__
-    reference = binning.profile(reference_paths, keep=keep, counted=steps.one, engine=engine)
+    reference = binning.profile(reference_files, keep=keep, counted=steps.one, engine=_where(reference_files, engine))
     _some_rows(reference.rows, request.reference)
     if not reference.features:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(reference.left_out.items())[:3])
         raise Refusal(ExitCode.USAGE, f"{request.reference}: nothing to compare. {reasons}".strip())
-    tally = count(found, reference, steps.one, engine)
+    tally = count(files, reference, steps.one, _where(files, engine))
     _some_rows(tally.rows, request.current)
     features = _features(reference, tally, before, after, settings, request.statistic)
     new = [name for name in after if name not in before]
@@ -85,6 +87,8 @@ def _compare(
     if wanted is None and _ID in before:
         left_out[_ID] = "it names the predictions, not compared"
     notes = [f"not in the reference: {_list(new)}"] if new else []
+    notes += [f"reference: {note.describe()}" for note in reference_files.notes]
+    notes += [f"current: {note.describe()}" for note in files.notes]
     report = DriftReport(
         reference_rows=reference.rows,
         rows=tally.rows,
@@ -101,7 +105,7 @@ def _compare(
     from store.monitor.reference_chunks import PRESET, chunks_of
 
     # NannyML's thresholds come from how the reference itself changes over its rows.
-    chunks = chunks_of(reference_paths, reference, reference.rows) if preset.name == PRESET else None
+    chunks = chunks_of(reference_files, reference, reference.rows) if preset.name == PRESET else None
     return reported(report, preset, reference, tally.counts, chunks)
 
 
@@ -114,17 +118,28 @@ def _preset(name: str) -> Preset | None:
     return presets.named(name)
 
 
+def _expected(before: Mapping[str, Column]) -> dict[str, Wanted]:
+    """How the current files' text is to be read: as the reference's columns are."""
+    kinds: dict[str, Wanted] = {"numeric": "number", "categorical": "text"}
+    return {name: kinds[column.treatment] for name, column in before.items() if column.treatment in kinds}
+
+
+def _where(files: TableFiles, engine: Engine) -> Engine:
+    """Typed copies of text lie on this machine alone: they are counted here, whatever the engine."""
+    return binning.in_threads if files.copies else engine
+
+
 def count(
-    found: Sequence[Part],
+    files: TableFiles,
     bins: Profile,
     counted: Callable[[], None] | None = None,
     engine: Engine = binning.in_threads,
 ) -> Tally:
-    """The parts' rows in the bins; `counted` is called after each part."""
+    """The files' rows in the bins; `counted` is called after each part."""
     # Without what the reference counted: nobody needs that to count, and clusters would be sent it.
     alone = Bins(bins.features, np.zeros(bins.width, np.int64), bins.rare)
-    work = functools.partial(counting.count_part, bins=alone)
-    return total(binning.told(engine(work, found), counted), bins.width)
+    work = functools.partial(counting.count_part, bins=alone, forms=files.number_forms)
+    return total(binning.told(engine(work, files.parts), counted), bins.width)
 
 
 class _Steps:

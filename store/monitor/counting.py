@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from store.monitor import columns, parts
+from store.monitor.files.number_text import PLAIN, NumberForm
 from store.monitor.moments import Moments
 from store.monitor.names import NEW_NAMES, Names
 from store.monitor.parts import Part
 from store.monitor.profile import Binned, Tally
 
-#: Rows of a batch that DuckDB decodes from text.
-BATCH_ROWS = 65_536
 
+def count_part(
+    part: Part,
+    bins: Binned,
+    places: Mapping[str, str] | None = None,
+    new_names: int = NEW_NAMES,
+    forms: Mapping[str, NumberForm] | None = None,
+) -> Tally:
+    """The part's rows in `bins`: a pure function of its arguments. Features whose column it lacks are counted nowhere.
 
-def count_part(part: Part, bins: Binned, places: Mapping[str, str] | None = None, new_names: int = NEW_NAMES) -> Tally:
-    """The part's rows in `bins`: a pure function of the two. Features whose column it lacks are counted nowhere.
-
-    `places` says which column holds a feature (default: the one of its name). Raises `Refusal` (usage).
+    `places` says which column holds a feature (default: the one of its name), `forms` how columns of text write
+    numbers (default: as a cast reads them). Raises `Refusal` (usage).
     """
-    wanted = {feature.name: (places or {}).get(feature.name, feature.name) for feature in bins.features}
-    if part.format == "parquet":
-        return _count_group(part, bins, wanted, new_names)
-    return _count_text(part, bins, wanted, new_names)
+    types = parts.open_parquet(part.path).types
+    total = Tally.nothing(bins.width)
+    by_column: dict[str, list[str]] = {}
+    for feature in bins.features:
+        column = (places or {}).get(feature.name, feature.name)
+        if column in types:
+            by_column.setdefault(column, []).append(feature.name)
+    for arrays in parts.read_columns(part, list(by_column)):
+        of_feature = {name: arrays[column] for column in arrays for name in by_column[column]}
+        written = {name: (forms or {}).get(column, PLAIN) for column in arrays for name in by_column[column]}
+        total += count_columns(of_feature, 0, bins, new_names, written)
+    return Tally(part.rows, total.counts, total.moments, total.names)
 
 
 def count_columns(
@@ -33,12 +46,9 @@ def count_columns(
     rows: int,
     bins: Binned,
     new_names: int = NEW_NAMES,
-    invalid: Mapping[str, Any] | None = None,
+    forms: Mapping[str, NumberForm] | None = None,
 ) -> Tally:
-    """Decoded columns (feature → Arrow array of `rows` values) in `bins`.
-
-    `invalid`: by feature, a column of marks for text that a reader already found to be no number.
-    """
+    """Decoded columns (feature → Arrow array of `rows` values) in `bins`; `forms` (by feature) as for `count_part`."""
     found = np.zeros(bins.width, np.int64)
     moments: dict[str, Moments] = {}
     names: dict[str, Names] = {}
@@ -46,10 +56,8 @@ def count_columns(
         feature = bins.by_name[name]
         at = slice(feature.offset, feature.offset + feature.width)
         if feature.kind != "categorical":
-            values = columns.numbers(array)
-            marks = (invalid or {}).get(name)
-            wrong = values.invalid if marks is None else marks.to_numpy(zero_copy_only=False).astype(bool)
-            found[at], moments[name] = bins.coders[name].tally(values.values, values.null, wrong)
+            values = columns.numbers(array, (forms or {}).get(name, PLAIN))
+            found[at], moments[name] = bins.coders[name].tally(values.values, values.null, values.invalid)
             continue
         table = bins.tables[name]
         held = columns.categories(array)
@@ -60,96 +68,3 @@ def count_columns(
         usable = {held.names[place]: int(counted[place]) for place in new if columns.usable_category(held.names[place])}
         names[name] = Names.of(((one, usable[one]) for one in bins.new_among(name, list(usable))), new_names)
     return Tally(rows, found, moments, names)
-
-
-def _count_group(part: Part, bins: Binned, wanted: Mapping[str, str], new_names: int) -> Tally:
-    held = parts.open_parquet(part.path).types
-    total = Tally.nothing(bins.width)
-    by_column: dict[str, list[str]] = {}
-    for name, column in wanted.items():
-        if column in held:
-            by_column.setdefault(column, []).append(name)
-    for arrays in parts.read_columns(part, list(by_column)):
-        of_feature = {name: arrays[column] for column in arrays for name in by_column[column]}
-        total += count_columns(of_feature, 0, bins, new_names)
-    return Tally(part.rows or 0, total.counts, total.moments, total.names)
-
-
-def _count_text(part: Part, bins: Binned, wanted: Mapping[str, str], new_names: int) -> Tally:
-    total = Tally.nothing(bins.width)
-    for rows, arrays, marks in text_batches(part, bins, wanted):
-        total += count_columns(arrays, rows, bins, new_names, marks)
-    return total
-
-
-def text_batches(
-    part: Part, bins: Binned, wanted: Mapping[str, str]
-) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
-    """Batches of a CSV or JSON lines file: rows, the features it has, marks of what is no number. Raises `Refusal`."""
-    import duckdb
-
-    from store.monitor import source
-
-    with duckdb.connect() as connection:
-        opened = source.open_at(connection, part.path, part.format)
-        names = [name for name, column in wanted.items() if column in opened.columns]
-        numeric = [name for name in names if bins.by_name[name].kind != "categorical"]
-        select = ["true AS row"]
-        for place, name in enumerate(names):
-            value, invalid = source.number_sql(wanted[name], "VARCHAR")
-            if name in numeric:
-                select.append(f"{value} AS f{place}, coalesce({invalid}, false) AS i{place}")
-            else:
-                select.append(f"{source.category_sql(wanted[name], 'VARCHAR')} AS f{place}")
-        try:
-            reader = connection.sql(f"SELECT {', '.join(select)} FROM {opened.relation}").to_arrow_reader(BATCH_ROWS)
-            for batch in reader:
-                held = dict(zip(batch.schema.names, batch.columns, strict=True))
-                arrays = {name: held[f"f{place}"] for place, name in enumerate(names)}
-                marks = {name: held[f"i{place}"] for place, name in enumerate(names) if name in numeric}
-                yield batch.num_rows, arrays, marks
-        except duckdb.Error as error:
-            raise parts.unreadable(part.path, error) from error
-
-
-def text_columns(path: str, format: parts.Format) -> list[str]:
-    """The columns of a CSV or JSON lines file. Raises `Refusal` (usage)."""
-    import duckdb
-
-    from store.monitor import source
-
-    with duckdb.connect() as connection:
-        return list(source.open_at(connection, path, format).columns)
-
-
-def sample_text(part: Part, names: list[str], most: int) -> dict[str, Any]:
-    """At most about twice `most` evenly spaced rows of some columns of a CSV or JSON lines file, as text."""
-    import duckdb
-    import pyarrow as pa
-
-    from store.monitor import source
-
-    with duckdb.connect() as connection:
-        opened = source.open_at(connection, part.path, part.format)
-        held = [name for name in names if name in opened.columns]
-        select = ", ".join(source.quoted(name) for name in held)
-        if not held:
-            return {}
-        step, first = 1, 0
-        pieces: list[Any] = []
-        try:
-            reader = connection.sql(f"SELECT {select} FROM {opened.relation}").to_arrow_reader(BATCH_ROWS)
-            for batch in reader:
-                piece = batch.take(pa.array(np.arange(-first % step, batch.num_rows, step)))
-                pieces.append(piece)
-                first += batch.num_rows
-                if sum(piece.num_rows for piece in pieces) > 2 * most:
-                    table = pa.Table.from_batches(pieces)
-                    pieces = table.take(pa.array(np.arange(0, table.num_rows, 2))).combine_chunks().to_batches()
-                    step *= 2
-        except duckdb.Error as error:
-            raise parts.unreadable(part.path, error) from error
-        if not pieces:
-            return {}
-        whole = pa.Table.from_batches(pieces)
-        return {name: column.combine_chunks() for name, column in zip(held, whole.columns, strict=True)}

@@ -10,7 +10,7 @@ from typing import Any
 from store.monitor import columns
 from store.monitor.bins import FeatureBins
 from store.monitor.kernel import BATCH_ROWS
-from store.monitor.source import Source, literal
+from store.monitor.source import Source, pattern
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +51,8 @@ def open_small(path: Path) -> Small | None:
     except (OSError, pa.ArrowException, ValueError):
         return None
     named = {name: kind for name, kind in kinds.items() if kind is not None}
-    return Small(table, Source(path, f"read_parquet({literal(_plain(path))}, hive_partitioning = false)", named, False))
-
-
-def _plain(path: Path) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+    relation = f"read_parquet({pattern(str(path))}, hive_partitioning = false)"
+    return Small(table, Source(path, relation, named, str(path)))
 
 
 def duckdb_kind(arrow_type: Any) -> str | None:
@@ -132,6 +129,9 @@ def _identity(array: Any) -> Any | None:
     if not columns.is_text(array.type):
         return None
     text = array.cast(pa.string())
+    if compute.any(compute.match_substring_regex(text, r"^\s|\s$|\.0+$")).as_py():
+        # 7.0 and " 7 " are 7: only the query knows.
+        return None
     return compute.if_else(compute.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 

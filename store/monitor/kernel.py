@@ -14,6 +14,7 @@ import numpy as np
 from store.monitor import columns, parts
 from store.monitor.bins import FeatureBins, Floats, Integers, Marks
 from store.monitor.columns import Numbers
+from store.monitor.files.number_text import PLAIN, NumberForm
 from store.monitor.names import Names
 from store.monitor.parts import Part
 from store.monitor.profile import Binned
@@ -33,12 +34,10 @@ NewNames = Mapping[tuple[int, str], Names]
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
-    """A feature as a column of DuckDB's batches: `place` holds values (text, if categorical), `invalid` the column
-    that marks values that are no numbers (null where the file's type rules them out)."""
+    """A feature, and the column of the batches that holds its values."""
 
     feature: FeatureBins
     place: str
-    invalid: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +115,12 @@ def count_part(
     times: Integers,
     counted: Marks | None,
     base_seconds: int,
+    forms: Mapping[str, NumberForm] | None = None,
 ) -> Partial:
     """Counts of a row group by window: a pure function of its arguments. Raises `Refusal` (usage).
 
-    `places`: feature → the column that holds it; `times` (rows,) in microseconds since the epoch; `counted` marks the
-    rows that count (null: all).
+    `places`: feature → the column that holds it; `forms`: how columns of text write numbers; `times` (rows,) in
+    microseconds since the epoch; `counted` marks the rows that count (null: all).
     """
     if counted is not None:
         times = times[counted]
@@ -128,7 +128,7 @@ def count_part(
         nothing = np.zeros(0, np.int64)
         none = WindowMoments.nothing(0, _numeric(bins))
         return Partial(nothing, nothing, nothing, nothing, nothing, nothing, none)
-    return _count(times, _part_columns(part, bins, places, counted), base_seconds, bins)
+    return _count(times, _part_columns(part, bins, places, counted, forms or {}), base_seconds, bins)
 
 
 def count_parts(work: Callable[[Part], Partial], found: Sequence[Part], bins: Binned | None) -> WindowCounts:
@@ -159,7 +159,11 @@ def _in_threads(work: Callable[[Any], Partial], tasks: Iterator[Any]) -> Iterabl
 
 
 def _part_columns(
-    part: Part, bins: Binned | None, places: Mapping[str, str], counted: Marks | None
+    part: Part,
+    bins: Binned | None,
+    places: Mapping[str, str],
+    counted: Marks | None,
+    forms: Mapping[str, NumberForm],
 ) -> Iterator[_Column]:
     if bins is None:
         return
@@ -171,14 +175,14 @@ def _part_columns(
     for arrays in parts.read_columns(part, list(by_column)):
         for column, array in arrays.items():
             for feature in by_column[column]:
-                read = _column(array, feature, bins)
+                read = _column(array, feature, bins, forms.get(column, PLAIN))
                 yield read if counted is None else read.counted(counted)
 
 
-def _column(array: Any, feature: FeatureBins, bins: Binned) -> _Column:
+def _column(array: Any, feature: FeatureBins, bins: Binned, form: NumberForm = PLAIN) -> _Column:
     """An Arrow array of any type as the feature."""
     if feature.kind != "categorical":
-        return _numbers(columns.numbers(array), feature, bins)
+        return _numbers(columns.numbers(array, form), feature, bins)
     found = columns.categories(array)
     table = bins.tables[feature.name]
     slots = table.slots_of(found.names)
@@ -197,12 +201,7 @@ def _numbers(numbers: Numbers, feature: FeatureBins, bins: Binned) -> _Column:
 
 
 def _batch_column(held: dict[str, Any], column: Watched, bins: Binned) -> _Column:
-    values = held[column.place]
-    if column.invalid is None:
-        return _column(values, column.feature, bins)
-    null = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
-    invalid = held[column.invalid].to_numpy(zero_copy_only=False).astype(bool)
-    return _numbers(Numbers(values.to_numpy(zero_copy_only=False), null, invalid), column.feature, bins)
+    return _column(held[column.place], column.feature, bins)
 
 
 def _count(times: Integers, read: Iterable[_Column], base_seconds: int, bins: Binned | None) -> Partial:

@@ -65,9 +65,11 @@ def scan_labels(
     from now is taken as unknown. Raises `Refusal` (usage): unreadable, or
     without an id or label column.
     """
-    opened = dataclasses.replace(source.open_source(connection, path, format, apart=True), path=Path(name or path.name))
     model = deployments.split(deployment).model
     roles = source.role_columns([version.manifest for version in models.versions(connection, model)])
+    # The digits of an id are its value, not a number.
+    opened = source.open_source(connection, path, format, dict.fromkeys(roles["id"], "text"))
+    opened = dataclasses.replace(opened, path=Path(name or path.name))
     columns = opened.columns
     identity = opened.need("prediction id", *roles["id"])
     label = opened.need("label", *roles["label"])
@@ -103,6 +105,7 @@ def scan_labels(
         "label times before 1900 or in the future are taken as unknown": absurd,
     }
     notes = tuple(f"{count:,} {text}" for text, count in said.items() if count)
+    notes += tuple(note.describe() for note in opened.notes)
     return LabelScan(deployment, arrival_digest, settings, table, int(rows), notes, newest)
 
 

@@ -177,13 +177,12 @@ def _written(found: _Window, folder: Path) -> Path:
             f" {source.time_sql(moment, one.columns[moment])} AS its_us FROM {one.relation}) AS f"
             " JOIN known ON f.its_id = known.prediction_id AND f.its_us = known.event_us"
         )
-    untyped = any(one.untyped for one in opened)
     path = folder / "rows"
     identity, moment = source.quoted(PLAIN.id), source.quoted(PLAIN.time)
     local.execute(
         f"COPY (SELECT * EXCLUDE (file) FROM rows QUALIFY row_number() OVER (PARTITION BY {identity} ORDER BY file) = 1"
         f" ORDER BY {moment}, {identity}) TO {source.literal(str(path))}"
-        + (" (FORMAT CSV, HEADER)" if untyped else " (FORMAT PARQUET)")
+        " (FORMAT PARQUET)"
     )
     return path
 

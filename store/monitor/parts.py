@@ -33,17 +33,15 @@ _WILD = re.compile(r"[*?\[]")
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The unit of work: one row group of a Parquet file, or a whole CSV or JSON lines file (`group` null).
+    """The unit of work: one row group of a Parquet file.
 
-    Which parts there are depends on the files alone, never on threads or hosts. `first_row` counts over all the
-    files; `rows` is null where only reading tells.
+    Which parts there are depends on the files alone, never on threads or hosts. `first_row` counts over all the files.
     """
 
     path: str
-    format: Format
-    group: int | None = None
-    first_row: int = 0
-    rows: int | None = None
+    group: int
+    first_row: int
+    rows: int
 
 
 def is_remote(path: str) -> bool:
@@ -226,7 +224,7 @@ def close_parquet() -> None:
 
 def read_columns(part: Part, wanted: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The part's columns as Arrow arrays, as many at a time as `CELLS_AT_ONCE` allows. Raises `Refusal`."""
-    at_once = max(1, CELLS_AT_ONCE // max(1, part.rows or 1))
+    at_once = max(1, CELLS_AT_ONCE // max(1, part.rows))
     for start in range(0, len(wanted), at_once):
         yield read_group(part, wanted[start : start + at_once])
 
@@ -245,20 +243,13 @@ def read_group(part: Part, wanted: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def parts_of(paths: Sequence[str], known: Format | None = None) -> list[Part]:
-    """The files' parts in order, without empty ones; `known` is their format where their names do not tell it.
-
-    Raises `Refusal` (usage) when a footer cannot be read.
-    """
+def parts_of(paths: Sequence[str]) -> list[Part]:
+    """The parts of Parquet files in order, without empty ones. Raises `Refusal` (usage) for unreadable footers."""
     found: list[Part] = []
     first = 0
     for path in paths:
-        format = known or format_of(path)
-        if format != "parquet":
-            found.append(Part(path, format, None, first))
-            continue
         for group, rows in enumerate(open_parquet(path).group_rows):
             if rows:
-                found.append(Part(path, "parquet", group, first, rows))
+                found.append(Part(path, group, first, rows))
                 first += rows
     return found

@@ -28,6 +28,8 @@ from store.monitor.bins import (
     canonical,
 )
 from store.monitor.cache import Cache
+from store.monitor.files.table_files import TableFiles, open_files
+from store.monitor.files.typed_copy import Wanted
 from store.monitor.names import Hashes
 from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.parts import Format
@@ -111,17 +113,32 @@ def scan_reference(
         format = _SUFFIXES.get(path.suffix.lower())
         if format is None:
             raise Refusal(ExitCode.USAGE, f"{path.name}: a reference is .parquet, .csv or .jsonl")
-    opened = source.open_source(connection, path, format, apart=True)
+    files = open_files([str(path)], format, _wanted(manifest))
+    opened = source.source_of(connection, path, files)
     try:
-        return _scan(connection, opened, manifest, source_digest)
+        return _scan(connection, opened, files, manifest, source_digest)
     except duckdb.Error as error:
         raise source.unreadable(path, error) from error
+    finally:
+        parts.close_parquet()
+
+
+def _wanted(manifest: ModelManifest) -> dict[str, Wanted]:
+    """How columns of text are to be read: as model.json declares them; ids are text, whatever their digits."""
+    words: dict[str, Wanted] = {"numeric": "number", "categorical": "text"}
+    wanted: dict[str, Wanted] = {name: words[kind] for name, kind in manifest.features.items()}
+    return wanted | dict.fromkeys(source.role_columns([manifest])["id"], "text")
 
 
 def _scan(
-    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest, source_digest: str
+    connection: duckdb.DuckDBPyConnection,
+    opened: Source,
+    files: TableFiles,
+    manifest: ModelManifest,
+    source_digest: str,
 ) -> Reference:
-    kinds, notes = _kinds(connection, opened, manifest)
+    kinds, notes = _kinds(opened, files, manifest)
+    notes += [note.describe() for note in files.notes]
     if len(kinds) > MAX_FEATURES:
         raise Refusal(ExitCode.USAGE, f"{opened.path.name}: {len(kinds)} features, at most {MAX_FEATURES}")
     wanted: dict[str, FeatureKind] = dict(kinds)
@@ -135,11 +152,8 @@ def _scan(
     # Of a binary task the answer follows from the score, if there is one.
     if answer and (manifest.task == "multiclass" or not value):
         wanted[PREDICTION], places[PREDICTION] = "categorical", answer
-    try:
-        made = binning.profile([str(opened.path)], wanted, places=places, format=opened.format)
-        chunks = chunks_of([str(opened.path)], made, made.rows, places, opened.format)
-    finally:
-        parts.close_parquet()
+    made = binning.profile(files, wanted, places=places)
+    chunks = chunks_of(files, made, made.rows, places)
     features, counts = made.features, made.counts
     if manifest.task == "binary" and not value:
         feature, nothing = _uncounted_score(made.width)
@@ -164,9 +178,7 @@ def _uncounted_score(offset: int) -> tuple[FeatureBins, Integers]:
     return feature, np.zeros(feature.width, np.int64)
 
 
-def _kinds(
-    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest
-) -> tuple[dict[str, FeatureKind], list[str]]:
+def _kinds(opened: Source, files: TableFiles, manifest: ModelManifest) -> tuple[dict[str, FeatureKind], list[str]]:
     """Feature → numeric or categorical, and what is left out and why."""
     notes = []
     if manifest.features:
@@ -182,28 +194,15 @@ def _kinds(
     reserved = {name for names in source.role_columns([manifest]).values() for name in names}
     reserved.add(source.VERSION_COLUMN)
     kinds = {}
-    for name, kind in opened.columns.items():
+    for name, column in files.columns.items():
         if name in reserved:
             continue
-        if source.is_temporal(kind) or source.is_nested(kind):
-            notes.append(f"column {name!r} is {kind}: times and nested values are not watched")
+        if column.treatment in ("time", "nested"):
+            what = column.type if column.typed else f"{column.treatment} ({column.type})"
+            notes.append(f"column {name!r} is {what}: times and nested values are not watched")
         else:
-            kinds[name] = "numeric" if source.is_number(kind) else "categorical"
-    if opened.untyped:
-        texts = [name for name, kind in kinds.items() if kind == "categorical"]
-        kinds.update(dict.fromkeys(_numbers_in_text(connection, opened, texts), "numeric"))
+            kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
     return kinds, notes
-
-
-def _numbers_in_text(connection: duckdb.DuckDBPyConnection, opened: Source, names: list[str]) -> list[str]:
-    """Those of the text columns whose every value is a number: CSV and JSON lines carry no types."""
-    if not names:
-        return []
-    counts = ", ".join(
-        f"count({source.quoted(name)}), count({source.number_sql(name, 'VARCHAR')[0]})" for name in names
-    )
-    row = connection.execute(f"SELECT {counts} FROM {opened.relation}").fetchall()[0]
-    return [name for place, name in enumerate(names) if 0 < row[2 * place] == row[2 * place + 1]]
 
 
 def _performance(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import duckdb
 import numpy as np
@@ -12,7 +11,8 @@ from store.database import Transaction
 from store.monitor import counting, parts
 from store.monitor.bins import Integers
 from store.monitor.cache import Cache
-from store.monitor.parts import Format, Part
+from store.monitor.files.table_files import TableFiles
+from store.monitor.parts import Part
 from store.monitor.presets.nannyml import CHUNKS, NannyML
 from store.monitor.profile import Binned
 
@@ -21,62 +21,44 @@ PRESET = NannyML.name
 
 
 def chunks_of(
-    paths: Sequence[str],
+    files: TableFiles,
     reference: Binned,
     rows: int,
     places: Mapping[str, str] | None = None,
-    format: Format | None = None,
 ) -> Integers:
     """The reference's own rows, in the order of its files, in ten chunks and what remains (chunks × width).
 
-    One more reading of the files; `places` and `format` as for `binning.profile`. Raises `Refusal` (usage).
+    One more reading of the files; `places` as for `binning.profile`. Raises `Refusal` (usage).
     """
     homes = {feature.name: (places or {}).get(feature.name, feature.name) for feature in reference.features}
     size = max(1, rows // CHUNKS)
     found = np.zeros(((rows + size - 1) // size, reference.width), np.int64)
     first = 0
-    for part in parts.parts_of(paths, format):
-        first += _deal(part, reference, homes, first, size, found)
+    for part in files.parts:
+        _deal(part, files, reference, homes, first, size, found)
+        first += part.rows
     return found
 
 
-def _deal(part: Part, reference: Binned, homes: Mapping[str, str], first: int, size: int, found: Integers) -> int:
-    """Add the part's rows, of which the first is row `first` of all, to their chunks; how many there were."""
-    if part.format == "parquet":
-        held = parts.open_parquet(part.path).types
-        by_home: dict[str, list[str]] = {}
-        for name, home in homes.items():
-            if home in held:
-                by_home.setdefault(home, []).append(name)
-        rows = part.rows or 0
-        for arrays in parts.read_columns(part, list(by_home)):
-            named = {name: array for home, array in arrays.items() for name in by_home[home]}
-            _slices(named, {}, rows, reference, first, size, found)
-        return rows
-    rows = 0
-    for batch_rows, arrays, marks in counting.text_batches(part, reference, homes):
-        _slices(arrays, marks, batch_rows, reference, first + rows, size, found)
-        rows += batch_rows
-    return rows
-
-
-def _slices(
-    arrays: dict[str, Any],
-    marks: dict[str, Any],
-    rows: int,
-    reference: Binned,
-    first: int,
-    size: int,
-    found: Integers,
+def _deal(
+    part: Part, files: TableFiles, reference: Binned, homes: Mapping[str, str], first: int, size: int, found: Integers
 ) -> None:
-    start = 0
-    while start < rows:
-        chunk = (first + start) // size
-        length = min(rows - start, (chunk + 1) * size - (first + start))
-        cut = {name: array.slice(start, length) for name, array in arrays.items()}
-        wrong = {name: array.slice(start, length) for name, array in marks.items()}
-        found[chunk] += counting.count_columns(cut, length, reference, 0, wrong).counts
-        start += length
+    """Add the part's rows, of which the first is row `first` of all, to their chunks."""
+    types = parts.open_parquet(part.path).types
+    by_home: dict[str, list[str]] = {}
+    for name, home in homes.items():
+        if home in types:
+            by_home.setdefault(home, []).append(name)
+    forms = {name: files.number_forms[home] for name, home in homes.items() if home in files.number_forms}
+    for arrays in parts.read_columns(part, list(by_home)):
+        named = {name: array for home, array in arrays.items() for name in by_home[home]}
+        start = 0
+        while start < part.rows:
+            chunk = (first + start) // size
+            length = min(part.rows - start, (chunk + 1) * size - (first + start))
+            cut = {name: array.slice(start, length) for name, array in named.items()}
+            found[chunk] += counting.count_columns(cut, length, reference, 0, forms).counts
+            start += length
 
 
 # --- kept ------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from store.monitor import source
 from store.monitor.bins import Integers, Marks
-from store.monitor.kernel import BATCH_ROWS
 
 #: Event times before 1900 or after tomorrow are mistakes; such rows are counted and left out.
 EARLIEST_US = -2_208_988_800 * 1_000_000
@@ -157,11 +156,6 @@ class Pass:
         self._kept: list[Any] = []
         self._hashes: list[Any] = []
         self.rows = self.timeless = self.absurd = self.nameless = 0
-
-    def batches(self, connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Any]:
-        """Record batches of the rows that have a possible time."""
-        for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
-            yield from self.possible(batch)
 
     def possible(self, batch: Any) -> Iterator[Any]:
         """The batch's rows that have a possible time, if any have."""

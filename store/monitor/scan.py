@@ -10,18 +10,22 @@ from typing import Any
 
 import duckdb
 
+from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.database.reader import Connect
 from store.monitor import clustered, deployments, direct, parts, source
 from store.monitor.bins import PREDICTION, Integers
 from store.monitor.direct import Selected, Small
+from store.monitor.files.number_text import NumberForm
+from store.monitor.files.table_files import open_files
+from store.monitor.files.typed_copy import Wanted
 from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts, widened
 from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.reference import Reference
 from store.monitor.remembered import Answers
 from store.monitor.rows import EARLIEST_US as EARLIEST_US
-from store.monitor.rows import FIRST_OF_ITS_ID, Pass, TakenRows, read_rows
+from store.monitor.rows import Pass, TakenRows, read_rows
 from store.monitor.slices import slice_columns, slice_sql
 from store.monitor.source import Format, Source
 from store.protocol import ExitCode, Refusal
@@ -88,15 +92,28 @@ def scan_predictions(
     """
     small = direct.open_small(path) if format == "parquet" and not exclude_known else None
     connect: Connect = connection if callable(connection) else lambda: connection
-    opened = small.source if small else source.open_source(connect(), path, format, apart=True)
+    remembered = remembered or Answers()
+    wanted = {} if format == "parquet" else _wanted(connect, deployment, remembered)
+    opened = small.source if small else source.open_source(connect(), path, format, wanted)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     try:
-        remembered = remembered or Answers()
         return _Scan(
             connect, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
         ).run()
     except duckdb.Error as error:
         raise source.unreadable(opened.path, error) from error
+
+
+def _wanted(connect: Connect, deployment: str, remembered: Answers) -> dict[str, Wanted]:
+    """How columns of text are to be read: as the version that serves has them; ids are text, whatever their digits."""
+    model, version = deployments.split(deployment).model, remembered.serving(connect, deployment)
+    manifests = [one.manifest for one in models.versions(connect(), model)]
+    reference = remembered.reference(connect, model, version)
+    wanted: dict[str, Wanted] = {}
+    for feature in reference.features if reference else ():
+        wanted[feature.name] = "text" if feature.kind == "categorical" else "number"
+    roles = source.role_columns(manifests)
+    return wanted | dict.fromkeys([*roles["id"], source.VERSION_COLUMN], "text")
 
 
 class _Scan:
@@ -124,7 +141,8 @@ class _Scan:
         self._exclude_known = exclude_known
         self._small = small
         self._remembered = remembered
-        self._shared = shared if settings.engine == "dask" else None
+        # A typed copy of text lies on this machine alone.
+        self._shared = shared if settings.engine == "dask" and opened.copy is None else None
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
         self._notes: dict[str, int] = {}
         #: Columns that are no features, but kept for the join with labels.
@@ -141,6 +159,7 @@ class _Scan:
         if duplicates:
             self._notes["rows repeat a prediction_id: the first counts"] = duplicates
         notes = tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
+        notes += tuple(note.describe() for note in self._source.notes)
         return PredictionScan(
             self._deployment, self._arrival, self._settings, tuple(parts), rows, counted, duplicates, notes
         )
@@ -180,10 +199,8 @@ class _Scan:
         joined, kept = self._kept(manifest, reference)
         select = f"{roles}{joined}"
         found = None if joined or condition != "true" else self._scan_small(manifest, kept, places, reference)
-        if found is None and self._source.format == "parquet":
+        if found is None:
             found = self._scan_parts(select, kept, places, reference, condition, version)
-        elif found is None:
-            found = self._scan_text(select, kept, places, reference, condition, version)
         taken, counts, seconds = found
         self._note("rows without a time are left out", taken.timeless)
         self._note("rows with a time before 1900 or in the future are left out", taken.absurd)
@@ -216,7 +233,7 @@ class _Scan:
         if batch is None:
             return None
         once = Pass(self._latest_us, kept)
-        watched = [Watched(feature, name, None) for name, feature, _ in features]
+        watched = [Watched(feature, name) for name, feature, _ in features]
         counts = count_batches(once.possible(batch), reference, watched, self._base)
         return None if once.repeats() else (once.taken(once.rows), counts, self._base)
 
@@ -229,8 +246,9 @@ class _Scan:
         condition: str,
         version: str,
     ) -> tuple[TakenRows, WindowCounts, int]:
-        """Parquet: DuckDB reads what a row is, Arrow the features, each what it reads fastest."""
-        location = str(self._location)
+        """DuckDB reads what a row is, Arrow the features, each what it reads fastest."""
+        location = self._source.location
+        forms = self._number_forms(places, reference)
         known = self._known(version) if self._exclude_known else ""
         taken = read_rows(self._connect(), location, select, condition, kept, known, self._latest_us)
 
@@ -239,11 +257,11 @@ class _Scan:
         seconds = self._width(times)
 
         def count(part: Part) -> Partial:
-            rows = slice(part.first_row, part.first_row + (part.rows or 0))
+            rows = slice(part.first_row, part.first_row + part.rows)
             counted = taken.counted[rows] if taken.counted is not None else None
-            return count_part(part, reference, places, taken.times[rows], counted, seconds)
+            return count_part(part, reference, places, taken.times[rows], counted, seconds, forms)
 
-        if self._shared and len(times) >= clustered.LEAST_ROWS:
+        if self._shared and not forms and len(times) >= clustered.LEAST_ROWS:
             there = clustered.count(
                 self._settings.scheduler, self._shared, self._location, reference, places, taken.times, taken.counted,
                 seconds,
@@ -251,36 +269,30 @@ class _Scan:
             if there is not None:
                 return taken, there, seconds
         try:
-            found = parts.parts_of([location], "parquet")
+            found = parts.parts_of([location])
             return taken, count_parts(count, found, reference), seconds
         finally:
             parts.close_parquet()
 
-    def _scan_text(
-        self,
-        select: str,
-        kept: list[str],
-        places: dict[str, str],
-        reference: Reference | None,
-        condition: str,
-        version: str,
-    ) -> tuple[TakenRows, WindowCounts, int]:
-        """CSV and JSON lines: DuckDB parses the features, too."""
-        features, watched = self._watched(places, reference)
-        query = f"SELECT {select}{features} FROM {self._source.relation} WHERE {condition}"
-        distinct = self._exclude_known
-        once = Pass(self._latest_us, kept)
-        if not distinct:
-            counts = count_batches(once.batches(self._connect(), query), reference, watched, self._base)
-            distinct = once.repeats()
-        seen = once.rows
-        if distinct:
-            once = Pass(self._latest_us, kept)
-            batches = once.batches(self._connect(), self._distinct(query, version))
-            counts = count_batches(batches, reference, watched, self._base)
-            every = f"SELECT count(*) FROM {self._source.relation} WHERE {condition}"
-            seen = int(self._connect().execute(every).fetchall()[0][0])
-        return once.taken(seen), counts, self._base
+    def _number_forms(self, places: dict[str, str], reference: Reference | None) -> dict[str, NumberForm]:
+        """How columns of text write the numbers that the reference has; typed copies hold plain numbers already."""
+        if self._source.copy is not None:
+            return {}
+        columns = self._source.columns
+        texts = [
+            places[feature.name]
+            for feature in (reference.features if reference else ())
+            if feature.kind != "categorical"
+            and feature.name in places
+            and source.is_text(columns[places[feature.name]])
+        ]
+        if not texts:
+            return {}
+        wanted: dict[str, Wanted] = dict.fromkeys(texts, "number")
+        files = open_files([self._source.location], "parquet", wanted)
+        for note in files.notes:
+            self._notes[note.describe()] = 0
+        return files.number_forms
 
     def _kept(self, manifest: ModelManifest, reference: Reference | None) -> tuple[str, list[str]]:
         """SQL and names of what is kept for the labels beside the answer: slice values, predicted quantiles."""
@@ -305,14 +317,6 @@ class _Scan:
         return (
             f"SELECT prediction_id FROM monitor_prediction WHERE deployment = {source.literal(self._deployment)}"
             f" AND version = {source.literal(version)}"
-        )
-
-    def _distinct(self, query: str, version: str) -> str:
-        """`query` with each prediction_id once: the earliest; of what is known already, none."""
-        known = f" AND prediction_id NOT IN ({self._known(version)})" if self._exclude_known else ""
-        return (
-            f"SELECT * FROM ({query}) WHERE prediction_id IS NULL OR (true{known}) QUALIFY prediction_id IS NULL OR"
-            f" {FIRST_OF_ITS_ID}"
         )
 
     def _roles(self, manifest: ModelManifest) -> str:
@@ -359,28 +363,11 @@ class _Scan:
                     absent.append(feature.name)
                 continue
             places[feature.name] = column
-            if feature.kind != "categorical" and source.number_sql(column, columns[column])[1] and not found.untyped:
+            if feature.kind != "categorical" and source.number_sql(column, columns[column])[1] and found.copy is None:
                 self._notes[f"column {column!r} is {columns[column]}, the reference has numbers"] = 0
         self._joined = {*slice_columns(manifest), *quantile_columns(manifest, list(columns)).values()}
         self._say_columns(reference, roles, absent, version)
         return places
-
-    def _watched(self, places: dict[str, str], reference: Reference | None) -> tuple[str, list[Watched]]:
-        """SQL of the features, and what its columns are."""
-        columns = self._source.columns
-        select, watched = "", []
-        for place, feature in enumerate(reference.features if reference else ()):
-            column = places.get(feature.name)
-            if column is None:
-                continue
-            if feature.kind == "categorical":
-                select += f", {source.category_sql(column, columns[column])} AS f{place}"
-                watched.append(Watched(feature, f"f{place}", None))
-                continue
-            number, invalid = source.number_sql(column, columns[column])
-            select += f", {number} AS f{place}" + (f", {invalid} AS i{place}" if invalid else "")
-            watched.append(Watched(feature, f"f{place}", f"i{place}" if invalid else None))
-        return select, watched
 
     def _say_columns(
         self, reference: Reference | None, roles: dict[str, list[str]], absent: list[str], version: str

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,27 +10,24 @@ import duckdb
 
 from store.catalog.manifest import PLAIN, ModelManifest
 from store.monitor import parts
+from store.monitor.files.column_form import ColumnForm
+from store.monitor.files.null_words import NULL_WORDS
+from store.monitor.files.number_text import PLAIN as PLAIN_NUMBERS
+from store.monitor.files.number_text import NumberForm, number_text_sql
+from store.monitor.files.quoting import literal as literal
+from store.monitor.files.quoting import pattern as pattern
+from store.monitor.files.quoting import quoted as quoted
+from store.monitor.files.table_files import TableFiles
+from store.monitor.files.typed_copy import TypedCopy, Wanted, typed_copies
+from store.monitor.notes import Note
 from store.monitor.parts import Format as Format
 from store.protocol import ExitCode, Refusal
 
 VERSION_COLUMN = "model_version"
-#: How text says that there is no value.
-NULL_WORDS = ("", "NA", "N/A", "NULL", "null", "None")
-#: JSON lines are searched for keys this deep; later keys are not columns.
-JSONL_SAMPLE = 10_000
 MAX_COLUMNS = 2_000
-_APART: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GiB", "threads": 2}
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM")
 _FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
-
-
-def quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def is_number(kind: str) -> bool:
@@ -52,26 +46,26 @@ def is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "BLOB", "BIT", "VARIANT", "GEOMETRY"))
 
 
-class Scratch:
-    """A folder of its owner's alone that goes when nobody holds it any more."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="quarterdeck-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A file and its columns (name → DuckDB type). `relation` is what stands behind FROM; `untyped` formats
-    give every column as text."""
+    """A file and its columns (name → DuckDB type). `relation` is what stands behind FROM; text files are read by a
+    typed copy, which `location` names."""
 
     path: Path
     relation: str
     columns: Mapping[str, str]
-    untyped: bool
-    format: Format = "parquet"
-    scratch: Scratch | None = None
-    """What the relation reads, gone with the source."""
+    location: str
+    copy: TypedCopy | None = None
+
+    @property
+    def forms(self) -> Mapping[str, ColumnForm]:
+        """What was decided about the columns of a text file; empty for others."""
+        return self.copy.forms if self.copy else {}
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was odd about how it reads."""
+        return self.copy.notes if self.copy else ()
 
     def find(self, *names: str) -> str | None:
         """The first of `names` that the file has ("" is no name)."""
@@ -92,85 +86,34 @@ class Source:
         return found
 
 
-def open_at(connection: duckdb.DuckDBPyConnection, location: str, format: Format) -> Source:
-    """`open_source` for a path as text, which may have a scheme (`store.monitor.parts`)."""
-    if parts.is_remote(location):
-        system, _ = parts.filesystem(location)
-        connection.register_filesystem(system)
-    return open_source(connection, Path(parts.name_of(location)), format, location)
-
-
 def open_source(
-    connection: duckdb.DuckDBPyConnection, path: Path, format: Format, location: str = "", *, apart: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    format: Format,
+    wanted: Mapping[str, Wanted] | None = None,
 ) -> Source:
     """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`.
 
-    `location` is where it lies, if `path` is only its name. `apart` is for connections of the store: DuckDB's reader of
-    JSON holds some 250 MB, for which the store's memory has no room, so JSON lines are read once by a DuckDB of their
-    own and left as Parquet.
+    `wanted`: columns whose reading is known already (`store.monitor.files.typed_copy`).
     """
-    name = literal(_unglobbed(location or str(path)))
+    copy = typed_copies([(str(path), format)], wanted)[0] if format != "parquet" else None
+    return _described(connection, path, copy.path if copy else str(path), copy)
+
+
+def _described(connection: duckdb.DuckDBPyConnection, path: Path, location: str, copy: TypedCopy | None) -> Source:
+    relation = f"read_parquet({pattern(location)}, hive_partitioning = false)"
     try:
-        if format == "parquet":
-            relation = f"read_parquet({name}, hive_partitioning = false)"
-        elif format == "csv":
-            words = ", ".join(literal(word) for word in NULL_WORDS)
-            # Text throughout: a word among numbers is one invalid value, not a file that cannot be read.
-            relation = (
-                f"read_csv({name}, all_varchar = true, header = true, hive_partitioning = false, nullstr = [{words}])"
-            )
-        else:
-            return _read_apart(path, name) if apart else _json_lines(connection, path, name)
-        columns = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise unreadable(path, error) from error
-    if len(columns) > MAX_COLUMNS:
-        raise Refusal(ExitCode.USAGE, f"{path.name}: {len(columns)} columns, at most {MAX_COLUMNS} are read")
-    return Source(path, relation, {str(row[0]): str(row[1]) for row in columns}, format == "csv", format)
+    if len(described) > MAX_COLUMNS:
+        raise Refusal(ExitCode.USAGE, f"{path.name}: {len(described)} columns, at most {MAX_COLUMNS} are read")
+    return Source(path, relation, {str(row[0]): str(row[1]) for row in described}, location, copy)
 
 
-def _json_lines(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Source:
-    lines = f"read_ndjson_objects({name}, hive_partitioning = false, maximum_object_size = 4194304)"
-    keys = connection.execute(
-        "SELECT DISTINCT key FROM (SELECT unnest(json_keys(json)) AS key"
-        f" FROM (SELECT json FROM {lines} LIMIT {JSONL_SAMPLE}) WHERE json_type(json) = 'OBJECT')"
-        f" LIMIT {MAX_COLUMNS}"
-    ).fetchall()
-    names = sorted(str(row[0]) for row in keys if "\0" not in str(row[0]))
-    if not names:
-        raise Refusal(ExitCode.USAGE, f"{path.name}: no JSON object with keys in its first {JSONL_SAMPLE} lines")
-    words = ", ".join(literal(word) for word in NULL_WORDS)
-    picked = ", ".join(
-        f"CASE WHEN json_extract_string(json, {literal(_pointer(key))}) NOT IN ({words})"
-        f" THEN json_extract_string(json, {literal(_pointer(key))}) END AS {quoted(key)}"
-        for key in names
-    )
-    return Source(path, f"(SELECT {picked} FROM {lines})", dict.fromkeys(names, "VARCHAR"), True, "jsonl")
-
-
-def _read_apart(path: Path, name: str) -> Source:
-    scratch = Scratch()
-    whole = scratch.path / "rows.parquet"
-    with duckdb.connect(config=_APART) as connection:
-        found = _json_lines(connection, path, name)
-        connection.execute(f"COPY {found.relation} TO {literal(str(whole))} (FORMAT PARQUET)")
-    relation = f"read_parquet({literal(str(whole))}, hive_partitioning = false)"
-    return dataclasses.replace(found, relation=relation, scratch=scratch)
-
-
-def _pointer(key: str) -> str:
-    """RFC 6901."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def pattern(location: str) -> str:
-    """The location as DuckDB's readers take it, quoted."""
-    return literal(_unglobbed(location))
-
-
-def _unglobbed(path: str) -> str:
-    """The path with DuckDB's wildcards taken literally: a file named `*` is not every file."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+def source_of(connection: duckdb.DuckDBPyConnection, path: Path, files: TableFiles) -> Source:
+    """One file that was opened already. Raises `Refusal` (usage)."""
+    return _described(connection, path, files.paths[0], files.copies[0] if files.copies else None)
 
 
 def unreadable(path: Path, error: Exception) -> Refusal:
@@ -180,15 +123,20 @@ def unreadable(path: Path, error: Exception) -> Refusal:
 # --- SQL over a column of any type -----------------------------------------------------------------------
 
 
-def number_sql(column: str, kind: str) -> tuple[str, str | None]:
-    """(the value as DOUBLE, a condition for "there is a value but it is no number" or None if it cannot be)."""
+def number_sql(column: str, kind: str, form: NumberForm = PLAIN_NUMBERS) -> tuple[str, str | None]:
+    """(the value as DOUBLE, a condition for "there is a value but it is no number" or None if it cannot be).
+
+    Of text, truth words are 1 and 0, null words are null, and `form` says how numbers are written.
+    """
     name = quoted(column)
     if is_number(kind) or kind == "BOOLEAN":
         return f"CAST({name} AS DOUBLE)", None
     if is_text(kind):
-        text = f"nullif(trim(CAST({name} AS VARCHAR)), '')"
-        value = f"TRY_CAST({text} AS DOUBLE)"
-        return value, f"({text} IS NOT NULL AND {value} IS NULL)"
+        text = f"trim(CAST({name} AS VARCHAR))"
+        truth = f"CASE WHEN lower({text}) IN ('true', 't') THEN 1.0 WHEN lower({text}) IN ('false', 'f') THEN 0.0 END"
+        value = f"coalesce({number_text_sql(text, form)}, {truth})"
+        words = ", ".join(map(literal, NULL_WORDS))
+        return value, f"({value} IS NULL AND {text} NOT IN ({words}))"
     return "CAST(NULL AS DOUBLE)", f"({name} IS NOT NULL)"
 
 
@@ -229,8 +177,14 @@ def _epoch_sql(number: str) -> str:
 
 
 def text_sql(column: str, kind: str) -> str:
-    """An identifier as text; "" is null, 7 and 7.0 are one id."""
-    return f"nullif({category_sql(column, kind)}, '')"
+    """An identifier as text, whatever its type: 7, 7.0, "7" and " 7 " are one id, "007" is another; "" is null."""
+    text = category_sql(column, kind)
+    if not is_text(kind):
+        return text
+    return (
+        f"nullif(CASE WHEN contains({text}, '.') THEN regexp_replace(trim({text}), '^(-?[1-9][0-9]*|0)[.]0+$', '\\1')"
+        f" ELSE trim({text}) END, '')"
+    )
 
 
 def canonical_sql(column: str, kind: str) -> str:

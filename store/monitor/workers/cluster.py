@@ -31,10 +31,10 @@ def count(asked: CountThere, progress: Progress) -> CountedThere:
     bins = Bins(features, np.zeros(width, np.int64), rare) if features else None
     times: Integers = np.load(asked.times)
     counted: Marks | None = np.load(asked.counted) if asked.counted else None
-    found = parts.parts_of([asked.path], "parquet")
+    found = parts.parts_of([asked.path])
     tasks: list[_Task] = []
     for part in found:
-        rows = slice(part.first_row, part.first_row + (part.rows or 0))
+        rows = slice(part.first_row, part.first_row + (part.rows))
         tasks.append((part, times[rows], counted[rows] if counted is not None else None))
     work = functools.partial(_count, bins=bins, places=asked.places, seconds=asked.seconds)
     done = []

@@ -17,6 +17,7 @@ import pytest
 
 from store.monitor import binning, scan_predictions
 from store.monitor.comparing import compare
+from store.monitor.files.table_files import open_files
 from store.monitor.workers import process
 from store.protocol import DriftReport, DriftRequest, Refusal
 from store.settings import MonitorSettings, load
@@ -132,9 +133,9 @@ def test_the_report_is_equal_bit_for_bit_to_one_machines(dask: Dask, files: tupl
 
 
 def test_counts_and_moments_are_the_same_integers(dask: Dask, files: tuple[str, str]) -> None:
-    here = binning.profile([files[0]])
+    here = binning.profile(open_files([files[0]]))
     with Cluster(dask.address) as cluster:
-        there = binning.profile([files[0]], engine=cluster.map)
+        there = binning.profile(open_files([files[0]]), engine=cluster.map)
     assert there.features == here.features
     assert there.tally.counts.tobytes() == here.tally.counts.tobytes()
     assert there.tally.moments == here.tally.moments

@@ -11,6 +11,7 @@ import pytest
 
 from store.monitor import binning
 from store.monitor.comparing import compare
+from store.monitor.files.table_files import open_files
 from store.monitor.reference_chunks import chunks_of
 from store.protocol import DriftReport, DriftRequest, ExitCode, Refusal
 from store.settings import MonitorSettings
@@ -74,8 +75,9 @@ def test_chunks_are_the_references_rows_in_order_and_sum_to_it(tmp_path: Path, s
         path = tmp_path / f"{place}.{suffix}"
         part.to_parquet(path, row_group_size=300) if suffix == "parquet" else part.to_csv(path, index=False)
     paths = sorted(str(path) for path in tmp_path.iterdir())
-    reference = binning.profile(paths)
-    chunks = chunks_of(paths, reference, reference.rows)
+    files = open_files(paths)
+    reference = binning.profile(files)
+    chunks = chunks_of(files, reference, reference.rows)
     assert (chunks.sum(axis=0) == reference.counts).all()
     feature = reference.by_name["a"]
     rows = chunks[:, feature.offset : feature.offset + feature.width].sum(axis=1)

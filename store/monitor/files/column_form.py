@@ -1,0 +1,66 @@
+"""How the text of a column reads: as numbers, truth values, times, nested values or text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from store.monitor.files.null_words import NULL_WORDS
+from store.monitor.files.number_text import PLAIN, NumberEvidence, NumberForm
+
+TextKind = Literal["number", "truth", "time", "nested", "text", "empty"]
+
+#: A column is of a kind when this share of its values is; the others are then values of a wrong type.
+LEAST_SHARE = 0.95
+#: `true` and `false` say so by themselves, whatever their case; the letters only where both occur and nothing else.
+TRUTH_WORDS = {"true": True, "false": False}
+TRUTH_LETTERS = {"t": True, "f": False}
+
+_TIME_RE = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([T ].*)?|\d{8}T\d{4,6}.*"
+    r"|([A-Z][a-z]{2,8},? )?\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}.*|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}.*"
+)
+
+
+class ColumnForm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided about a column of text: its kind and, of numbers, how they are written."""
+
+    kind: TextKind
+    number: NumberForm = PLAIN
+
+
+def truth_value(word: str, letters: bool = False) -> bool | None:
+    """What a truth word says; None for other words. `letters`: t, f, 1 and 0 are truth words, too."""
+    lowered = word.strip().lower()
+    if letters and lowered in ("t", "f", "1", "0", "1.0", "0.0"):
+        return lowered[0] in "t1"
+    return TRUTH_WORDS.get(lowered)
+
+
+def form_of(
+    tokens: Sequence[tuple[str, int]], *, comma_likely: bool = False, nested: bool = False, as_number: bool = False
+) -> ColumnForm:
+    """The form of a column from its distinct values with their rows (all, or an even sample of them).
+
+    `nested`: values that begin as JSON objects and arrays are such (JSON lines). Null words are no values among
+    numbers, truth values and times; a column of nothing else is text. `as_number`: numbers are expected, so that half
+    of the values say how they are written.
+    """
+    present = [(token, rows) for token, rows in tokens if token.strip() not in NULL_WORDS]
+    if not present:
+        return ColumnForm("text" if any(token for token, _ in tokens) else "empty")
+    total = sum(rows for _, rows in present)
+    if sum(rows for token, rows in present if truth_value(token) is not None) >= LEAST_SHARE * total:
+        return ColumnForm("truth")
+    if nested and sum(rows for token, rows in present if token[:1] in ("{", "[")) >= LEAST_SHARE * total:
+        return ColumnForm("nested")
+    if sum(rows for token, rows in present if _TIME_RE.fullmatch(token.strip())) >= LEAST_SHARE * total:
+        return ColumnForm("time")
+    evidence = NumberEvidence.of(present)
+    form, share = evidence.form(comma_likely)
+    if (share >= LEAST_SHARE and not evidence.coded) or (as_number and share >= 0.5):
+        return ColumnForm("number", form)
+    return ColumnForm("text")

@@ -1,0 +1,80 @@
+"""A text file (CSV, JSON lines) before anything is known of its columns: every value as it is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import duckdb
+
+from store.monitor import parts
+from store.monitor.files import json_lines
+from store.monitor.files.null_words import NULL_WORDS
+from store.monitor.files.quoting import literal, pattern, quoted
+from store.monitor.files.scratch import Scratch
+from store.monitor.notes import Note
+from store.protocol import ExitCode, Refusal
+
+MAX_COLUMNS = 2_000
+_TYPES = "$types"
+
+
+@dataclasses.dataclass(frozen=True)
+class TextTable:
+    """`columns` are the names as they stand in the file, `fields` what SQL calls them (some names differ in case
+    alone, which SQL cannot tell apart)."""
+
+    columns: tuple[str, ...]
+    fields: tuple[str, ...]
+    cells: str
+    """A relation (k, v): field and text of every value that is not null."""
+    rows: str
+    """A relation of all rows, with a place for the types of JSON (see `relation`)."""
+    notes: tuple[Note, ...] = ()
+    comma_likely: bool = False
+    """Whether a comma in a number is rather a decimal mark: fields are separated by semicolons."""
+    nested: bool = False
+    """Whether values may be objects and arrays."""
+    scratch: Scratch | None = None
+
+    def relation(self, types: Mapping[str, str]) -> str:
+        """All rows, a column a field. JSON is read as `types` (field → DuckDB type) at once; CSV as text."""
+        return self.rows.replace(_TYPES, ", ".join(f"{literal(f)}: {literal(types[f])}" for f in self.fields))
+
+
+def open_text(connection: duckdb.DuckDBPyConnection, location: str, format: parts.Format, name: str) -> TextTable:
+    """Look at the file's columns. Raises `Refusal` (usage) naming `name` when it cannot be read as `format`."""
+    if parts.is_remote(location):
+        system, _ = parts.filesystem(location)
+        connection.register_filesystem(system)
+    try:
+        table = _csv(connection, location) if format == "csv" else _json(connection, location, name)
+    except duckdb.Error as error:
+        raise parts.unreadable(name, error) from error
+    if len(table.columns) > MAX_COLUMNS:
+        raise Refusal(ExitCode.USAGE, f"{name}: {len(table.columns):,} columns, at most {MAX_COLUMNS:,} are read")
+    return table
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, location: str) -> TextTable:
+    words = ", ".join(map(literal, NULL_WORDS))
+    rows = (
+        f"read_csv({pattern(location)}, all_varchar = true, header = true, hive_partitioning = false,"
+        f" nullstr = [{words}], allow_quoted_nulls = false)"
+    )
+    names = tuple(str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall())
+    fields = tuple(names)
+    values = ", ".join(map(quoted, fields))
+    keys = ", ".join(map(literal, fields))
+    cells = f"(SELECT unnest([{keys}]) AS k, unnest([{values}]) AS v FROM {rows})"
+    return TextTable(names, fields, cells, rows)
+
+
+def _json(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> TextTable:
+    lines = json_lines.open_lines(connection, location, name)
+    cells = f"(SELECT unnest(map_keys(m)) AS k, unnest(map_values(m)) AS v FROM {lines.maps})"
+    rows = (
+        f"read_json({pattern(lines.location)}, format = 'newline_delimited', columns = {{{_TYPES}}},"
+        f" hive_partitioning = false, maximum_object_size = {json_lines.MAX_OBJECT_BYTES})"
+    )
+    return TextTable(lines.keys, lines.fields, cells, rows, lines.notes, nested=True, scratch=lines.scratch)
