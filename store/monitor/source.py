@@ -13,12 +13,14 @@ import duckdb
 
 from store.catalog.manifest import PLAIN, ModelManifest
 from store.monitor import parts
+from store.monitor.notes import Note
 from store.monitor.parts import Format as Format
 from store.protocol import ExitCode, Refusal
 
 VERSION_COLUMN = "model_version"
-#: How text says that there is no value.
-NULL_WORDS = ("", "NA", "N/A", "NULL", "null", "None")
+#: How text says that there is no value: R and Excel (NA, #N/A), SQL (NULL, psql's \\N), pandas (<NA>), Python (None).
+#: Not among them: NaN, which is a number, and `none`, `-` and `.`, which are as often values.
+NULL_WORDS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
 #: JSON lines are searched for keys this deep; later keys are not columns.
 JSONL_SAMPLE = 10_000
 MAX_COLUMNS = 2_000
@@ -72,6 +74,8 @@ class Source:
     format: Format = "parquet"
     scratch: Scratch | None = None
     """What the relation reads, gone with the source."""
+    notes: tuple[Note, ...] = ()
+    """What was not read as it stands."""
 
     def find(self, *names: str) -> str | None:
         """The first of `names` that the file has ("" is no name)."""
@@ -114,19 +118,42 @@ def open_source(
         if format == "parquet":
             relation = f"read_parquet({name}, hive_partitioning = false)"
         elif format == "csv":
-            words = ", ".join(literal(word) for word in NULL_WORDS)
-            # Text throughout: a word among numbers is one invalid value, not a file that cannot be read.
-            relation = (
-                f"read_csv({name}, all_varchar = true, header = true, hive_partitioning = false, nullstr = [{words}])"
-            )
+            return _csv(connection, path, location)
         else:
             return _read_apart(path, name) if apart else _json_lines(connection, path, name)
         columns = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
         raise unreadable(path, error) from error
-    if len(columns) > MAX_COLUMNS:
-        raise Refusal(ExitCode.USAGE, f"{path.name}: {len(columns)} columns, at most {MAX_COLUMNS} are read")
-    return Source(path, relation, {str(row[0]): str(row[1]) for row in columns}, format == "csv", format)
+    _few_enough(path, len(columns))
+    return Source(path, relation, {str(row[0]): str(row[1]) for row in columns}, False, format)
+
+
+def _few_enough(path: Path, columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise Refusal(ExitCode.USAGE, f"{path.name}: {columns} columns, at most {MAX_COLUMNS} are read")
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, path: Path, location: str) -> Source:
+    """Text throughout: a word among numbers is one invalid value, not a file that cannot be read."""
+    from store.monitor.files.csv_table import open_csv
+
+    table = open_csv(connection, path, location)
+    _few_enough(path, len(table.columns))
+    names: dict[str, str] = {}
+    notes = list(table.notes)
+    taken: set[str] = set()
+    for place, column in enumerate(table.columns):
+        name, number = column, 1
+        while name.lower() in taken:
+            # DuckDB's names do not differ in case.
+            name, number = f"{column}_{number}", number + 1
+        if name != column:
+            notes.append(Note("case", f"{path.name}: {column!r} differs from another column only in case", column=name))
+        taken.add(name.lower())
+        names[name] = f"c{place}"
+    select = ", ".join(f"{place} AS {quoted(name)}" for name, place in names.items())
+    relation = f"(SELECT {select} FROM {table.relation})"
+    return Source(path, relation, dict.fromkeys(names, "VARCHAR"), True, "csv", table.scratch, tuple(notes))
 
 
 def _json_lines(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> Source:
