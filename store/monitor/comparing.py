@@ -85,6 +85,8 @@ def _compare(
     if wanted is None and _ID in before:
         left_out[_ID] = "it names the predictions, not compared"
     notes = [f"not in the reference: {_list(new)}"] if new else []
+    notes += [f"reference: {note.describe()}" for note in counting.text_notes(reference_paths)]
+    notes += [note.describe() for note in counting.text_notes(paths)]
     report = DriftReport(
         reference_rows=reference.rows,
         rows=tally.rows,

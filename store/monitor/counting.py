@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from store.monitor import columns, parts
 from store.monitor.moments import Moments
 from store.monitor.names import NEW_NAMES, Names
+from store.monitor.notes import Note, merged
 from store.monitor.parts import Part
 from store.monitor.profile import Binned, Tally
 
@@ -120,6 +121,19 @@ def text_columns(path: str, format: parts.Format) -> list[str]:
 
     with duckdb.connect() as connection:
         return list(source.open_at(connection, path, format).columns)
+
+
+def text_notes(paths: Sequence[str]) -> list[Note]:
+    """What was not read as it stands in those of the files that are CSV or JSON lines. Raises `Refusal` (usage)."""
+    import duckdb
+
+    from store.monitor import source
+
+    texts = [(path, format) for path in paths if (format := parts.format_of(path)) != "parquet"]
+    if not texts:
+        return []
+    with duckdb.connect() as connection:
+        return merged(note for path, format in texts for note in source.open_at(connection, path, format).notes)
 
 
 def sample_text(part: Part, names: list[str], most: int) -> dict[str, Any]:

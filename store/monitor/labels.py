@@ -65,7 +65,8 @@ def scan_labels(
     from now is taken as unknown. Raises `Refusal` (usage): unreadable, or
     without an id or label column.
     """
-    opened = dataclasses.replace(source.open_source(connection, path, format, apart=True), path=Path(name or path.name))
+    opened = source.open_source(connection, path, format, apart=True, name=name)
+    opened = dataclasses.replace(opened, path=Path(name or path.name))
     model = deployments.split(deployment).model
     roles = source.role_columns([version.manifest for version in models.versions(connection, model)])
     columns = opened.columns
@@ -95,14 +96,15 @@ def scan_labels(
             " QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY label_us DESC NULLS LAST, label DESC) = 1"
         ).to_arrow_table()
     except duckdb.Error as error:
-        raise source.unreadable(opened.path, error) from error
+        raise source.unreadable(opened.path, error, str(path), format) from error
     said = {
         "rows without a prediction_id are left out": nameless,
         "rows have no label yet": empty,
         "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
         "label times before 1900 or in the future are taken as unknown": absurd,
     }
-    notes = tuple(f"{count:,} {text}" for text, count in said.items() if count)
+    notes = tuple(note.describe() for note in opened.notes)
+    notes += tuple(f"{count:,} {text}" for text, count in said.items() if count)
     return LabelScan(deployment, arrival_digest, settings, table, int(rows), notes, newest)
 
 

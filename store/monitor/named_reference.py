@@ -183,9 +183,15 @@ def _written(found: _Window, folder: Path) -> Path:
     local.execute(
         f"COPY (SELECT * EXCLUDE (file) FROM rows QUALIFY row_number() OVER (PARTITION BY {identity} ORDER BY file) = 1"
         f" ORDER BY {moment}, {identity}) TO {source.literal(str(path))}"
-        + (" (FORMAT CSV, HEADER)" if untyped else " (FORMAT PARQUET)")
+        + (f" (FORMAT CSV, HEADER{_quoting(kinds)})" if untyped else " (FORMAT PARQUET)")
     )
     return path
+
+
+def _quoting(kinds: Mapping[str, str]) -> str:
+    """Quotes around every text: a category that is called NA must not come back as a missing value."""
+    texts = ", ".join(source.quoted(name) for name, kind in kinds.items() if kind == "VARCHAR")
+    return f", FORCE_QUOTE ({texts})" if texts else ""
 
 
 def _kinds(files: Sequence[Mapping[str, str]]) -> dict[str, str]:

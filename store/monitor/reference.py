@@ -115,13 +115,14 @@ def scan_reference(
     try:
         return _scan(connection, opened, manifest, source_digest)
     except duckdb.Error as error:
-        raise source.unreadable(path, error) from error
+        raise source.unreadable(path, error, format=format) from error
 
 
 def _scan(
     connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest, source_digest: str
 ) -> Reference:
     kinds, notes = _kinds(connection, opened, manifest)
+    notes = [*(note.describe() for note in opened.notes), *notes]
     if len(kinds) > MAX_FEATURES:
         raise Refusal(ExitCode.USAGE, f"{opened.path.name}: {len(kinds)} features, at most {MAX_FEATURES}")
     wanted: dict[str, FeatureKind] = dict(kinds)

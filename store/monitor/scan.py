@@ -88,7 +88,7 @@ def scan_predictions(
     """
     small = direct.open_small(path) if format == "parquet" and not exclude_known else None
     connect: Connect = connection if callable(connection) else lambda: connection
-    opened = small.source if small else source.open_source(connect(), path, format, apart=True)
+    opened = small.source if small else source.open_source(connect(), path, format, apart=True, name=name)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     try:
         remembered = remembered or Answers()
@@ -96,7 +96,7 @@ def scan_predictions(
             connect, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
         ).run()
     except duckdb.Error as error:
-        raise source.unreadable(opened.path, error) from error
+        raise source.unreadable(opened.path, error, str(path), format) from error
 
 
 class _Scan:
@@ -140,7 +140,8 @@ class _Scan:
             counted += int(part.counts.rows.sum())
         if duplicates:
             self._notes["rows repeat a prediction_id: the first counts"] = duplicates
-        notes = tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
+        notes = tuple(note.describe() for note in self._source.notes)
+        notes += tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
         return PredictionScan(
             self._deployment, self._arrival, self._settings, tuple(parts), rows, counted, duplicates, notes
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import functools
 import shutil
 import tempfile
 import weakref
@@ -54,11 +56,21 @@ def is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "BLOB", "BIT", "VARIANT", "GEOMETRY"))
 
 
+@functools.cache
+def scratch_root() -> Path:
+    """The folder of this process in which every `Scratch` lies: a DuckDB that may read little may read this."""
+    path = Path(tempfile.mkdtemp(prefix="quarterdeck-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
 class Scratch:
     """A folder of its owner's alone that goes when nobody holds it any more."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="quarterdeck-"))
+        # Folders for temporary files are swept: an agent runs for months.
+        scratch_root().mkdir(mode=0o700, exist_ok=True)
+        self.path = Path(tempfile.mkdtemp(dir=scratch_root()))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
@@ -105,25 +117,31 @@ def open_at(connection: duckdb.DuckDBPyConnection, location: str, format: Format
 
 
 def open_source(
-    connection: duckdb.DuckDBPyConnection, path: Path, format: Format, location: str = "", *, apart: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    format: Format,
+    location: str = "",
+    *,
+    apart: bool = False,
+    name: str = "",
 ) -> Source:
     """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`.
 
-    `location` is where it lies, if `path` is only its name. `apart` is for connections of the store: DuckDB's reader of
-    JSON holds some 250 MB, for which the store's memory has no room, so JSON lines are read once by a DuckDB of their
-    own and left as Parquet.
+    `location` is where it lies, if `path` is only its name; `name` is what messages call it. `apart` is for connections
+    of the store: DuckDB's reader of JSON holds some 250 MB, for which the store's memory has no room, so JSON lines are
+    read once by a DuckDB of their own and left as Parquet.
     """
-    name = literal(_unglobbed(location or str(path)))
+    place = pattern(location or str(path))
     try:
         if format == "parquet":
-            relation = f"read_parquet({name}, hive_partitioning = false)"
+            relation = f"read_parquet({place}, hive_partitioning = false)"
         elif format == "csv":
-            return _csv(connection, path, location)
+            return _csv(connection, path, location, name or path.name)
         else:
-            return _read_apart(path, name) if apart else _json_lines(connection, path, name)
+            return _read_apart(path, place) if apart else _json_lines(connection, path, place)
         columns = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
-        raise unreadable(path, error) from error
+        raise unreadable(Path(name) if name else path, error, location or str(path), format) from error
     _few_enough(path, len(columns))
     return Source(path, relation, {str(row[0]): str(row[1]) for row in columns}, False, format)
 
@@ -133,25 +151,26 @@ def _few_enough(path: Path, columns: int) -> None:
         raise Refusal(ExitCode.USAGE, f"{path.name}: {columns} columns, at most {MAX_COLUMNS} are read")
 
 
-def _csv(connection: duckdb.DuckDBPyConnection, path: Path, location: str) -> Source:
+def _csv(connection: duckdb.DuckDBPyConnection, path: Path, location: str, name: str) -> Source:
     """Text throughout: a word among numbers is one invalid value, not a file that cannot be read."""
     from store.monitor.files.csv_table import open_csv
 
-    table = open_csv(connection, path, location)
+    table = open_csv(connection, path, location, name=name)
     _few_enough(path, len(table.columns))
     names: dict[str, str] = {}
     notes = list(table.notes)
     taken: set[str] = set()
     for place, column in enumerate(table.columns):
-        name, number = column, 1
-        while name.lower() in taken:
+        unique, number = column, 1
+        while unique.lower() in taken:
             # DuckDB's names do not differ in case.
-            name, number = f"{column}_{number}", number + 1
-        if name != column:
-            notes.append(Note("case", f"{path.name}: {column!r} differs from another column only in case", column=name))
-        taken.add(name.lower())
-        names[name] = f"c{place}"
-    select = ", ".join(f"{place} AS {quoted(name)}" for name, place in names.items())
+            unique, number = f"{column}_{number}", number + 1
+        if unique != column:
+            said = f"{name}: {column!r} differs from another column only in case"
+            notes.append(Note("case", said, column=unique))
+        taken.add(unique.lower())
+        names[unique] = table.identifier(place)
+    select = ", ".join(f"{place} AS {quoted(unique)}" for unique, place in names.items())
     relation = f"(SELECT {select} FROM {table.relation})"
     return Source(path, relation, dict.fromkeys(names, "VARCHAR"), True, "csv", table.scratch, tuple(notes))
 
@@ -200,8 +219,9 @@ def _unglobbed(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
-def unreadable(path: Path, error: Exception) -> Refusal:
-    return parts.unreadable(str(path), error)
+def unreadable(path: Path, error: Exception, location: str = "", format: Format | None = None) -> Refusal:
+    """`store.monitor.parts.unreadable` for a file that is called `path`."""
+    return parts.unreadable(str(path), error, location, format)
 
 
 # --- SQL over a column of any type -----------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +21,10 @@ from store.monitor.source import NULL_WORDS, Scratch, literal, pattern
 from store.protocol import ExitCode, Refusal
 
 _EXAMPLES = 5
+#: Tables kept for who opens the same file again, and the largest copy that is kept for one.
+_KEPT_TABLES = 4
+_MAX_KEPT_BYTES = 256 << 20
+_SETTLED_SECONDS = 0.1
 #: Stands in no text: a list of null words must not be empty, or the reader takes empty fields for NULL.
 _NO_WORD = "\x1e"
 _FIX = "Correct that line, or quote the values that hold delimiters or line ends, and retry."
@@ -60,6 +66,15 @@ def open_csv(
     both are in `notes`. Raises `Refusal` (usage) with file, line, what was found and what was expected.
     """
     location, name = location or str(path), name or path.name
+    key = _key(location, name, tuple(null_words))
+    if (known := _recent.get(key)) is not None:
+        return known
+    table = _open(connection, location, name, null_words)
+    _recent.put(key, table)
+    return table
+
+
+def _open(connection: duckdb.DuckDBPyConnection, location: str, name: str, null_words: Sequence[str]) -> CsvTable:
     encoding = csv_encoding.examine(location, name)
     notes = encoding.notes
     scratch: Scratch | None = None
@@ -80,6 +95,47 @@ def open_csv(
     columns = tuple(dialect.header[place] for place in found.places)
     notes += tuple(note for note in detected.notes if not note.column or note.column in columns)
     return CsvTable(found.relation, columns, found.rows, dialect, notes + found.notes, scratch)
+
+
+class _Recent:
+    """The tables opened last, for any thread: a file is looked at for its columns, for a sample and for its rows."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: dict[tuple[object, ...], CsvTable] = {}
+
+    def get(self, key: tuple[object, ...] | None) -> CsvTable | None:
+        with self._lock:
+            return self._tables.get(key) if key is not None else None
+
+    def put(self, key: tuple[object, ...] | None, table: CsvTable) -> None:
+        if key is None or (table.scratch is not None and _size(table.scratch) > _MAX_KEPT_BYTES):
+            return
+        with self._lock:
+            self._tables[key] = table
+            while len(self._tables) > _KEPT_TABLES:
+                del self._tables[next(iter(self._tables))]
+
+
+_recent = _Recent()
+
+
+def _size(scratch: Scratch) -> int:
+    return sum(path.stat().st_size for path in scratch.path.iterdir())
+
+
+def _key(location: str, name: str, null_words: tuple[str, ...]) -> tuple[object, ...] | None:
+    """What says that it is still the same file; None where that cannot be told."""
+    if parts.is_remote(location):
+        return None
+    try:
+        found = Path(location).stat()
+    except OSError:
+        return None
+    # A clock's tick is coarser than two writes may lie apart.
+    if time.time() - found.st_mtime < _SETTLED_SECONDS:
+        return None
+    return location, name, null_words, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +245,7 @@ class _Reading:
         if repair.ragged > repair.rows / 2:
             kind = min(repair.first, key=lambda one: repair.first[one])
             line, width = repair.first[kind]
-            many = f"; so in {repair.ragged:,} of {repair.rows:,} rows"
+            many = f"; {repair.ragged:,} of {repair.rows:,} rows do not fit"
             names = ", ".join(dialect.header[:8])
             raise refusal(
                 self._name, line, f"{width} field{'s' * (width != 1)}",
@@ -215,7 +271,7 @@ class _Reading:
                 f"SELECT every.c{place} FROM {self._csv([])} AS every POSITIONAL JOIN {self._csv(self._words)} AS known"
                 f" WHERE known.c{place} IS NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {_EXAMPLES}"
             ).fetchall()
-            text = f"unquoted values of {column!r} are words for “no value”, read as missing"
+            text = f"unquoted values of {column!r} in {self._name} are words for “no value”, read as missing"
             found = tuple(str(row[0]) for row in words)
             self._notes.append(Note("null_words", text, census.rows - present, column, found))
 
@@ -235,10 +291,11 @@ class _Reading:
             column = self._dialect.header[place]
             if as_null:
                 why = "the file has one column" if self._width == 1 else "every field of the file is quoted"
-                text = f'fields "" of {column!r} are read as missing: {why}'
+                text = f'fields "" of {column!r} in {self._name} are read as missing: {why}'
                 self._notes.append(Note("empty_is_null", text, count, column))
             else:
-                text = f'fields "" of {column!r} are read as empty text (as missing where it holds numbers)'
+                how = "are read as empty text (as missing where it holds numbers)"
+                text = f'fields "" of {column!r} in {self._name} {how}'
                 self._notes.append(Note("empty_text", text, count, column))
         return as_null
 
