@@ -13,6 +13,7 @@ from store.monitor.files import csv_encoding
 from store.monitor.files.csv_encoding import Encoding
 from store.monitor.files.csv_records import Field, Grammar, Record
 from store.monitor.notes import Note
+from store.protocol import Refusal
 
 DELIMITERS = ",;\t|"
 #: Stands in no text: the delimiter of a file of one column.
@@ -80,8 +81,15 @@ def detect_from(location: str, encoding: Encoding, name: str) -> Detected:
     """`detect` for a file whose encoding is known."""
     text, whole = _head(location, encoding, name)
     start, told = _sep_line(text)
-    records = _records(text[start:].replace("\0", ""), whole, told)
-    first_line = text[:start].count("\n" if encoding.line_feeds else "\r") + records.header.line
+    newline = "\n" if encoding.line_feeds else "\r"
+    sample = text[start:].replace("\0", "")
+    if not sample.strip():
+        raise _no_header(name, 2)
+    lines = sample.split(newline)
+    if not whole and len(lines) > 1:
+        lines.pop()
+    records = _records([line + newline for line in lines], told)
+    first_line = text[:start].count(newline) + records.header.line
     grammar, shape = records.grammar, records.shape
     first = records.header
     fields = grammar.fields(first)
@@ -113,15 +121,20 @@ def _head(location: str, encoding: Encoding, name: str) -> tuple[str, bool]:
     size = SAMPLE_BYTES
     while True:
         text, whole = csv_encoding.head_of(location, encoding, size)
-        if whole or "\n" in text or "\r" in text:
+        if whole or ("\n" if encoding.line_feeds else "\r") in text:
             break
         size *= 4
         if size > MAX_HEADER_BYTES:
             limit = f"{MAX_HEADER_BYTES >> 20} MB"
             raise csv_encoding.refusal(name, 1, f"no end of the line within {limit}", "a header", "Is it a CSV file?")
     if not text.strip("\ufeff \r\n\t\0"):
-        raise csv_encoding.refusal(name, 1, "nothing", "a header", "Write the names of the columns in its first line.")
+        raise _no_header(name, 1)
     return text, whole
+
+
+def _no_header(name: str, line: int) -> Refusal:
+    hint = "Write the names of the columns in its first line."
+    return csv_encoding.refusal(name, line, "nothing", "a header", hint)
 
 
 def _sep_line(text: str) -> tuple[int, str]:
@@ -163,22 +176,22 @@ class _Cut:
     shape: _Shape
 
 
-def _records(text: str, whole: bool, told: str) -> _Cut:
-    quote = _quote(text)
-    escapes = [quote, "\\"] if "\\" + quote in text else [quote]
-    cuts = [_cut(text, whole, Grammar(d, quote, e)) for d in (told or DELIMITERS) for e in escapes]
+def _records(lines: list[str], told: str) -> _Cut:
+    quote = _quote(lines)
+    escapes = [quote, "\\"] if any("\\" + quote in line for line in lines) else [quote]
+    cuts = [_cut(lines, Grammar(d, quote, e)) for d in (told or DELIMITERS) for e in escapes]
     wide = [cut for cut in cuts if cut.header.width > 1 or told]
     if not wide:
         # Nothing in the header is a delimiter: one column, or rows with a name in front of their only value.
         indexed = [cut for cut in cuts if cut.shape.index and _names_rows(cut)]
-        wide = indexed or [_cut(text, whole, Grammar(NO_DELIMITER, quote, escape)) for escape in escapes]
+        wide = indexed or [_cut(lines, Grammar(NO_DELIMITER, quote, escape)) for escape in escapes]
     return max(wide, key=lambda cut: cut.shape.rank)
 
 
-def _quote(text: str) -> str:
+def _quote(lines: list[str]) -> str:
     """Apostrophes quote only where nothing else does and the header is full of them."""
-    header = text.partition("\n")[0].strip()
-    return "'" if '"' not in text and re.fullmatch(r"'[^']*'([,;\t|]'[^']*')*", header) else '"'
+    header = lines[0].strip()
+    return "'" if not any('"' in line for line in lines) and re.fullmatch(r"'[^']*'([,;\t|]'[^']*')*", header) else '"'
 
 
 def _names_rows(cut: _Cut) -> bool:
@@ -191,13 +204,9 @@ def _names_rows(cut: _Cut) -> bool:
     )
 
 
-def _cut(text: str, whole: bool, grammar: Grammar) -> _Cut:
-    newline = "\n" if "\n" in text else "\r"
-    lines = text.split(newline)
-    if not whole and len(lines) > 1:
-        lines.pop()
+def _cut(lines: list[str], grammar: Grammar) -> _Cut:
     found: list[Record] = []
-    for record in grammar.records(line + newline for line in lines):
+    for record in grammar.records(lines):
         if record.blank:
             continue
         found.append(record)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from store.monitor.notes import Note
 
-#: Longest record, in characters: DuckDB's own limit.
+#: Longest record, in bytes of UTF-8: DuckDB's own limit.
 MAX_RECORD = 2_000_000
 _EXAMPLES = 3
 _EXAMPLE_LENGTH = 80
@@ -160,6 +160,8 @@ class Repair:
     examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     open_line: int | None = None
     """Where a quoted field opens that never ends."""
+    long_line: int | None = None
+    """Where a record begins that is longer than `MAX_RECORD`."""
 
     @property
     def ragged(self) -> int:
@@ -167,7 +169,7 @@ class Repair:
 
     @property
     def trouble(self) -> int:
-        return self.ragged + self.untidy + (1_000_000_000 if self.open_line else 0)
+        return self.ragged + self.untidy + (1_000_000_000 if self.open_line or self.long_line else 0)
 
     def see(self, kind: str, record: Record) -> None:
         setattr(self, kind, getattr(self, kind) + 1)
@@ -216,6 +218,13 @@ def write_strictly(grammar: Grammar, records: Iterable[Record], width: int, targ
                 record = dataclasses.replace(record, raw=record.raw.replace("\0", ""))
                 if record.blank:
                     continue
+            if (
+                not record.endless
+                and len(record.raw) > MAX_RECORD // 4
+                and len(record.raw.encode("utf-8", "replace")) >= MAX_RECORD
+            ):
+                repair.long_line = record.line
+                return repair
             if record.endless:
                 repair.open_line = record.line
                 return repair

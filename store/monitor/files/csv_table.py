@@ -15,7 +15,7 @@ from store.monitor import parts
 from store.monitor.files import csv_encoding
 from store.monitor.files.csv_dialect import Detected, Dialect, detect_from
 from store.monitor.files.csv_encoding import Encoding, refusal
-from store.monitor.files.csv_records import Grammar, Repair, write_strictly
+from store.monitor.files.csv_records import MAX_RECORD, Grammar, Repair, write_strictly
 from store.monitor.notes import Note
 from store.monitor.source import NULL_WORDS, Scratch, literal, pattern
 from store.protocol import ExitCode, Refusal
@@ -242,6 +242,9 @@ class _Reading:
         if repair.open_line is not None:
             what = "a quote that is not closed before the end of the file"
             raise refusal(self._name, repair.open_line, what, "a closing quote", _FIX)
+        if repair.long_line is not None:
+            limit = f"at most {MAX_RECORD:,} bytes"
+            raise refusal(self._name, repair.long_line, "a longer record", limit, _FIX)
         if repair.ragged > repair.rows / 2:
             kind = min(repair.first, key=lambda one: repair.first[one])
             line, width = repair.first[kind]
@@ -263,17 +266,18 @@ class _Reading:
     # --- null words --------------------------------------------------------------------------------------
 
     def _say_null_words(self, census: _Census) -> None:
-        for place, present in enumerate(census.present):
-            if present == census.rows:
-                continue
+        places = [place for place, present in enumerate(census.present) if present < census.rows]
+        if not places:
+            return
+        words = ", ".join(f"list(DISTINCT every.c{c} ORDER BY every.c{c}) FILTER (known.c{c} IS NULL)" for c in places)
+        # Side by side: the same rows once with every word as it stands and once without the null words.
+        pairs = f"{self._csv([])} AS every POSITIONAL JOIN {self._csv(self._words)} AS known"
+        [examples] = self._connection.execute(f"SELECT {words} FROM {pairs}").fetchall()
+        for place, found in zip(places, examples, strict=True):
             column = self._dialect.header[place]
-            words = self._connection.execute(
-                f"SELECT every.c{place} FROM {self._csv([])} AS every POSITIONAL JOIN {self._csv(self._words)} AS known"
-                f" WHERE known.c{place} IS NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {_EXAMPLES}"
-            ).fetchall()
             text = f"unquoted values of {column!r} in {self._name} are words for “no value”, read as missing"
-            found = tuple(str(row[0]) for row in words)
-            self._notes.append(Note("null_words", text, census.rows - present, column, found))
+            rows = census.rows - census.present[place]
+            self._notes.append(Note("null_words", text, rows, column, tuple(map(str, found[:_EXAMPLES]))))
 
     def _judge_empty(self, census: _Census) -> bool:
         """Whether "" is no value; says what it is taken for where there is any."""
