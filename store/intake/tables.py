@@ -14,6 +14,7 @@ from store.database.rows import first_row
 from store.intake.clean import clean_line, clean_name
 from store.intake.recognise import Format
 from store.intake.trouble import Trouble
+from store.monitor.files.scratch import scratch_root
 
 #: The profile counts this many rows at most; the row count is always that of the whole file.
 PROFILE_ROWS = 5_000_000
@@ -28,14 +29,14 @@ class Profile(NamedTuple):
 
 
 class Sandbox:
-    """An in-memory DuckDB that reads files below the given folders and nothing else.
+    """An in-memory DuckDB that reads files below the given folders, and copies of them, and nothing else.
 
     It is apart from the store's own database: a file that drives DuckDB into a fatal error invalidates this
     instance, which is then replaced. No extension can be loaded, no network reached, no setting changed.
     """
 
     def __init__(self, folders: Sequence[str], memory_limit: str = "1GB") -> None:
-        self._folders = [os.path.realpath(folder) for folder in folders]
+        self._folders = [os.path.realpath(folder) for folder in (*folders, str(scratch_root()))]
         self._memory_limit = memory_limit
         self._lock = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None

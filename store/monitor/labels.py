@@ -68,7 +68,7 @@ def scan_labels(
     model = deployments.split(deployment).model
     roles = source.role_columns([version.manifest for version in models.versions(connection, model)])
     # The digits of an id are its value, not a number.
-    opened = source.open_source(connection, path, format, dict.fromkeys(roles["id"], "text"))
+    opened = source.open_source(connection, path, format, dict.fromkeys(roles["id"], "text"), name)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     columns = opened.columns
     identity = opened.need("prediction id", *roles["id"])
@@ -97,15 +97,15 @@ def scan_labels(
             " QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY label_us DESC NULLS LAST, label DESC) = 1"
         ).to_arrow_table()
     except duckdb.Error as error:
-        raise source.unreadable(opened.path, error) from error
+        raise source.unreadable(opened.path, error, str(path), format) from error
     said = {
         "rows without a prediction_id are left out": nameless,
         "rows have no label yet": empty,
         "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
         "label times before 1900 or in the future are taken as unknown": absurd,
     }
-    notes = tuple(f"{count:,} {text}" for text, count in said.items() if count)
-    notes += tuple(note.describe() for note in opened.notes)
+    notes = tuple(note.describe() for note in opened.notes)
+    notes += tuple(f"{count:,} {text}" for text, count in said.items() if count)
     return LabelScan(deployment, arrival_digest, settings, table, int(rows), notes, newest)
 
 

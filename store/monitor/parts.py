@@ -140,11 +140,27 @@ def filesystem(path: str) -> tuple[Any, str]:
     return system, str(inner)
 
 
-def unreadable(path: str, error: Exception) -> Refusal:
+def unreadable(path: str, error: Exception, location: str = "", format: Format | None = None) -> Refusal:
+    """What is wrong with a file that is called `path`, and what helps.
+
+    `location` is where it lies and `format` its format, where its name does not tell. Of JSON lines it is said which
+    line is at fault.
+    """
     lines = str(error).splitlines() or [type(error).__name__]
     message = f"{name_of(path)} cannot be read: {lines[0][:300]}"
-    hint = "Does its storage serve parts of a file?" if is_remote(path) else "Write it again whole and retry."
-    return Refusal(ExitCode.USAGE, message, hint)
+    if is_remote(path):
+        return Refusal(ExitCode.USAGE, message, "Does its storage serve parts of a file?")
+    if isinstance(error, OSError) and error.errno is not None:
+        return Refusal(ExitCode.USAGE, message, "Is it there, and may it be read?")
+    known = format or SUFFIXES.get(Path(name_of(path)).suffix.lower())
+    if known == "jsonl":
+        from store.monitor.files import json_lines_fault
+
+        found = json_lines_fault.refusal(name_of(path), location or path)
+        return found or Refusal(ExitCode.USAGE, message, "Every line of it must be one JSON object.")
+    if known == "csv":
+        return Refusal(ExitCode.USAGE, message, "Was it changed while it was read?")
+    return Refusal(ExitCode.USAGE, message, "Write it again whole and retry.")
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------

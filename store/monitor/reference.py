@@ -118,7 +118,7 @@ def scan_reference(
     try:
         return _scan(connection, opened, files, manifest, source_digest)
     except duckdb.Error as error:
-        raise source.unreadable(path, error) from error
+        raise source.unreadable(path, error, format=format) from error
     finally:
         parts.close_parquet()
 

@@ -94,14 +94,14 @@ def scan_predictions(
     connect: Connect = connection if callable(connection) else lambda: connection
     remembered = remembered or Answers()
     wanted = {} if format == "parquet" else _wanted(connect, deployment, remembered)
-    opened = small.source if small else source.open_source(connect(), path, format, wanted)
+    opened = small.source if small else source.open_source(connect(), path, format, wanted, name)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     try:
         return _Scan(
             connect, path, opened, deployment, arrival_digest, settings, exclude_known, small, remembered, shared
         ).run()
     except duckdb.Error as error:
-        raise source.unreadable(opened.path, error) from error
+        raise source.unreadable(opened.path, error, str(path), format) from error
 
 
 def _wanted(connect: Connect, deployment: str, remembered: Answers) -> dict[str, Wanted]:
@@ -158,8 +158,8 @@ class _Scan:
             counted += int(part.counts.rows.sum())
         if duplicates:
             self._notes["rows repeat a prediction_id: the first counts"] = duplicates
-        notes = tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
-        notes += tuple(note.describe() for note in self._source.notes)
+        notes = tuple(note.describe() for note in self._source.notes)
+        notes += tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
         return PredictionScan(
             self._deployment, self._arrival, self._settings, tuple(parts), rows, counted, duplicates, notes
         )

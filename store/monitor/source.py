@@ -18,7 +18,7 @@ from store.monitor.files.quoting import literal as literal
 from store.monitor.files.quoting import pattern as pattern
 from store.monitor.files.quoting import quoted as quoted
 from store.monitor.files.table_files import TableFiles
-from store.monitor.files.typed_copy import TypedCopy, Wanted, typed_copies
+from store.monitor.files.typed_copy import TextFile, TypedCopy, Wanted, typed_copies
 from store.monitor.notes import Note
 from store.monitor.parts import Format as Format
 from store.protocol import ExitCode, Refusal
@@ -91,12 +91,14 @@ def open_source(
     path: Path,
     format: Format,
     wanted: Mapping[str, Wanted] | None = None,
+    name: str = "",
 ) -> Source:
     """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`.
 
-    `wanted`: columns whose reading is known already (`store.monitor.files.typed_copy`).
+    `wanted`: columns whose reading is known already (`store.monitor.files.typed_copy`). `name` is what messages call
+    the file (default: the path's name).
     """
-    copy = typed_copies([(str(path), format)], wanted)[0] if format != "parquet" else None
+    copy = typed_copies([TextFile(str(path), format, name or path.name)], wanted)[0] if format != "parquet" else None
     return _described(connection, path, copy.path if copy else str(path), copy)
 
 
@@ -116,8 +118,9 @@ def source_of(connection: duckdb.DuckDBPyConnection, path: Path, files: TableFil
     return _described(connection, path, files.paths[0], files.copies[0] if files.copies else None)
 
 
-def unreadable(path: Path, error: Exception) -> Refusal:
-    return parts.unreadable(str(path), error)
+def unreadable(path: Path, error: Exception, location: str = "", format: Format | None = None) -> Refusal:
+    """`store.monitor.parts.unreadable` for a file that is called `path`."""
+    return parts.unreadable(str(path), error, location, format)
 
 
 # --- SQL over a column of any type -----------------------------------------------------------------------

@@ -12,8 +12,8 @@ from store.monitor import columns, parts
 from store.monitor.columns import Treatment
 from store.monitor.files.column_form import ColumnForm, form_of
 from store.monitor.files.number_text import NumberForm
-from store.monitor.files.typed_copy import TypedCopy, Wanted, typed_copies
-from store.monitor.notes import Note
+from store.monitor.files.typed_copy import TextFile, TypedCopy, Wanted, typed_copies
+from store.monitor.notes import Note, merged
 from store.monitor.parts import Format, Part
 
 #: Names of a text column that say what it is, and row groups that they are taken from.
@@ -48,17 +48,22 @@ class TableFiles:
 
 
 def open_files(
-    paths: Sequence[str], format: Format | None = None, wanted: Mapping[str, Wanted] | None = None
+    paths: Sequence[str],
+    format: Format | None = None,
+    wanted: Mapping[str, Wanted] | None = None,
+    name: str = "",
 ) -> TableFiles:
     """Look at all the files' columns. Formats are told by suffixes unless `format` is given.
 
-    `wanted`: columns whose reading is known already, such as features that the reference has numbers of. Raises
-    `Refusal` (usage) when a file cannot be read.
+    `wanted`: columns whose reading is known already, such as features that the reference has numbers of; `name` is what
+    messages call a single file. Raises `Refusal` (usage) when a file cannot be read.
     """
     formats = {path: format or parts.format_of(path) for path in paths}
-    texts = [(path, known) for path, known in formats.items() if known != "parquet"]
+    texts = [
+        TextFile(path, known, name or parts.name_of(path)) for path, known in formats.items() if known != "parquet"
+    ]
     copies = typed_copies(texts, wanted) if texts else []
-    copy_of = dict(zip((path for path, _ in texts), copies, strict=True))
+    copy_of = {text.location: copy for text, copy in zip(texts, copies, strict=True)}
     places = tuple(copy_of[path].path if path in copy_of else path for path in paths)
     readings = _Readings()
     for path, place in zip(paths, places, strict=True):
@@ -66,7 +71,7 @@ def open_files(
         readings.add(place, copy.forms if copy else None)
     all_parts = parts.parts_of(places)
     forms = readings.text_forms(all_parts, wanted or {})
-    notes = tuple(note for copy in copies for note in copy.notes)
+    notes = tuple(merged(note for copy in copies for note in copy.notes))
     return TableFiles(
         places,
         readings.columns(forms),

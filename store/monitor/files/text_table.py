@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import duckdb
 
 from store.monitor import parts
 from store.monitor.files import json_lines
-from store.monitor.files.null_words import NULL_WORDS
-from store.monitor.files.quoting import literal, pattern, quoted
+from store.monitor.files.csv_table import open_csv
+from store.monitor.files.quoting import literal, pattern
 from store.monitor.files.scratch import Scratch
 from store.monitor.notes import Note
 from store.protocol import ExitCode, Refusal
@@ -48,26 +49,21 @@ def open_text(connection: duckdb.DuckDBPyConnection, location: str, format: part
         system, _ = parts.filesystem(location)
         connection.register_filesystem(system)
     try:
-        table = _csv(connection, location) if format == "csv" else _json(connection, location, name)
+        table = _csv(connection, location, name) if format == "csv" else _json(connection, location, name)
     except duckdb.Error as error:
-        raise parts.unreadable(name, error) from error
+        raise parts.unreadable(name, error, location, format) from error
     if len(table.columns) > MAX_COLUMNS:
         raise Refusal(ExitCode.USAGE, f"{name}: {len(table.columns):,} columns, at most {MAX_COLUMNS:,} are read")
     return table
 
 
-def _csv(connection: duckdb.DuckDBPyConnection, location: str) -> TextTable:
-    words = ", ".join(map(literal, NULL_WORDS))
-    rows = (
-        f"read_csv({pattern(location)}, all_varchar = true, header = true, hive_partitioning = false,"
-        f" nullstr = [{words}], allow_quoted_nulls = false)"
-    )
-    names = tuple(str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall())
-    fields = tuple(names)
-    values = ", ".join(map(quoted, fields))
-    keys = ", ".join(map(literal, fields))
-    cells = f"(SELECT unnest([{keys}]) AS k, unnest([{values}]) AS v FROM {rows})"
-    return TextTable(names, fields, cells, rows)
+def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> TextTable:
+    table = open_csv(connection, Path(name), location, name=name)
+    fields = tuple(table.identifier(place) for place in range(len(table.columns)))
+    values, keys = ", ".join(fields), ", ".join(map(literal, fields))
+    cells = f"(SELECT unnest([{keys}]) AS k, unnest([{values}]) AS v FROM {table.relation})"
+    comma_likely = table.dialect.delimiter == ";"
+    return TextTable(table.columns, fields, cells, table.relation, table.notes, comma_likely, scratch=table.scratch)
 
 
 def _json(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> TextTable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import duckdb
 
@@ -37,6 +37,14 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": False,
     "python_enable_replacements": False,
 }
+
+
+class TextFile(NamedTuple):
+    """A CSV or JSON lines file, and what messages call it."""
+
+    location: str
+    format: parts.Format
+    name: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,19 +95,15 @@ class _Evidence:
         return self.numbers > 0 and self.numbers + self.null_words == self.present and not self.leading_zeros
 
 
-def typed_copies(
-    files: Sequence[tuple[str, parts.Format]], wanted: Mapping[str, Wanted] | None = None
-) -> list[TypedCopy]:
-    """Typed copies of text files (location, format) that are read as one: a column is of one kind in all of them.
+def typed_copies(files: Sequence[TextFile], wanted: Mapping[str, Wanted] | None = None) -> list[TypedCopy]:
+    """Typed copies of text files that are read as one: a column is of one kind in all of them.
 
     Raises `Refusal` (usage) when a file cannot be read.
     """
     scratch = Scratch()
     with duckdb.connect(config={**_CONFIG, "temp_directory": str(scratch.path / "spill")}) as connection:
-        names = [parts.name_of(location) for location, _ in files]
-        tables = [
-            open_text(connection, location, format, name) for (location, format), name in zip(files, names, strict=True)
-        ]
+        names = [file.name for file in files]
+        tables = [open_text(connection, file.location, file.format, file.name) for file in files]
         if any(len(table.columns) > _WIDE for table in tables):
             connection.execute("SET threads = 1")
         copier = _Copier(connection, tables, names, wanted or {})
@@ -274,16 +278,17 @@ class _Copier:
         path = scratch.path / f"{place}.parquet"
         types: dict[str, str] = {}
         select: list[str] = []
+        # SQL does not tell names apart that differ in case alone: such are given by Arrow, afterwards.
+        distinct = len({column.lower() for column in table.columns}) == len(table.columns) and all(table.columns)
         for column, field in zip(table.columns, table.fields, strict=True):
             kind, expression = self._typed(column, field, place)
             # JSON numbers are read as such at once; what needs an expression is read as text first.
             types[field] = kind if expression == quoted(field) else "VARCHAR"
-            select.append(f"{expression} AS {quoted(field)}")
-        relation = table.relation(types)
+            select.append(f"{expression} AS {quoted(column if distinct else field)}")
         rows = max(2_048, min(_GROUP_ROWS, _CELLS_A_GROUP // max(1, len(select))))
-        query = f"SELECT {', '.join(select)} FROM {relation}"
+        query = f"SELECT {', '.join(select)} FROM {table.relation(types)}"
         try:
-            if table.columns == table.fields:
+            if distinct:
                 self._connection.execute(
                     f"COPY ({query}) TO {literal(str(path))} (FORMAT PARQUET, ROW_GROUP_SIZE {rows})"
                 )

@@ -64,7 +64,7 @@ def sample(
     Files that are gone or cannot be read are left out and said.
     """
     notes = []
-    parts = []
+    parts, sources = [], []
     for place, file in enumerate(files):
         try:
             opened = source.open_source(connection, Path(file.path), file.format)
@@ -72,6 +72,8 @@ def sample(
             said = error.message if isinstance(error, Refusal) else str(error)
             notes.append(f"left out: {said}"[:300])
             continue
+        # Kept as long as the query: what it reads may be a copy that goes with it.
+        sources.append(opened)
         timed = since is not None
         parts.append(_select(opened, place, manifest, features, version, only_version, timed))
     if not parts:
