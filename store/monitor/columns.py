@@ -17,6 +17,7 @@ Treatment = Literal["numeric", "categorical", "time", "nested"]
 
 _WHOLE = 2.0**53
 _ZEROS = re.compile(r"[.]0+$")
+_TRUTHS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +176,8 @@ def _names(distinct: Any) -> list[str | None]:
 
     kind = distinct.type
     if is_text(kind):
-        return list(distinct.to_pylist())
+        # Truth words are the same whoever wrote them.
+        return [_TRUTHS.get(name, name) for name in distinct.to_pylist()]
     if types.is_boolean(kind):
         return [None if value is None else "true" if value else "false" for value in distinct.to_pylist()]
     if types.is_integer(kind):

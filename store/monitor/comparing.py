@@ -7,7 +7,7 @@ import fnmatch
 import functools
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -68,10 +68,31 @@ def _compare(
     preset = _preset(request.preset)
     reference_paths, paths = parts.find_files(request.reference), parts.find_files(request.current)
     reference_files = open_files(reference_paths)
-    before = reference_files.columns
-    wanted = _wanted(request.features, before)
-    files = open_files(paths, wanted=_expected(before))
-    after = files.columns
+    wanted = _wanted(request.features, reference_files.columns)
+    files = open_current(paths, reference_files)
+    return compare_files(reference_files, files, request, settings, wanted, preset, progress, engine)
+
+
+def open_current(paths: Sequence[str], reference_files: TableFiles) -> TableFiles:
+    """The current files, their text read as the reference's columns are. Raises `Refusal` (usage)."""
+    kinds: dict[str, Wanted] = {"numeric": "number", "categorical": "text"}
+    known = reference_files.columns.items()
+    wanted = {name: kinds[column.treatment] for name, column in known if column.treatment in kinds}
+    return open_files(paths, wanted=wanted)
+
+
+def compare_files(
+    reference_files: TableFiles,
+    files: TableFiles,
+    request: DriftRequest,
+    settings: MonitorSettings,
+    wanted: set[str] | None = None,
+    preset: Preset | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    engine: Engine = binning.in_threads,
+) -> DriftReport:
+    """The report on files that are open, of the features `wanted` or of all. Raises `Refusal` (usage)."""
+    before, after = reference_files.columns, files.columns
     steps = _Steps(len(files.parts) + len(reference_files.parts), progress)
     keep = _ID.__ne__ if wanted is None else wanted.__contains__
     reference = binning.profile(reference_files, keep=keep, counted=steps.one, engine=_where(reference_files, engine))
@@ -92,8 +113,8 @@ def _compare(
     report = DriftReport(
         reference_rows=reference.rows,
         rows=tally.rows,
-        reference_files=len(reference_paths),
-        files=len(paths),
+        reference_files=len(reference_files.paths),
+        files=len(files.paths),
         features=features,
         left_out=left_out,
         notes=notes,
@@ -116,12 +137,6 @@ def _preset(name: str) -> Preset | None:
     from store.monitor import presets
 
     return presets.named(name)
-
-
-def _expected(before: Mapping[str, Column]) -> dict[str, Wanted]:
-    """How the current files' text is to be read: as the reference's columns are."""
-    kinds: dict[str, Wanted] = {"numeric": "number", "categorical": "text"}
-    return {name: kinds[column.treatment] for name, column in before.items() if column.treatment in kinds}
 
 
 def _where(files: TableFiles, engine: Engine) -> Engine:

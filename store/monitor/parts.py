@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 import os
 import re
@@ -177,6 +178,25 @@ class ParquetFile:
     def group_rows(self) -> list[int]:
         metadata = self.file.metadata
         return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+    def has_values(self, name: str) -> bool:
+        """Whether the column may hold a value: False where its statistics say that every one is null."""
+        metadata = self.file.metadata
+        place = self._places.get(name)
+        if place is None:
+            return True
+        for group in range(metadata.num_row_groups):
+            column = metadata.row_group(group).column(place)
+            statistics = column.statistics
+            if statistics is None or not statistics.has_null_count or statistics.null_count < column.num_values:
+                return True
+        return False
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        """Flat column → its place among the leaves."""
+        schema = self.file.metadata.schema
+        return {schema.column(at).path: at for at in range(len(schema))}
 
 
 class _Opened(threading.local):

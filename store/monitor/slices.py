@@ -10,7 +10,7 @@ from store.catalog.manifest import ModelManifest
 from store.database import Transaction
 from store.monitor.bins import CATEGORY_LENGTH, FeatureBins
 from store.monitor.outcomes import MAX_CLASSES
-from store.monitor.source import Source, category_sql, is_text, literal, number_sql
+from store.monitor.source import Source, category_sql, literal, number_sql
 
 #: Slice columns that are counted, and values told apart in each; the rest is counted together.
 MAX_SLICES, MAX_VALUES = 8, 50
@@ -32,9 +32,6 @@ def slice_sql(found: Source, column: str, feature: FeatureBins | None) -> str:
     if feature is not None and feature.kind == "numeric" and feature.bins > _FEW:
         return _quartile_sql(number_sql(column, kind)[0], feature)
     text = category_sql(column, kind)
-    if is_text(kind):
-        # True in one file is true in another.
-        text = f"CASE WHEN lower(trim({text})) IN ('true', 'false') THEN lower(trim({text})) ELSE {text} END"
     return f"coalesce(nullif(left(trim({text}), {CATEGORY_LENGTH}), ''), {literal(NULL)})"
 
 

@@ -144,8 +144,12 @@ def number_sql(column: str, kind: str, form: NumberForm = PLAIN_NUMBERS) -> tupl
 
 
 def category_sql(column: str, kind: str) -> str:
-    """The value as text; 1 and 1.0 are the same category, whatever the file's type."""
+    """The value as text; 1 and 1.0 are the same category, whatever the file's type, and so are True and true."""
     name = quoted(column)
+    if is_text(kind):
+        text = f"CAST({name} AS VARCHAR)"
+        truth = f"WHEN {text} IN ('True', 'TRUE') THEN 'true' WHEN {text} IN ('False', 'FALSE') THEN 'false'"
+        return f"CASE {truth} ELSE {text} END"
     if is_number(kind) and kind.startswith(_FRACTIONS):
         whole = f"isfinite(CAST({name} AS DOUBLE)) AND abs({name}) < 9007199254740992 AND {name} = trunc({name})"
         return f"CASE WHEN {whole} THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE CAST({name} AS VARCHAR) END"
@@ -181,9 +185,9 @@ def _epoch_sql(number: str) -> str:
 
 def text_sql(column: str, kind: str) -> str:
     """An identifier as text, whatever its type: 7, 7.0, "7" and " 7 " are one id, "007" is another; "" is null."""
-    text = category_sql(column, kind)
     if not is_text(kind):
-        return text
+        return category_sql(column, kind)
+    text = f"CAST({quoted(column)} AS VARCHAR)"
     return (
         f"nullif(CASE WHEN contains({text}, '.') THEN regexp_replace(trim({text}), '^(-?[1-9][0-9]*|0)[.]0+$', '\\1')"
         f" ELSE trim({text}) END, '')"

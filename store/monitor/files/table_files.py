@@ -116,8 +116,6 @@ class _Readings:
 
     def add(self, path: str, copied: Mapping[str, ColumnForm] | None) -> None:
         """A Parquet file; `copied` are the forms of the text that it is a copy of."""
-        from pyarrow import types
-
         opened = parts.open_parquet(path)
         rows = sum(opened.group_rows)
         for name, kind in opened.types.items():
@@ -127,11 +125,11 @@ class _Readings:
             reading.typed = reading.typed and copied is None
             if copied is not None:
                 treatment = _OF_FORM.get(copied[name].kind)
-            elif columns.is_text(kind):
+            elif columns.is_text(kind) and opened.has_values(name):
                 reading.text_rows += rows
                 continue
             else:
-                treatment = None if types.is_null(kind) else columns.treatment(kind)
+                treatment = columns.treatment(kind) if opened.has_values(name) else None
             if treatment is not None:
                 if copied is None and not reading.by_treatment:
                     # A column that the first files leave empty has no type there.

@@ -274,29 +274,36 @@ class _Copier:
     # --- the copy ----------------------------------------------------------------------------------------
 
     def write(self, table: TextTable, place: int, scratch: Scratch) -> str:
-        """The path of the Parquet file."""
-        path = scratch.path / f"{place}.parquet"
+        """The path of the Parquet file. Raises `Refusal` (usage)."""
+        path = str(scratch.path / f"{place}.parquet")
+        try:
+            try:
+                self._write(table, path, direct=table.nested)
+            except (duckdb.ConversionException, duckdb.InvalidInputException):
+                if not table.nested:
+                    raise
+                # A number that JSON has as text is not cast as it is read.
+                self._write(table, path, direct=False)
+        except duckdb.Error as error:
+            raise parts.unreadable(self._names[place], error) from error
+        return path
+
+    def _write(self, table: TextTable, path: str, direct: bool) -> None:
+        """`direct`: numbers and truth values are read as such at once, which takes half the time and memory."""
         types: dict[str, str] = {}
         select: list[str] = []
         # SQL does not tell names apart that differ in case alone: such are given by Arrow, afterwards.
         distinct = len({column.lower() for column in table.columns}) == len(table.columns) and all(table.columns)
         for column, field in zip(table.columns, table.fields, strict=True):
-            kind, expression = self._typed(column, field, place)
-            # JSON numbers are read as such at once; what needs an expression is read as text first.
+            kind, expression = self._typed(column, field, direct)
             types[field] = kind if expression == quoted(field) else "VARCHAR"
             select.append(f"{expression} AS {quoted(column if distinct else field)}")
         rows = max(2_048, min(_GROUP_ROWS, _CELLS_A_GROUP // max(1, len(select))))
         query = f"SELECT {', '.join(select)} FROM {table.relation(types)}"
-        try:
-            if distinct:
-                self._connection.execute(
-                    f"COPY ({query}) TO {literal(str(path))} (FORMAT PARQUET, ROW_GROUP_SIZE {rows})"
-                )
-            else:
-                self._write_renamed(query, table.columns, str(path), rows)
-        except duckdb.Error as error:
-            raise parts.unreadable(self._names[place], error) from error
-        return str(path)
+        if distinct:
+            self._connection.execute(f"COPY ({query}) TO {literal(path)} (FORMAT PARQUET, ROW_GROUP_SIZE {rows})")
+        else:
+            self._write_renamed(query, table.columns, path, rows)
 
     def _write_renamed(self, query: str, names: Sequence[str], path: str, rows: int) -> None:
         """Names that SQL cannot tell apart are written by Arrow."""
@@ -309,11 +316,10 @@ class _Copier:
             for batch in reader:
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=target))
 
-    def _typed(self, column: str, field: str, place: int) -> tuple[str, str]:
-        """(DuckDB type, SQL) of a column's values; the field alone where JSON gives the type at once."""
+    def _typed(self, column: str, field: str, direct: bool) -> tuple[str, str]:
+        """(DuckDB type, SQL) of a column's values; the field alone where the type is given at once."""
         form, evidence, name = self.forms[column], self._evidence[column], quoted(field)
-        # JSON is cast as it is read, which an empty text or a null word would stop.
-        direct = self._tables[place].nested and not evidence.empty and not evidence.null_words
+        direct = direct and not evidence.empty and not evidence.null_words
         text = f"nullif({name}, '')"
         if form.kind == "truth":
             if not any(column in wrong for wrong in self._wrong):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import datetime
 import json
-import math
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,10 @@ from hypothesis import strategies as st
 Frame = dict[str, tuple[str, list[Any]]]
 """Column → (kind, values; None is null)."""
 
-_WORDS = ["a", "EU", "NA", "None", "null", "nan", "true", "True", "FALSE", "t", "f", "no", "-", "?", "a,b", 'q"q', "x;y",
-          "two\nlines", " padded", "padded ", "Köln", "日本", "1", "2", "1.0", "007", "2020-01-01", "5%", "1,5", "#", "{}"]  # fmt: skip
+_WORDS = [
+    *("a", "EU", "NA", "None", "null", "nan", "true", "True", "FALSE", "t", "f", "no", "-", "?", "a,b", 'q"q', "x;y"),
+    *("two\nlines", " padded", "padded ", "Köln", "日本", "1", "2", "1.0", "007", "2020-01-01", "5%", "1,5", "#", "{}"),
+]
 _NAMES = ["x", "X", "a b", "a.b", "a,b", "a[0]", 'q"', "NA", "null", "Größe", "true", "k1", "k2", "select"]
 
 _finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
@@ -32,8 +32,8 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "truth text": st.sampled_from(["True", "False"]),
     "letters": st.sampled_from(["t", "f"]),
     "code": st.sampled_from(["01067", "10115", "80331"]),
-    "timestamp": st.datetimes(datetime.datetime(2001, 1, 1), datetime.datetime(2030, 1, 1)),
-    "date": st.dates(datetime.date(2001, 1, 1), datetime.date(2030, 1, 1)),
+    "timestamp": st.datetimes(datetime.fromisoformat("2001-01-01"), datetime.fromisoformat("2030-01-01")),
+    "date": st.dates(date(2001, 1, 1), date(2030, 1, 1)),
     "nothing": st.none(),
 }
 _TYPES = {
@@ -79,12 +79,8 @@ def _parquet(frame: Frame, path: Path) -> None:
 
 def _csv(frame: Frame, path: Path) -> None:
     """Text in quotes, as R and pandas (QUOTE_NONNUMERIC) write it: only so NA the category is told from NA."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_STRINGS if hasattr(csv, "QUOTE_STRINGS") else csv.QUOTE_NONNUMERIC)
-        writer.writerow(list(frame))
-        rows = zip(*(values for _, values in frame.values()), strict=True)
-        for row in rows:
-            file.write(",".join(map(_cell, row)) + "\r\n")
+    lines = [list(frame), *zip(*(values for _, values in frame.values()), strict=True)]
+    path.write_text("".join(",".join(map(_cell, line)) + "\r\n" for line in lines), newline="")
 
 
 def _cell(value: Any) -> str:
@@ -100,7 +96,3 @@ def _jsonl(frame: Frame, path: Path) -> None:
     path.write_text(
         "".join(json.dumps(dict(zip(frame, row, strict=True)), default=str, allow_nan=False) + "\n" for row in rows)
     )
-
-
-def finite(frame: Frame) -> bool:
-    return all(not isinstance(value, float) or math.isfinite(value) for _, values in frame.values() for value in values)
