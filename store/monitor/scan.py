@@ -10,11 +10,12 @@ from typing import Any
 
 import duckdb
 
-from store.catalog.manifest import ModelManifest
+from store.catalog.manifest import ColumnFormat, ModelManifest
 from store.database.reader import Connect
 from store.monitor import clustered, deployments, direct, parts, source
 from store.monitor.bins import PREDICTION, Integers
 from store.monitor.direct import Selected, Small
+from store.monitor.files.times import TimeForm, column_times, time_sql
 from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts, widened
 from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
@@ -127,6 +128,7 @@ class _Scan:
         self._shared = shared if settings.engine == "dask" else None
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
         self._notes: dict[str, int] = {}
+        self._time_forms: dict[tuple[str, str], TimeForm] = {}
         #: Columns that are no features, but kept for the join with labels.
         self._joined: set[str] = set()
 
@@ -212,7 +214,9 @@ class _Scan:
             if feature.name in places
         ]
         time, identity = self._source.need("time", *roles["time"]), self._source.need("prediction id", *roles["id"])
-        batch = direct.batch(self._small, Selected(time, identity, answer, self._value(manifest), features))
+        form = self._time_form(manifest, time)
+        selected = Selected(time, identity, answer, self._value(manifest), features, zone=form.zone)
+        batch = direct.batch(self._small, selected)
         if batch is None:
             return None
         once = Pass(self._latest_us, kept)
@@ -326,7 +330,7 @@ class _Scan:
         answered = source.canonical_sql(answer, columns[answer]) if answer else "NULL::VARCHAR"
         return ", ".join(
             [
-                f"{source.time_sql(time_column, columns[time_column])} AS event_us",
+                f"{time_sql(time_column, columns[time_column], self._time_form(manifest, time_column))} AS event_us",
                 f"{identity} AS prediction_id",
                 # DuckDB's own hash, never kept: it only shows whether any id repeats.
                 f"CASE WHEN {identity} IS NOT NULL THEN hash({identity}) END AS id_hash",
@@ -334,6 +338,18 @@ class _Scan:
                 f"{source.number_sql(value, columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
             ]
         )
+
+    def _time_form(self, manifest: ModelManifest, column: str) -> TimeForm:
+        """How the file's times are read; what is odd about them is noted."""
+        declared = manifest.formats.get(column, ColumnFormat())
+        key = declared.time, declared.zone
+        if key not in self._time_forms:
+            kind = self._source.columns[column]
+            # Typed times ask for no query, and a small file then for no connection.
+            form, notes = column_times(self._connect, self._source.relation, column, kind, declared)
+            self._time_forms[key] = form
+            self._notes.update(dict.fromkeys((note.describe() for note in notes), 0))
+        return self._time_forms[key]
 
     def _value(self, manifest: ModelManifest) -> str | None:
         """The column of the score, or of the predicted value."""

@@ -201,33 +201,6 @@ def category_sql(column: str, kind: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def time_sql(column: str, kind: str) -> str:
-    """Microseconds since the epoch as BIGINT, null where there is no time.
-
-    Times without a zone are UTC. Numbers are seconds since the epoch, or milli- or microseconds by size.
-    """
-    name = quoted(column)
-    if is_number(kind):
-        return _epoch_sql(f"CAST({name} AS DOUBLE)")
-    if is_temporal(kind) and kind.startswith(("TIMESTAMP", "DATE")):
-        return f"epoch_us({name})"
-    if not is_text(kind):
-        return "CAST(NULL AS BIGINT)"
-    text = f"trim(CAST({name} AS VARCHAR))"
-    zoned = f"regexp_matches({text}, '[0-9]([zZ]|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$') AND length({text}) > 10"
-    return (
-        f"CASE WHEN {zoned} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))"
-        f" ELSE coalesce(epoch_us(TRY_CAST({text} AS TIMESTAMP)), {_epoch_sql(f'TRY_CAST({text} AS DOUBLE)')}) END"
-    )
-
-
-def _epoch_sql(number: str) -> str:
-    return (
-        f"CASE WHEN isfinite({number}) AND abs({number}) < 1e18 THEN CAST({number} *"
-        f" (CASE WHEN abs({number}) < 1e11 THEN 1e6 WHEN abs({number}) < 1e14 THEN 1e3 ELSE 1 END) AS BIGINT) END"
-    )
-
-
 def text_sql(column: str, kind: str) -> str:
     """An identifier as text; "" is null, 7 and 7.0 are one id."""
     return f"nullif({category_sql(column, kind)}, '')"

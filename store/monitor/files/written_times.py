@@ -1,4 +1,4 @@
-"""The grammar of times written as text: patterns that DuckDB (RE2) and Python read the same, and what abbreviations mean.
+"""The grammar of times written as text: patterns that DuckDB (RE2) and Python read the same, and zone abbreviations.
 
 A text is first cleaned (upper case, plain blanks, a leading weekday gone, C's `ctime` order put right), then matched as
 a whole by `WRITTEN`: a date, perhaps a clock, and what is left, which `ZONE` must match as a whole.
@@ -62,7 +62,8 @@ _NAME = "[A-Z][A-Z0-9_+/-]+"
 ZONE_PARTS = ("zero", "sign", "zh", "zm", "zs", "sign1", "zh1", "zm1", "name")
 ZONE = (
     rf"^ ?(?:(Z|UTC|GMT|UT|UCT)(?: ?\[{_NAME}\]| ?\([^)]*\)| UTC)?"
-    rf"|(?:(?:UTC|GMT|UT) ?)?([+-])(\d{{2}})(?::?(\d{{2}})(?::?(\d{{2}}))?)?(?: ?\[{_NAME}\]| ?\([^)]*\)| [A-Z]{{2,5}})?"
+    r"|(?:(?:UTC|GMT|UT) ?)?([+-])(\d{2})(?::?(\d{2})(?::?(\d{2}))?)?"
+    rf"(?: ?\[{_NAME}\]| ?\([^)]*\)| [A-Z]{{2,5}})?"
     r"|(?:UTC|GMT)([+-])(\d)(?::(\d{2}))?"
     rf"|\[?({_NAME})\]?(?: ?\([^)]*\))?)$"
 )
