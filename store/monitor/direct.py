@@ -43,7 +43,8 @@ def open_small(path: Path) -> Small | None:
     import pyarrow.parquet as parquet
 
     try:
-        with parquet.ParquetFile(str(path)) as file:
+        # Spark's INT96 holds any year; in nanoseconds the year 9999 would become another one.
+        with parquet.ParquetFile(str(path), coerce_int96_timestamp_unit="us") as file:
             names = file.schema_arrow.names
             if not 0 < file.metadata.num_rows <= BATCH_ROWS or len(set(map(str.lower, names))) < len(names):
                 return None
@@ -66,6 +67,8 @@ def duckdb_kind(arrow_type: Any) -> str | None:
     from pyarrow import types
 
     if types.is_timestamp(arrow_type):
+        if arrow_type.unit == "ns":
+            return "TIMESTAMPTZ_NS" if arrow_type.tz else "TIMESTAMP_NS"
         return "TIMESTAMP WITH TIME ZONE" if arrow_type.tz else "TIMESTAMP"
     if columns.is_text(arrow_type) and not types.is_dictionary(arrow_type):
         return "VARCHAR"

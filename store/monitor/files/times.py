@@ -52,8 +52,8 @@ def column_times(
 ) -> tuple[TimeForm, list[Note]]:
     """(how `column` of `relation` is to be read, what is to be said of it), from all its values and what is declared.
 
-    Typed timestamps ask for no query (and for no connection); text that is ISO 8601 throughout, for one. The notes count
-    the values that are there and are not read, by reason, and say what was decided. Raises `duckdb.Error` if the
+    Typed timestamps ask for no query (and no connection), text that is ISO 8601 throughout for one. The notes count
+    values that are there and are not read, by reason, and say what was decided. Raises `duckdb.Error` if the
     relation cannot be read.
     """
     form = TimeForm(declared.time, declared.zone) if declared else TimeForm()
