@@ -80,7 +80,7 @@ def _zoned(local_us: str, form: TimeForm) -> str:
 
 
 def _floored(ns: str) -> str:
-    return f"(({ns}) - ((({ns}) % 1000) + 1000) % 1000) // 1000"
+    return f"(({ns}) // 1000 - CASE WHEN ({ns}) % 1000 < 0 THEN 1 ELSE 0 END)"
 
 
 def _number_sql(name: str, kind: str, form: TimeForm) -> str:
@@ -198,7 +198,7 @@ def _clock(digits: str, most: int) -> str:
 
 _ISO = "[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?"
 _ISO_OFFSET = (
-    "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][01][0-9](:?[0-5][0-9])?)"
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
 )
 DIGITS = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 
@@ -306,7 +306,7 @@ def _in_zone_sql(local: str, rest: str, clock: str, form: TimeForm) -> str:
 @functools.cache
 def _zones() -> str:
     """The names of zones, each between blanks."""
-    return f" {' '.join(written.named_zones())} "
+    return f" {' '.join(sorted(written.upper_zones()))} "
 
 
 @functools.cache

@@ -149,6 +149,9 @@ class _Look:
         if len(rows) == 1 and rows[0][0] == "dates":
             text = f"numbers of {self._column!r} are read as dates (yyyymmdd)"
             return [Note("time_compact", text, None, self._column, (_cut(rows[0][2]),))]
+        if len(rows) == 1 and rows[0][0] == _EARLY:
+            text = f"numbers of {self._column!r} are read as seconds since 1970, all before March 1973"
+            return [Note("time_early", text, None, self._column, (_cut(rows[0][2]),))]
         if len(rows) < 2:
             return []
         counts = ", ".join(f"{count:,} as {unit}" for unit, count, _ in rows)
@@ -165,10 +168,10 @@ class _Look:
             " GROUP BY its_reason ORDER BY its_reason",
         )
         words = {
-            "time_unreadable": f"values of {self._column!r} are no time that can be read",
-            "time_zone_unknown": f"times of {self._column!r} are in a zone that is not known",
-            "time_ambiguous_day": f"times of {self._column!r} do not show which number is the day",
-            "time_not_as_declared": f"values of {self._column!r} are no time in the declared format {form.format!r}",
+            "time_unreadable": f"rows have a value in {self._column!r} that cannot be read as a time",
+            "time_zone_unknown": f"rows have a time in {self._column!r} whose zone is not known",
+            "time_ambiguous_day": f"rows have a time in {self._column!r} that does not show which number is the day",
+            "time_not_as_declared": f"rows have a value in {self._column!r} that is not of its format {form.format!r}",
         }
         return [
             Note(reason, words[reason], int(count), self._column, tuple(sorted(map(_cut, examples))))
@@ -194,8 +197,10 @@ class _Look:
         return self._connection.execute(f"SELECT {select} FROM {relation}{more}").fetchall()
 
 
+#: What such small numbers are taken for needs saying: a spreadsheet's days and numbers of rows look the same.
+_EARLY = "seconds before March 1973"
 #: Below these sizes a number counts these units since the epoch.
-_SIZES = (("1e11", "seconds"), ("1e14", "milliseconds"), ("1e17", "microseconds"))
+_SIZES = (("1e8", _EARLY), ("1e11", "seconds"), ("1e14", "milliseconds"), ("1e17", "microseconds"))
 
 
 def _cut(value: object) -> str:

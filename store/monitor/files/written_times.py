@@ -6,6 +6,7 @@ a whole by `WRITTEN`: a date, perhaps a clock, and what is left, which `ZONE` mu
 
 from __future__ import annotations
 
+import functools
 import re
 
 from store.database.zones import zone_names
@@ -80,21 +81,13 @@ _LONGEST = 80
 
 def is_zone(name: str) -> bool:
     """Whether a name as `ZONE` finds it (upper case) is of a zone or one of `ABBREVIATIONS`."""
-    return name in ABBREVIATIONS or name in _upper_names()
+    return name in ABBREVIATIONS or name in upper_zones()
 
 
-def named_zones() -> list[str]:
-    """The names of zones in upper case, without those that are abbreviations."""
-    return sorted(_upper_names())
-
-
-def _upper_names() -> frozenset[str]:
-    if not _NAMES:
-        _NAMES.append(frozenset(name.upper() for name in zone_names()) - ABBREVIATIONS.keys())
-    return _NAMES[0]
-
-
-_NAMES: list[frozenset[str]] = []
+@functools.cache
+def upper_zones() -> frozenset[str]:
+    """The names of zones in upper case, without those that are abbreviations: CET is one hour, not Brussels' clock."""
+    return frozenset(name.upper() for name in zone_names()) - ABBREVIATIONS.keys()
 
 
 def is_time_text(value: str) -> bool:
