@@ -89,6 +89,9 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preset: Literal["", "evidently", "nannyml", "sagemaker", "vertex", "whylogs"] = ""
     """Whose verdicts on drift hold in listings, heat map and the default rule; "" for Quarterdeck's own."""
 
+    null_words: tuple[str, ...] = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
+    """Words by which CSV files (without quotes) and numbers in text say that there is no value."""
+
     def __post_init__(self) -> None:
         if self.base_window_seconds < 60 or _DAY % self.base_window_seconds:
             raise ValueError(

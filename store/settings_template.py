@@ -36,6 +36,8 @@ TEMPLATE = """\
 # auc_drop = 0.05
 # loss_rise = 0.10
 # close_after = 7          # decisions in a row well below the threshold that close it
+# null_words = ["NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\\\N"]   # no value: in CSV without quotes …
+#                           # … and among numbers that are text
 # preset = ""               # evidently · nannyml · sagemaker · vertex · whylogs: go by the defaults of that monitor
 
 # [alerts]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from store.database.zones import zone_names
 from store.protocol import ExitCode, Refusal
 
 FeatureKind = Literal["numeric", "categorical"]
@@ -25,6 +27,44 @@ class ColumnNames(msgspec.Struct, frozen=True):
 
 #: The plain names of DESIGN.md.
 PLAIN = ColumnNames("prediction_id", "timestamp", "prediction", "score", "label", "timestamp")
+
+
+class ColumnFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one column is written where that is not to be found out: `time` a strptime format (DuckDB's), or s, ms, us or
+    ns since the epoch; `zone` the IANA zone of its times that name none; `decimal` and `thousands` the signs of its
+    numbers; `null_words` what stands for no value in it. "" and null: as it is found."""
+
+    time: str = ""
+    zone: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    null_words: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.time and self.time not in TIME_UNITS and not _is_time_format(self.time):
+            raise ValueError(
+                f"`time`: found {self.time[:60]!r}, expected a strptime format with a day, a month and a year such as"
+                " %d/%m/%Y %H:%M (%Z only at its end), or one of s, ms, us, ns"
+            )
+        if self.zone and self.zone not in zone_names():
+            raise ValueError(
+                f"`zone`: found {self.zone[:60]!r}, expected the name of a time zone such as Europe/Berlin or UTC"
+            )
+
+
+#: Units of a time that is a number since the epoch, as `ColumnFormat.time` names them.
+TIME_UNITS = ("s", "ms", "us", "ns")
+_DIRECTIVE = re.compile(r"%(-[dmyHIMSj]|[aAbBhdmyYHIpMSfgnzZjcxXT%])")
+
+
+def _is_time_format(format: str) -> bool:
+    """Whether DuckDB's strptime takes it and a date comes of it."""
+    found = set(_DIRECTIVE.findall(format))
+    if "%" in _DIRECTIVE.sub("", format) or ("Z" in found and (format.count("%Z") > 1 or not format.endswith("%Z"))):
+        return False
+    plain = {directive.removeprefix("-") for directive in found}
+    dated = plain & {"d"} and plain & {"m", "b", "B", "h"} and plain & {"y", "Y"}
+    return bool(dated or plain & {"c", "x"} or ("j" in plain and plain & {"y", "Y"}))
 
 
 class ReferenceSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +120,7 @@ class ModelManifest(msgspec.Struct, frozen=True):
     artifact: str = ""
     features: dict[str, FeatureKind] = {}
     columns: ColumnNames = ColumnNames()
+    formats: dict[str, ColumnFormat] = {}
     positive: int | float | str | bool = 1
     threshold: float = 0.5
     protected: list[str] = []
@@ -111,6 +152,7 @@ def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
     raw.setdefault("version", version)
     known = {key: value for key, value in raw.items() if key in _KNOWN}
     extra = {key: value for key, value in raw.items() if key not in _KNOWN}
+    _check_formats(known.get("formats"))
     try:
         manifest = msgspec.convert({**known, "extra": extra}, ModelManifest)
     except msgspec.ValidationError as error:
@@ -123,6 +165,20 @@ def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
                 detail={"key": key, "found": found, "expected": expected},
             )
     return manifest
+
+
+def _check_formats(formats: Any) -> None:
+    """Raises `Refusal` that names the column: msgspec's own message does not."""
+    for column, declared in formats.items() if isinstance(formats, dict) else ():
+        try:
+            msgspec.convert(declared, ColumnFormat)
+        except msgspec.ValidationError as error:
+            words, _, path = str(error).partition(" - at `$")
+            key = f"formats.{column}{path.rstrip('`')}"[:200]
+            if "unknown field" in words:
+                words += f"; expected {', '.join(ColumnFormat.__struct_fields__)}"
+            detail = {"key": key, "found": repr(declared)[:200], "expected": words.partition("expected ")[2] or words}
+            raise Refusal(ExitCode.USAGE, f"model.json: `{key}`: {words}", detail=detail) from error
 
 
 def _found(known: dict[str, Any], error: str) -> dict[str, Any]:

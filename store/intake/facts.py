@@ -270,7 +270,9 @@ class Facts:
         cursor = self._sandbox.cursor()
         try:
             with _refused(path or Path(), kept.name):
-                reference = scan_reference(cursor, path, manifest, kept.format, kept.digest)
+                reference = scan_reference(
+                    cursor, path, manifest, kept.format, kept.digest, self._settings.monitor.null_words
+                )
         finally:
             cursor.close()
         return dataclasses.replace(reference, notes=(*kept.notes, *reference.notes))

@@ -17,7 +17,7 @@ from store.monitor import binning, counting, parts, statistics
 from store.monitor.binning import Bins, Engine, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
 from store.monitor.files.table_files import Column, TableFiles, open_files
-from store.monitor.files.typed_copy import Wanted
+from store.monitor.files.text_rules import TextRules, Wanted
 from store.monitor.names import Names
 from store.monitor.profile import Tally, total
 from store.monitor.statistics import exact
@@ -77,8 +77,10 @@ def open_current(paths: Sequence[str], reference_files: TableFiles) -> TableFile
     """The current files, their text read as the reference's columns are. Raises `Refusal` (usage)."""
     kinds: dict[str, Wanted] = {"numeric": "number", "categorical": "text"}
     known = reference_files.columns.items()
-    wanted = {name: kinds[column.treatment] for name, column in known if column.treatment in kinds}
-    return open_files(paths, wanted=wanted)
+    wanted = {
+        name: kinds[column.treatment] for name, column in known if column.has_values and column.treatment in kinds
+    }
+    return open_files(paths, rules=TextRules(wanted))
 
 
 def compare_files(

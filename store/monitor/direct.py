@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Selected:
     score: str | None
     features: Sequence[tuple[str, FeatureBins, str]]
     """(name in the batch, the feature, its column)."""
+    zone: str = ""
+    """Declared for times that name none; "" is UTC."""
 
 
 def open_small(path: Path) -> Small | None:
@@ -40,7 +43,8 @@ def open_small(path: Path) -> Small | None:
     import pyarrow.parquet as parquet
 
     try:
-        with parquet.ParquetFile(str(path)) as file:
+        # Spark's INT96 holds any year; in nanoseconds the year 9999 would become another one.
+        with parquet.ParquetFile(str(path), coerce_int96_timestamp_unit="us") as file:
             names = file.schema_arrow.names
             if not 0 < file.metadata.num_rows <= BATCH_ROWS or len(set(map(str.lower, names))) < len(names):
                 return None
@@ -60,6 +64,8 @@ def duckdb_kind(arrow_type: Any) -> str | None:
     from pyarrow import types
 
     if types.is_timestamp(arrow_type):
+        if arrow_type.unit == "ns":
+            return "TIMESTAMPTZ_NS" if arrow_type.tz else "TIMESTAMP_NS"
         return "TIMESTAMP WITH TIME ZONE" if arrow_type.tz else "TIMESTAMP"
     if columns.is_text(arrow_type) and not types.is_dictionary(arrow_type):
         return "VARCHAR"
@@ -92,7 +98,7 @@ def batch(small: Small, selected: Selected) -> Any | None:
     held = {name: column.chunk(0) if isinstance(column, pa.ChunkedArray) else column for name, column in held.items()}
     found: dict[str, Any] = {}
     roles: list[tuple[str, str | None, Callable[[Any], Any | None], Any]] = [
-        ("event_us", selected.time, _microseconds, pa.int64()),
+        ("event_us", selected.time, functools.partial(_microseconds, zone=selected.zone), pa.int64()),
         ("prediction_id", selected.identity, _identity, pa.string()),
         ("prediction", selected.answer, _answer, pa.string()),
         ("score", selected.score, _number, pa.float64()),
@@ -112,12 +118,21 @@ def batch(small: Small, selected: Selected) -> Any | None:
     return pa.RecordBatch.from_arrays(list(found.values()), list(found))
 
 
-def _microseconds(array: Any) -> Any | None:
+def _microseconds(array: Any, zone: str = "") -> Any | None:
+    """As `store.monitor.files.times.time_sql`: nanoseconds are cut off, also of times before the epoch."""
+    import numpy as np
     import pyarrow as pa
 
-    if not pa.types.is_timestamp(array.type):
+    if not pa.types.is_timestamp(array.type) or (zone and not array.type.tz):
         return None
-    return array.cast(pa.timestamp("us", array.type.tz), safe=False).cast(pa.int64())
+    if array.type.unit != "ns":
+        try:
+            return array.cast(pa.timestamp("us", array.type.tz)).cast(pa.int64())
+        except pa.ArrowInvalid:
+            return None
+    nanoseconds = array.cast(pa.int64())
+    absent = nanoseconds.is_null().to_numpy(zero_copy_only=False)
+    return pa.array(np.floor_divide(nanoseconds.fill_null(0).to_numpy(), 1000), mask=absent)
 
 
 def _identity(array: Any) -> Any | None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from store.catalog import models
+from store.catalog.manifest import ModelManifest
 from store.database import Transaction
 from store.monitor import deployments, keys, source
+from store.monitor.files.text_rules import TextRules
+from store.monitor.files.times import column_times, time_sql
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_labels, known_labels
+from store.monitor.notes import Note
 from store.monitor.recording import arrival_ordinals, record_arrivals
 from store.monitor.scan import DEFAULTS, EARLIEST_US
-from store.monitor.source import Format
+from store.monitor.source import Format, Source
 from store.monitor.windows import DAY
 from store.settings import MonitorSettings
 
@@ -66,19 +71,23 @@ def scan_labels(
     without an id or label column.
     """
     model = deployments.split(deployment).model
-    roles = source.role_columns([version.manifest for version in models.versions(connection, model)])
+    manifests = [version.manifest for version in models.versions(connection, model)]
+    roles = source.role_columns(manifests)
     # The digits of an id are its value, not a number.
-    opened = source.open_source(connection, path, format, dict.fromkeys(roles["id"], "text"), name)
+    formats = {column: format for manifest in manifests for column, format in manifest.formats.items()}
+    rules = TextRules(dict.fromkeys(roles["id"], "text"), formats, settings.null_words)
+    opened = source.open_source(connection, path, format, rules, name)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     columns = opened.columns
     identity = opened.need("prediction id", *roles["id"])
     label = opened.need("label", *roles["label"])
     moment = opened.find(*roles["label_time"])
+    times, odd_times = _label_times(connection, opened, moment, manifests)
     query = (
         f"SELECT {source.text_sql(identity, columns[identity])} AS prediction_id,"
         f" {source.canonical_sql(label, columns[label])} AS label,"
         f" {source.number_sql(label, columns[label])[0]} AS value,"
-        f" {source.time_sql(moment, columns[moment]) if moment else 'NULL::BIGINT'} AS said_us FROM {opened.relation}"
+        f" {times} AS said_us FROM {opened.relation}"
     )
     latest = int((time.time() + DAY) * 1_000_000)
     query = (
@@ -104,9 +113,29 @@ def scan_labels(
         "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
         "label times before 1900 or in the future are taken as unknown": absurd,
     }
-    notes = tuple(note.describe() for note in opened.notes)
-    notes += tuple(f"{count:,} {text}" for text, count in said.items() if count)
+    said["label times cannot be read and are taken as unknown"] = sum(note.rows or 0 for note in odd_times)
+    notes = (
+        *(note.describe() for note in opened.notes),
+        *(f"{count:,} {text}" for text, count in said.items() if count),
+        *(note.describe() for note in odd_times),
+    )
     return LabelScan(deployment, arrival_digest, settings, table, int(rows), notes, newest)
+
+
+def _label_times(
+    connection: duckdb.DuckDBPyConnection, opened: Source, moment: str | None, manifests: Sequence[ModelManifest]
+) -> tuple[str, list[Note]]:
+    """(SQL of the label times, what is odd about them). Of several versions that declare how they are written, the
+    newest counts: they come first."""
+    if moment is None:
+        return "NULL::BIGINT", []
+    declared = next((one.formats[moment] for one in manifests if moment in one.formats), None)
+    kind = opened.columns[moment]
+    try:
+        form, notes = column_times(connection, opened.relation, moment, kind, declared)
+    except duckdb.Error as error:
+        raise source.unreadable(opened.path, error) from error
+    return time_sql(moment, kind, form), notes
 
 
 def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:

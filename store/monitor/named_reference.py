@@ -18,6 +18,7 @@ import duckdb
 from store.catalog.manifest import PLAIN, ModelManifest, ReferenceSource
 from store.database import Layout
 from store.monitor import deployments, source
+from store.monitor.files.times import column_times, time_sql
 from store.monitor.multivariate import prediction_files
 from store.monitor.reference import manifest_of
 from store.monitor.workers.messages import File
@@ -166,6 +167,8 @@ def _written(found: _Window, folder: Path) -> Path:
         identity, moment = one.find(*roles["id"]), one.find(*roles["time"])
         if identity is None or moment is None:
             continue
+        declared = found.manifest.formats.get(moment)
+        form, _ = column_times(local, one.relation, moment, one.columns[moment], declared)
         held = "".join(
             f", CAST(f.{source.quoted(name)} AS {kind}) AS {source.quoted(name)}"
             for name, kind in kinds.items()
@@ -174,7 +177,7 @@ def _written(found: _Window, folder: Path) -> Path:
         local.execute(
             f"INSERT INTO rows BY NAME SELECT {made}{held}, {number} AS file FROM (SELECT *,"
             f" {source.text_sql(identity, one.columns[identity])} AS its_id,"
-            f" {source.time_sql(moment, one.columns[moment])} AS its_us FROM {one.relation}) AS f"
+            f" {time_sql(moment, one.columns[moment], form)} AS its_us FROM {one.relation}) AS f"
             " JOIN known ON f.its_id = known.prediction_id AND f.its_us = known.event_us"
         )
     path = folder / "rows"

@@ -41,4 +41,5 @@ def profiled(connection: duckdb.DuckDBPyConnection, digest: str, manifest: Model
 def _asked(manifest: ModelManifest) -> list[object]:
     """What a profile depends on beside the file."""
     quantiles = manifest.extra.get("quantiles")
-    return [manifest.task, manifest.features, manifest.columns, manifest.positive, manifest.threshold, quantiles]
+    columns = [manifest.features, manifest.columns, manifest.formats]
+    return [manifest.task, *columns, manifest.positive, manifest.threshold, quantiles]

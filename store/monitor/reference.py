@@ -28,8 +28,9 @@ from store.monitor.bins import (
     canonical,
 )
 from store.monitor.cache import Cache
+from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.table_files import TableFiles, open_files
-from store.monitor.files.typed_copy import Wanted
+from store.monitor.files.text_rules import TextRules, Wanted
 from store.monitor.names import Hashes
 from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.parts import Format
@@ -95,6 +96,7 @@ def scan_reference(
     manifest: ModelManifest,
     format: Format | None = None,
     source_digest: str = "",
+    null_words: Sequence[str] = NULL_WORDS,
 ) -> Reference:
     """Bins and counts of `manifest`'s features in the file (its format told by its suffix unless given).
 
@@ -113,7 +115,7 @@ def scan_reference(
         format = _SUFFIXES.get(path.suffix.lower())
         if format is None:
             raise Refusal(ExitCode.USAGE, f"{path.name}: a reference is .parquet, .csv or .jsonl")
-    files = open_files([str(path)], format, _wanted(manifest))
+    files = open_files([str(path)], format, _rules(manifest, null_words))
     opened = source.source_of(connection, path, files)
     try:
         return _scan(connection, opened, files, manifest, source_digest)
@@ -123,11 +125,12 @@ def scan_reference(
         parts.close_parquet()
 
 
-def _wanted(manifest: ModelManifest) -> dict[str, Wanted]:
+def _rules(manifest: ModelManifest, null_words: Sequence[str]) -> TextRules:
     """How columns of text are to be read: as model.json declares them; ids are text, whatever their digits."""
     words: dict[str, Wanted] = {"numeric": "number", "categorical": "text"}
     wanted: dict[str, Wanted] = {name: words[kind] for name, kind in manifest.features.items()}
-    return wanted | dict.fromkeys(source.role_columns([manifest])["id"], "text")
+    wanted |= dict.fromkeys(source.role_columns([manifest])["id"], "text")
+    return TextRules(wanted, manifest.formats, null_words)
 
 
 def _scan(

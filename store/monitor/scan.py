@@ -11,14 +11,15 @@ from typing import Any
 import duckdb
 
 from store.catalog import models
-from store.catalog.manifest import ModelManifest
+from store.catalog.manifest import ColumnFormat, ModelManifest
 from store.database.reader import Connect
 from store.monitor import clustered, deployments, direct, parts, source
 from store.monitor.bins import PREDICTION, Integers
 from store.monitor.direct import Selected, Small
 from store.monitor.files.number_text import NumberForm
 from store.monitor.files.table_files import open_files
-from store.monitor.files.typed_copy import Wanted
+from store.monitor.files.text_rules import DEFAULT_RULES, TextRules, Wanted
+from store.monitor.files.times import TimeForm, column_times, time_sql
 from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts, widened
 from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
@@ -93,8 +94,8 @@ def scan_predictions(
     small = direct.open_small(path) if format == "parquet" and not exclude_known else None
     connect: Connect = connection if callable(connection) else lambda: connection
     remembered = remembered or Answers()
-    wanted = {} if format == "parquet" else _wanted(connect, deployment, remembered)
-    opened = small.source if small else source.open_source(connect(), path, format, wanted, name)
+    rules = DEFAULT_RULES if format == "parquet" else _rules(connect, deployment, remembered, settings)
+    opened = small.source if small else source.open_source(connect(), path, format, rules, name)
     opened = dataclasses.replace(opened, path=Path(name or path.name))
     try:
         return _Scan(
@@ -104,7 +105,7 @@ def scan_predictions(
         raise source.unreadable(opened.path, error, str(path), format) from error
 
 
-def _wanted(connect: Connect, deployment: str, remembered: Answers) -> dict[str, Wanted]:
+def _rules(connect: Connect, deployment: str, remembered: Answers, settings: MonitorSettings) -> TextRules:
     """How columns of text are to be read: as the version that serves has them; ids are text, whatever their digits."""
     model, version = deployments.split(deployment).model, remembered.serving(connect, deployment)
     manifests = [one.manifest for one in models.versions(connect(), model)]
@@ -113,7 +114,9 @@ def _wanted(connect: Connect, deployment: str, remembered: Answers) -> dict[str,
     for feature in reference.features if reference else ():
         wanted[feature.name] = "text" if feature.kind == "categorical" else "number"
     roles = source.role_columns(manifests)
-    return wanted | dict.fromkeys([*roles["id"], source.VERSION_COLUMN], "text")
+    wanted |= dict.fromkeys([*roles["id"], source.VERSION_COLUMN], "text")
+    formats = {column: declared for manifest in manifests for column, declared in manifest.formats.items()}
+    return TextRules(wanted, formats, settings.null_words)
 
 
 class _Scan:
@@ -145,6 +148,7 @@ class _Scan:
         self._shared = shared if settings.engine == "dask" and opened.copy is None else None
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
         self._notes: dict[str, int] = {}
+        self._time_forms: dict[tuple[str, str], TimeForm] = {}
         #: Columns that are no features, but kept for the join with labels.
         self._joined: set[str] = set()
 
@@ -200,7 +204,8 @@ class _Scan:
         select = f"{roles}{joined}"
         found = None if joined or condition != "true" else self._scan_small(manifest, kept, places, reference)
         if found is None:
-            found = self._scan_parts(select, kept, places, reference, condition, version)
+            forms = self._number_forms(manifest, places, reference)
+            found = self._scan_parts(select, kept, places, forms, reference, condition, version)
         taken, counts, seconds = found
         self._note("rows without a time are left out", taken.timeless)
         self._note("rows with a time before 1900 or in the future are left out", taken.absurd)
@@ -229,7 +234,9 @@ class _Scan:
             if feature.name in places
         ]
         time, identity = self._source.need("time", *roles["time"]), self._source.need("prediction id", *roles["id"])
-        batch = direct.batch(self._small, Selected(time, identity, answer, self._value(manifest), features))
+        form = self._time_form(manifest, time)
+        selected = Selected(time, identity, answer, self._value(manifest), features, zone=form.zone)
+        batch = direct.batch(self._small, selected)
         if batch is None:
             return None
         once = Pass(self._latest_us, kept)
@@ -242,13 +249,13 @@ class _Scan:
         select: str,
         kept: list[str],
         places: dict[str, str],
+        forms: dict[str, NumberForm],
         reference: Reference | None,
         condition: str,
         version: str,
     ) -> tuple[TakenRows, WindowCounts, int]:
         """DuckDB reads what a row is, Arrow the features, each what it reads fastest."""
         location = self._source.location
-        forms = self._number_forms(places, reference)
         known = self._known(version) if self._exclude_known else ""
         taken = read_rows(self._connect(), location, select, condition, kept, known, self._latest_us)
 
@@ -274,7 +281,9 @@ class _Scan:
         finally:
             parts.close_parquet()
 
-    def _number_forms(self, places: dict[str, str], reference: Reference | None) -> dict[str, NumberForm]:
+    def _number_forms(
+        self, manifest: ModelManifest, places: dict[str, str], reference: Reference | None
+    ) -> dict[str, NumberForm]:
         """How columns of text write the numbers that the reference has; typed copies hold plain numbers already."""
         if self._source.copy is not None:
             return {}
@@ -288,8 +297,8 @@ class _Scan:
         ]
         if not texts:
             return {}
-        wanted: dict[str, Wanted] = dict.fromkeys(texts, "number")
-        files = open_files([self._source.location], "parquet", wanted)
+        rules = TextRules(dict.fromkeys(texts, "number"), manifest.formats)
+        files = open_files([self._source.location], "parquet", rules)
         for note in files.notes:
             self._notes[note.describe()] = 0
         return files.number_forms
@@ -330,7 +339,7 @@ class _Scan:
         answered = source.canonical_sql(answer, columns[answer]) if answer else "NULL::VARCHAR"
         return ", ".join(
             [
-                f"{source.time_sql(time_column, columns[time_column])} AS event_us",
+                f"{time_sql(time_column, columns[time_column], self._time_form(manifest, time_column))} AS event_us",
                 f"{identity} AS prediction_id",
                 # DuckDB's own hash, never kept: it only shows whether any id repeats.
                 f"CASE WHEN {identity} IS NOT NULL THEN hash({identity}) END AS id_hash",
@@ -338,6 +347,18 @@ class _Scan:
                 f"{source.number_sql(value, columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
             ]
         )
+
+    def _time_form(self, manifest: ModelManifest, column: str) -> TimeForm:
+        """How the file's times are read; what is odd about them is noted."""
+        declared = manifest.formats.get(column, ColumnFormat())
+        key = declared.time, declared.zone
+        if key not in self._time_forms:
+            kind = self._source.columns[column]
+            # Typed times ask for no query, and a small file then for no connection.
+            form, notes = column_times(self._connect, self._source.relation, column, kind, declared)
+            self._time_forms[key] = form
+            self._notes.update(dict.fromkeys((note.describe() for note in notes), 0))
+        return self._time_forms[key]
 
     def _value(self, manifest: ModelManifest) -> str | None:
         """The column of the score, or of the predicted value."""

@@ -18,7 +18,8 @@ from store.monitor.files.quoting import literal as literal
 from store.monitor.files.quoting import pattern as pattern
 from store.monitor.files.quoting import quoted as quoted
 from store.monitor.files.table_files import TableFiles
-from store.monitor.files.typed_copy import TextFile, TypedCopy, Wanted, typed_copies
+from store.monitor.files.text_rules import DEFAULT_RULES, TextRules
+from store.monitor.files.typed_copy import TextFile, TypedCopy, typed_copies
 from store.monitor.notes import Note
 from store.monitor.parts import Format as Format
 from store.protocol import ExitCode, Refusal
@@ -90,15 +91,14 @@ def open_source(
     connection: duckdb.DuckDBPyConnection,
     path: Path,
     format: Format,
-    wanted: Mapping[str, Wanted] | None = None,
+    rules: TextRules = DEFAULT_RULES,
     name: str = "",
 ) -> Source:
     """Look at the file's schema. Raises `Refusal` (usage) when it cannot be read as `format`.
 
-    `wanted`: columns whose reading is known already (`store.monitor.files.typed_copy`). `name` is what messages call
-    the file (default: the path's name).
+    `name` is what messages call the file (default: the path's name).
     """
-    copy = typed_copies([TextFile(str(path), format, name or path.name)], wanted)[0] if format != "parquet" else None
+    copy = typed_copies([TextFile(str(path), format, name or path.name)], rules)[0] if format != "parquet" else None
     return _described(connection, path, copy.path if copy else str(path), copy)
 
 
@@ -154,33 +154,6 @@ def category_sql(column: str, kind: str) -> str:
         whole = f"isfinite(CAST({name} AS DOUBLE)) AND abs({name}) < 9007199254740992 AND {name} = trunc({name})"
         return f"CASE WHEN {whole} THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE CAST({name} AS VARCHAR) END"
     return f"CAST({name} AS VARCHAR)"
-
-
-def time_sql(column: str, kind: str) -> str:
-    """Microseconds since the epoch as BIGINT, null where there is no time.
-
-    Times without a zone are UTC. Numbers are seconds since the epoch, or milli- or microseconds by size.
-    """
-    name = quoted(column)
-    if is_number(kind):
-        return _epoch_sql(f"CAST({name} AS DOUBLE)")
-    if is_temporal(kind) and kind.startswith(("TIMESTAMP", "DATE")):
-        return f"epoch_us({name})"
-    if not is_text(kind):
-        return "CAST(NULL AS BIGINT)"
-    text = f"trim(CAST({name} AS VARCHAR))"
-    zoned = f"regexp_matches({text}, '[0-9]([zZ]|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$') AND length({text}) > 10"
-    return (
-        f"CASE WHEN {zoned} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))"
-        f" ELSE coalesce(epoch_us(TRY_CAST({text} AS TIMESTAMP)), {_epoch_sql(f'TRY_CAST({text} AS DOUBLE)')}) END"
-    )
-
-
-def _epoch_sql(number: str) -> str:
-    return (
-        f"CASE WHEN isfinite({number}) AND abs({number}) < 1e18 THEN CAST({number} *"
-        f" (CASE WHEN abs({number}) < 1e11 THEN 1e6 WHEN abs({number}) < 1e14 THEN 1e3 ELSE 1 END) AS BIGINT) END"
-    )
 
 
 def text_sql(column: str, kind: str) -> str:

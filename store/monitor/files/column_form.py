@@ -19,10 +19,8 @@ LEAST_SHARE = 0.95
 TRUTH_WORDS = {"true": True, "false": False}
 TRUTH_LETTERS = {"t": True, "f": False}
 
-_TIME_RE = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([T ].*)?|\d{8}T\d{4,6}.*"
-    r"|([A-Z][a-z]{2,8},? )?\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}.*|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}.*"
-)
+#: What a date cannot do without.
+_DATE_RE = re.compile(r"\d{4}.*\d|\d.*\d{4}")
 
 
 class ColumnForm(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,7 +39,12 @@ def truth_value(word: str, letters: bool = False) -> bool | None:
 
 
 def form_of(
-    tokens: Sequence[tuple[str, int]], *, comma_likely: bool = False, nested: bool = False, as_number: bool = False
+    tokens: Sequence[tuple[str, int]],
+    null_words: Sequence[str] = NULL_WORDS,
+    *,
+    comma_likely: bool = False,
+    nested: bool = False,
+    as_number: bool = False,
 ) -> ColumnForm:
     """The form of a column from its distinct values with their rows (all, or an even sample of them).
 
@@ -49,7 +52,8 @@ def form_of(
     numbers, truth values and times; a column of nothing else is text. `as_number`: numbers are expected, so that half
     of the values say how they are written.
     """
-    present = [(token, rows) for token, rows in tokens if token.strip() not in NULL_WORDS]
+    ignored = {"", *null_words}
+    present = [(token, rows) for token, rows in tokens if token.strip() not in ignored]
     if not present:
         return ColumnForm("text" if any(token for token, _ in tokens) else "empty")
     total = sum(rows for _, rows in present)
@@ -57,8 +61,12 @@ def form_of(
         return ColumnForm("truth")
     if nested and sum(rows for token, rows in present if token[:1] in ("{", "[")) >= LEAST_SHARE * total:
         return ColumnForm("nested")
-    if sum(rows for token, rows in present if _TIME_RE.fullmatch(token.strip())) >= LEAST_SHARE * total:
-        return ColumnForm("time")
+    if sum(rows for token, rows in present if _DATE_RE.search(token)) >= LEAST_SHARE * total:
+        # Knows the names of all zones, which takes a while: only where times are likely.
+        from store.monitor.files.written_times import is_time_text
+
+        if sum(rows for token, rows in present if is_time_text(token)) >= LEAST_SHARE * total:
+            return ColumnForm("time")
     evidence = NumberEvidence.of(present)
     form, share = evidence.form(comma_likely)
     if (share >= LEAST_SHARE and not evidence.coded) or (as_number and share >= 0.5):

@@ -9,7 +9,6 @@ from typing import Literal
 
 import msgspec
 
-from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.quoting import literal
 
 _CURRENCY = "$€£¥₹₽₩"
@@ -64,8 +63,7 @@ _AFFIX_RE = re.compile(rf"([+-]?)(?:{_PREFIX})?([+-]?)(.*?)(?:{_SUFFIX})?")
 
 @dataclasses.dataclass
 class NumberEvidence:
-    """How often the text of a column (tokens with their rows) looks like which kind of number. Null words are not
-    counted: among numbers they are no values."""
+    """How often the text of a column (tokens with their rows, without null words) looks like which kind of number."""
 
     rows: int = 0
     whole: int = 0
@@ -95,7 +93,7 @@ class NumberEvidence:
         return evidence
 
     def add(self, token: str, rows: int) -> None:
-        if not token or token in NULL_WORDS:
+        if not token:
             return
         self.rows += rows
         body, percent, currency = _without_affixes(token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,12 @@ from store.monitor import columns, parts
 from store.monitor.columns import Treatment
 from store.monitor.files.column_form import ColumnForm, form_of
 from store.monitor.files.number_text import NumberForm
-from store.monitor.files.typed_copy import TextFile, TypedCopy, Wanted, typed_copies
+from store.monitor.files.text_rules import DEFAULT_RULES, TextRules
 from store.monitor.notes import Note, merged
 from store.monitor.parts import Format, Part
+
+if TYPE_CHECKING:
+    from store.monitor.files.typed_copy import TypedCopy
 
 #: Names of a text column that say what it is, and row groups that they are taken from.
 _NAMES, _GROUPS = 300, 2
@@ -29,8 +32,7 @@ class Column:
     treatment: Treatment
     typed: bool = True
     """False where a file gives every value as text (CSV, JSON lines)."""
-    rows: int = 0
-    """Rows of the files that have the column."""
+    has_values: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,27 +52,24 @@ class TableFiles:
 def open_files(
     paths: Sequence[str],
     format: Format | None = None,
-    wanted: Mapping[str, Wanted] | None = None,
+    rules: TextRules = DEFAULT_RULES,
     name: str = "",
 ) -> TableFiles:
     """Look at all the files' columns. Formats are told by suffixes unless `format` is given.
 
-    `wanted`: columns whose reading is known already, such as features that the reference has numbers of; `name` is what
-    messages call a single file. Raises `Refusal` (usage) when a file cannot be read.
+    `name` is what messages call a single file. Raises `Refusal` (usage) when a file cannot be read.
     """
     formats = {path: format or parts.format_of(path) for path in paths}
-    texts = [
-        TextFile(path, known, name or parts.name_of(path)) for path, known in formats.items() if known != "parquet"
-    ]
-    copies = typed_copies(texts, wanted) if texts else []
-    copy_of = {text.location: copy for text, copy in zip(texts, copies, strict=True)}
+    texts = {path: known for path, known in formats.items() if known != "parquet"}
+    copy_of = _copies(texts, rules, name) if texts else {}
+    copies = tuple(copy_of.values())
     places = tuple(copy_of[path].path if path in copy_of else path for path in paths)
     readings = _Readings()
     for path, place in zip(paths, places, strict=True):
         copy = copy_of.get(path)
         readings.add(place, copy.forms if copy else None)
     all_parts = parts.parts_of(places)
-    forms = readings.text_forms(all_parts, wanted or {})
+    forms = readings.text_forms(all_parts, rules)
     notes = tuple(merged(note for copy in copies for note in copy.notes))
     return TableFiles(
         places,
@@ -78,8 +77,16 @@ def open_files(
         all_parts,
         {name: form.number for name, form in forms.items() if form.kind == "number" and not form.number.plain},
         notes + tuple(_form_notes(forms)),
-        tuple(copies),
+        copies,
     )
+
+
+def _copies(texts: Mapping[str, Format], rules: TextRules, name: str) -> dict[str, TypedCopy]:
+    # DuckDB takes its time to be imported, and Parquet files do without.
+    from store.monitor.files.typed_copy import TextFile, typed_copies
+
+    files = [TextFile(path, format, name or parts.name_of(path)) for path, format in texts.items()]
+    return dict(zip(texts, typed_copies(files, rules), strict=True))
 
 
 def _form_notes(forms: Mapping[str, ColumnForm]) -> Iterable[Note]:
@@ -103,7 +110,6 @@ class _Reading:
 
     type: str
     typed: bool
-    rows: int = 0
     by_treatment: dict[Treatment, int] = dataclasses.field(default_factory=dict)
     text_rows: int = 0
 
@@ -121,7 +127,6 @@ class _Readings:
         for name, kind in opened.types.items():
             words = str(kind) if copied is None else "text"
             reading = self._by_name.setdefault(name, _Reading(words, copied is None))
-            reading.rows += rows
             reading.typed = reading.typed and copied is None
             if copied is not None:
                 treatment = _OF_FORM.get(copied[name].kind)
@@ -136,13 +141,18 @@ class _Readings:
                     reading.type = words
                 reading.by_treatment[treatment] = reading.by_treatment.get(treatment, 0) + rows
 
-    def text_forms(self, all_parts: Sequence[Part], wanted: Mapping[str, Wanted]) -> dict[str, ColumnForm]:
+    def text_forms(self, all_parts: Sequence[Part], rules: TextRules) -> dict[str, ColumnForm]:
         """The forms of columns that some Parquet file has as text."""
         texts = [name for name, reading in self._by_name.items() if reading.text_rows]
-        forms = {name: ColumnForm("text") for name in texts if wanted.get(name) == "text"}
+        forms: dict[str, ColumnForm] = {}
+        for name in texts:
+            if (declared := rules.declared(name)) is not None:
+                forms[name] = ColumnForm("number", declared)
+            elif rules.wanted.get(name) == "text":
+                forms[name] = ColumnForm("text")
         names = _sample_names(all_parts, [name for name in texts if name not in forms])
         for name, tokens in names.items():
-            forms[name] = form_of(tokens, as_number=wanted.get(name) == "number")
+            forms[name] = form_of(tokens, rules.null_words, as_number=rules.wanted.get(name) == "number")
         return forms
 
     def columns(self, forms: Mapping[str, ColumnForm]) -> dict[str, Column]:
@@ -154,7 +164,7 @@ class _Readings:
                 treatment = _OF_FORM[forms[name].kind]
                 rows[treatment] = rows.get(treatment, 0) + reading.text_rows
             most = max(rows, key=lambda one: rows[one]) if rows else "categorical"
-            found[name] = Column(name, reading.type, most, reading.typed, reading.rows)
+            found[name] = Column(name, reading.type, most, reading.typed, bool(rows))
         return found
 
 

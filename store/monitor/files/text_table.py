@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -43,13 +43,18 @@ class TextTable:
         return self.rows.replace(_TYPES, ", ".join(f"{literal(f)}: {literal(types[f])}" for f in self.fields))
 
 
-def open_text(connection: duckdb.DuckDBPyConnection, location: str, format: parts.Format, name: str) -> TextTable:
-    """Look at the file's columns. Raises `Refusal` (usage) naming `name` when it cannot be read as `format`."""
+def open_text(
+    connection: duckdb.DuckDBPyConnection, location: str, format: parts.Format, name: str, null_words: Sequence[str]
+) -> TextTable:
+    """Look at the file's columns. Raises `Refusal` (usage) naming `name` when it cannot be read as `format`.
+
+    `null_words` that stand in a CSV file without quotes are no values.
+    """
     if parts.is_remote(location):
         system, _ = parts.filesystem(location)
         connection.register_filesystem(system)
     try:
-        table = _csv(connection, location, name) if format == "csv" else _json(connection, location, name)
+        table = _csv(connection, location, name, null_words) if format == "csv" else _json(connection, location, name)
     except duckdb.Error as error:
         raise parts.unreadable(name, error, location, format) from error
     if len(table.columns) > MAX_COLUMNS:
@@ -57,8 +62,8 @@ def open_text(connection: duckdb.DuckDBPyConnection, location: str, format: part
     return table
 
 
-def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> TextTable:
-    table = open_csv(connection, Path(name), location, name=name)
+def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str, null_words: Sequence[str]) -> TextTable:
+    table = open_csv(connection, Path(name), location, null_words, name=name)
     fields = tuple(table.identifier(place) for place in range(len(table.columns)))
     values, keys = ", ".join(fields), ", ".join(map(literal, fields))
     cells = f"(SELECT unnest([{keys}]) AS k, unnest([{values}]) AS v FROM {table.relation})"

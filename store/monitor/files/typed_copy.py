@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 
 from store.monitor import parts
 from store.monitor.files.column_form import ColumnForm, form_of
-from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.number_text import number_text_sql
 from store.monitor.files.quoting import literal, quoted
 from store.monitor.files.scratch import Scratch
+from store.monitor.files.text_rules import DEFAULT_RULES, TextRules
 from store.monitor.files.text_table import TextTable, open_text
 from store.monitor.notes import Note
-
-#: What a column is to be read as: `number` where the other side has numbers, `text` where the digits are the value.
-Wanted = Literal["number", "text"]
 
 #: Distinct values that a column is judged by, and about how many rows are looked at for them.
 TOKENS, TOKEN_ROWS = 2_000, 200_000
@@ -95,7 +92,7 @@ class _Evidence:
         return self.numbers > 0 and self.numbers + self.null_words == self.present and not self.leading_zeros
 
 
-def typed_copies(files: Sequence[TextFile], wanted: Mapping[str, Wanted] | None = None) -> list[TypedCopy]:
+def typed_copies(files: Sequence[TextFile], rules: TextRules = DEFAULT_RULES) -> list[TypedCopy]:
     """Typed copies of text files that are read as one: a column is of one kind in all of them.
 
     Raises `Refusal` (usage) when a file cannot be read.
@@ -103,10 +100,10 @@ def typed_copies(files: Sequence[TextFile], wanted: Mapping[str, Wanted] | None 
     scratch = Scratch()
     with duckdb.connect(config={**_CONFIG, "temp_directory": str(scratch.path / "spill")}) as connection:
         names = [file.name for file in files]
-        tables = [open_text(connection, file.location, file.format, file.name) for file in files]
+        tables = [open_text(connection, file.location, file.format, file.name, rules.null_words) for file in files]
         if any(len(table.columns) > _WIDE for table in tables):
             connection.execute("SET threads = 1")
-        copier = _Copier(connection, tables, names, wanted or {})
+        copier = _Copier(connection, tables, names, rules)
         return [
             TypedCopy(copier.write(table, place, scratch), copier.forms, copier.notes(place), scratch)
             for place, table in enumerate(tables)
@@ -119,12 +116,13 @@ class _Copier:
         connection: duckdb.DuckDBPyConnection,
         tables: Sequence[TextTable],
         names: Sequence[str],
-        wanted: Mapping[str, Wanted],
+        rules: TextRules,
     ) -> None:
         self._connection = connection
         self._tables = tables
         self._names = names
-        self._wanted = wanted
+        self._rules = rules
+        self._null_list = ", ".join(map(literal, {"": None, **dict.fromkeys(rules.null_words)}))
         self._evidence: dict[str, _Evidence] = {}
         for table, name in zip(tables, names, strict=True):
             for column, evidence in self._aggregates(table, name).items():
@@ -144,9 +142,8 @@ class _Copier:
             raise parts.unreadable(name, error) from error
 
     def _aggregates(self, table: TextTable, name: str) -> dict[str, _Evidence]:
-        words = ", ".join(map(literal, NULL_WORDS))
         rows = self._fetch(
-            "SELECT k, count(*), count(d), count(*) FILTER (d IS NULL AND trim(v) IN (" + words + ")),"
+            f"SELECT k, count(*), count(d), count(*) FILTER (d IS NULL AND trim(v) IN ({self._null_list})),"
             " count(*) FILTER (v >= '00' AND v < '0:'), bool_or(isfinite(d) IS FALSE OR contains(v, '.')"
             " OR (d IS NOT NULL AND (contains(v, 'e') OR contains(v, 'E')))),"
             " bool_or(TRY_CAST(v AS BIGINT) IS NULL) FILTER (length(v) > 18),"
@@ -170,7 +167,10 @@ class _Copier:
         forms: dict[str, ColumnForm] = {}
         undecided: list[str] = []
         for column, evidence in self._evidence.items():
-            if self._wanted.get(column) == "text":
+            declared = self._rules.declared(column)
+            if declared is not None and evidence.present:
+                forms[column] = ColumnForm("number", declared)
+            elif self._rules.wanted.get(column) == "text":
                 forms[column] = ColumnForm("text")
             elif not evidence.present:
                 forms[column] = ColumnForm("empty")
@@ -183,9 +183,12 @@ class _Copier:
             comma_likely = any(table.comma_likely for table in self._tables)
             nested = any(table.nested for table in self._tables)
             for column in undecided:
-                as_number = self._wanted.get(column) == "number"
                 forms[column] = form_of(
-                    tokens.get(column, []), comma_likely=comma_likely, nested=nested, as_number=as_number
+                    tokens.get(column, []),
+                    self._rules.null_words,
+                    comma_likely=comma_likely,
+                    nested=nested,
+                    as_number=self._rules.wanted.get(column) == "number",
                 )
         return {column: forms[column] for column in self._evidence}
 
@@ -235,7 +238,6 @@ class _Copier:
         }
         if not checked:
             return {}
-        words = ", ".join(map(literal, NULL_WORDS))
         readable = " ".join(
             f"WHEN {literal(field)} THEN {_readable('trim(v)', form)} IS NOT NULL"
             for field, (_, form) in checked.items()
@@ -243,7 +245,7 @@ class _Copier:
         keys = ", ".join(map(literal, checked))
         rows = self._fetch(
             f"SELECT k, count(*), arg_min(v, hash(v), 9) FROM {table.cells} WHERE k IN ({keys}) AND v IS NOT NULL"
-            f" AND trim(v) NOT IN ({words}) AND NOT (CASE k {readable} END) GROUP BY k",
+            f" AND trim(v) NOT IN ({self._null_list}) AND NOT (CASE k {readable} END) GROUP BY k",
             name,
         )
         return {
@@ -260,16 +262,17 @@ class _Copier:
         }
         if not checked:
             return {}
-        keys, words = ", ".join(map(literal, checked)), ", ".join(map(literal, [w for w in NULL_WORDS if w]))
+        keys = ", ".join(map(literal, checked))
         rows = self._fetch(
             f"SELECT k, count(*), list(DISTINCT trim(v)) FROM {table.cells} WHERE k IN ({keys})"
-            f" AND trim(v) IN ({words}) GROUP BY k",
+            f" AND v <> '' AND trim(v) IN ({self._null_list}) GROUP BY k",
             name,
         )
         return {checked[str(field)]: (int(n), tuple(sorted(map(str, found)))) for field, n, found in rows}
 
     def _is_plain(self, column: str) -> bool:
-        return self.forms[column].kind == "number" and self._evidence[column].plain_numbers
+        form = self.forms[column]
+        return form.kind == "number" and form.number.plain and self._evidence[column].plain_numbers
 
     # --- the copy ----------------------------------------------------------------------------------------
 
@@ -331,17 +334,14 @@ class _Copier:
         if form.kind == "number":
             return self._number(form, evidence, name, direct, any(column in wrong for wrong in self._wrong))
         if form.kind == "time" and evidence.null_words:
-            words = ", ".join(map(literal, NULL_WORDS))
-            return "VARCHAR", f"CASE WHEN trim({name}) IN ({words}) THEN NULL ELSE {name} END"
+            return "VARCHAR", f"CASE WHEN trim({name}) IN ({self._null_list}) THEN NULL ELSE {name} END"
         return "VARCHAR", text
 
-    @staticmethod
-    def _number(form: ColumnForm, evidence: _Evidence, name: str, direct: bool, wrong: bool) -> tuple[str, str]:
+    def _number(self, form: ColumnForm, evidence: _Evidence, name: str, direct: bool, wrong: bool) -> tuple[str, str]:
         value = number_text_sql(f"trim({name})", form.number)
         if wrong:
-            words = ", ".join(map(literal, NULL_WORDS))
             shown = name if form.number.plain else f"coalesce(CAST({value} AS VARCHAR), {name})"
-            return "VARCHAR", f"CASE WHEN trim({name}) IN ({words}) THEN NULL ELSE {shown} END"
+            return "VARCHAR", f"CASE WHEN trim({name}) IN ({self._null_list}) THEN NULL ELSE {shown} END"
         if not form.number.plain or not evidence.whole:
             return "DOUBLE", name if direct and form.number.plain else value
         if not evidence.integer:

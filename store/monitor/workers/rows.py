@@ -13,6 +13,7 @@ import numpy as np
 from store.catalog.manifest import ModelManifest
 from store.monitor import source
 from store.monitor.bins import Floats, Integers
+from store.monitor.files.times import TimeForm, column_times, time_sql
 from store.monitor.source import Source
 from store.monitor.workers.messages import File
 from store.protocol import Refusal
@@ -75,7 +76,11 @@ def sample(
         # Kept as long as the query: what it reads may be a copy that goes with it.
         sources.append(opened)
         timed = since is not None
-        parts.append(_select(opened, place, manifest, features, version, only_version, timed))
+        try:
+            form = _time_form(connection, opened, manifest) if timed else None
+        except duckdb.Error as error:
+            raise source.unreadable(opened.path, error) from error
+        parts.append(_select(opened, place, manifest, features, version, only_version, form))
     if not parts:
         return _nothing(features), notes
     query = " UNION ALL ".join(parts)
@@ -93,6 +98,14 @@ def sample(
     return _rows(found, features, total), notes
 
 
+def _time_form(connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest) -> TimeForm:
+    moment = opened.find(*source.role_columns([manifest])["time"])
+    if moment is None:
+        return TimeForm()
+    declared = manifest.formats.get(moment)
+    return column_times(connection, opened.relation, moment, opened.columns[moment], declared)[0]
+
+
 def _select(
     opened: Source,
     place: int,
@@ -100,8 +113,9 @@ def _select(
     features: dict[str, str],
     version: str,
     only_version: bool,
-    timed: bool,
+    form: TimeForm | None,
 ) -> str:
+    """`form` says how the times are read (null: they are not)."""
     columns, roles = opened.columns, source.role_columns([manifest])
     moment = opened.find(*roles["time"])
     answer = opened.find(*roles["prediction"], *roles["score"])
@@ -112,7 +126,7 @@ def _select(
 
     parts = [
         f"{place}::BIGINT AS file",
-        f"{source.time_sql(moment, columns[moment])} / 1e6 AS event" if moment and timed else "0.0::DOUBLE AS event",
+        f"{time_sql(moment, columns[moment], form)} / 1e6 AS event" if moment and form else "0.0::DOUBLE AS event",
         f"{number(answer)} AS prediction",
         f"{number(label)} AS target",
     ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +26,7 @@ from store.monitor.multivariate import reference_file
 from store.monitor.named_reference import window_file
 from store.monitor.reference import Reference, load_reference
 from store.monitor.workers import rows as worker_rows
+from store.monitor.workers.messages import File
 from store.protocol import Refusal
 from tests.store.intake.running import QUICK, Running, eventually
 
@@ -237,6 +241,39 @@ def test_a_file_without_types_among_those_of_a_window_has_numbers_all_the_same(s
     assert found.rows == 96 + 30
     assert found.by_name["x"].kind == "numeric"
     assert int(found.of(found.by_name["x"])[found.by_name["x"].missing_from :].sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "formats"),
+    [
+        ("%d/%m/%Y %H:%M", {}),
+        ("%Y-%m-%d %H:%M:%S America/New_York", {}),
+        ("%d.%m.%y %H:%M", {"time": {"time": "%d.%m.%y %H:%M", "zone": "America/New_York"}}),
+    ],
+)
+def test_a_window_has_the_rows_of_files_that_write_their_times_in_their_own_way(
+    store: Running, form: str, formats: dict[str, Any]
+) -> None:
+    """The file's times are joined with those that were counted, so that both have to be read alike."""
+    zone = ZoneInfo("America/New_York" if "New_York" in form or formats else "UTC")
+    predicted = rows(0, 400)
+    written = [datetime.fromtimestamp(second, zone).strftime(form) for second in predicted["time"]]
+    model(store, "1", flavour="opaque", reference="", artifact="", formats=formats)
+    eventually(lambda: store.rows("SELECT 1 FROM model_version"))
+    path = store.put("predictions/m@production/1.csv", as_csv({**predicted, "time": written}, *PREDICTED))
+    eventually(lambda: store.one("SELECT count(*) FROM monitor_prediction") == 400)
+    # On the tenth at 02:00 clocks were put forward in New York: no hour comes twice.
+    assert store.one("SELECT count(DISTINCT event_at) FROM monitor_prediction") == 400
+    model(store, "2", reference={**WINDOW, "until": "2013-03-14"})
+    found = reference(store, "2")
+    assert found.rows == 12 * 24
+    known = manifest.parse(json.dumps({"columns": COLUMNS, "formats": formats}).encode(), "m", "1")
+    since, until = MARCH + DAY, MARCH + 13 * DAY
+    sample, notes = worker_rows.sample(
+        worker_rows.connect(), [File(str(path), "csv")], known, {"x": "numeric"}, 1000, 0, since=since, until=until
+    )
+    assert (sample.size, notes) == (12 * 24, [])
+    assert sorted(sample.event) == [MARCH + 3600 * n for n in range(24, 13 * 24)]
 
 
 def test_versions_with_the_same_window_share_its_bytes_and_its_profile(
