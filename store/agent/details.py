@@ -181,7 +181,7 @@ def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> li
                     Column("last", "time"), Column("of"), Column("what"), Column("rows", "number"),
                     Column("files", "number"),
                 ],
-                rows=[[one.last, one.kind, one.what, one.rows, one.files] for one in odd],
+                rows=[[one.last, one.kind, one.what, one.note.rows, one.files] for one in odd],
             )
         )  # fmt: skip
     return sections

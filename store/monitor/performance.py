@@ -142,7 +142,7 @@ def _binary(name: str, dense: Integers, sums: Floats) -> tuple[float | None, str
         rows = int(dense[PROBABILITIES])
         scored = int(dense[HISTOGRAM:CONFUSION].sum())
         if not rows:
-            return None, "no scores between 0 and 1" if scored else "no scores"
+            return None, "the scores are no probabilities" if scored else "no scores"
         if rows < scored:
             return None, f"{scored - rows} scores lie outside 0 to 1"
         if name == "ece":
