@@ -84,8 +84,8 @@ def _lines(
 
 
 def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, losses: Sequence[Loss]) -> list[Cell]:
-    seen = summary is not None and summary.last_data is not None
-    state = health(row, unheeded, on, seen, of_losses(losses))
+    known = health(row, unheeded, on, summary is not None and summary.last_data is not None)
+    state = worst([Health(known), *of_losses(losses)])
     return [
         row.deployment,
         row.deployment,
@@ -113,17 +113,16 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, l
     ]
 
 
-def health(row: DeploymentRow, unheeded: int, on: int, seen: bool, others: Sequence[Health] = ()) -> Health:
+def health(row: DeploymentRow, unheeded: int, on: int, seen: bool) -> str:
     """The release's own trouble first; a sound release with alerts that nobody took up is `alarm`, else `warning`; one
-    whose predictions were never `seen` is not known to be well. `others` is what else speaks of it."""
+    whose predictions were never `seen` is not known to be well."""
     if row.health not in ("ok", "healthy"):
-        return Health(row.health, row.message)
-    states = [Health(row.health if seen else "no data"), *others]
+        return row.health
     if unheeded:
-        states.append(Health("alarm", f"{unheeded} alert{'s' if unheeded > 1 else ''} that nobody took up"))
-    elif on:
-        states.append(Health("warning", f"{on} alert{'s' if on > 1 else ''} on"))
-    return worst(states)
+        return "alarm"
+    if on:
+        return "warning"
+    return row.health if seen else "no data"
 
 
 def of_losses(losses: Sequence[Loss]) -> list[Health]:
@@ -138,7 +137,7 @@ def health_of(connection: duckdb.DuckDBPyConnection, deployment: str, at: dateti
         raise Refusal(ExitCode.USAGE, f"There is no deployment {deployment[:200]!r}.", "`quarterdeck ls deployments`")
     unheeded, on = monitor.open_alerts(connection, at).get(deployment, (0, 0))
     seen = last_data(connection, deployment, at) is not None
-    return health(row, unheeded, on, seen, of_losses(losses_of(connection, deployment, at)))
+    return worst([Health(health(row, unheeded, on, seen)), *of_losses(losses_of(connection, deployment, at))])
 
 
 def insight(settings: MonitorSettings) -> Insight:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-#: Words from the worst on; a word that is not here is the release's own trouble and worse than all of them.
-ORDER = ("alarm", "warning", "no data", "ok", "healthy")
+#: Words from the worst on (each may be followed by a colon and the reason); a word that is not here is the release's
+#: own trouble and worse than all of them.
+ORDER = ("alarm", "warning", "no data", "not judged", "ok", "healthy")
 
 
 class Health(NamedTuple):
@@ -25,4 +26,5 @@ def worst(states: Iterable[Health]) -> Health:
 
 
 def _rank(health: Health) -> int:
-    return ORDER.index(health.word) if health.word in ORDER else -1
+    word = health.word.partition(":")[0]
+    return ORDER.index(word) if word in ORDER else -1

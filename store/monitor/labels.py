@@ -110,7 +110,8 @@ def scan_labels(
         ("label_time.unreadable", "label times cannot be read and are taken as unknown", unreadable),
         ("label_time.implausible", "label times before 1900 or in the future are taken as unknown", absurd),
     ]
-    notes = [Note(code, text, int(count)) for code, text, count in counted if count]
+    notes = [*opened.notes]
+    notes += [Note(code, text, int(count)) for code, text, count in counted if count]
     notes += _of_tasks(table, manifests)
     if not rows:
         notes.append(Note("no_rows", "the file holds no rows"))

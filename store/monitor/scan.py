@@ -138,6 +138,8 @@ class _Scan:
 
     def run(self) -> PredictionScan:
         parts, rows, counted, duplicates = [], 0, 0, 0
+        for note in self._source.notes:
+            self._note(note)
         for version, condition in self._versions():
             part, seen, repeated = self._scan(version, condition)
             parts.append(part)

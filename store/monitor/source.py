@@ -13,6 +13,7 @@ import duckdb
 
 from store.catalog.manifest import PLAIN, ModelManifest
 from store.monitor import parts
+from store.monitor.notes import Note
 from store.monitor.parts import Format as Format
 from store.protocol import ExitCode, Refusal
 
@@ -72,6 +73,8 @@ class Source:
     format: Format = "parquet"
     scratch: Scratch | None = None
     """What the relation reads, gone with the source."""
+    notes: tuple[Note, ...] = ()
+    """What was not read as it stands."""
 
     def find(self, *names: str) -> str | None:
         """The first of `names` that the file has ("" is no name)."""

@@ -30,4 +30,4 @@ WELL = DeploymentRow(
     ],
 )
 def test_health(release: str, unheeded: int, on: int, seen: bool, told: str) -> None:
-    assert health(msgspec.structs.replace(WELL, health=release), unheeded, on, seen).word == told
+    assert health(msgspec.structs.replace(WELL, health=release), unheeded, on, seen) == told
