@@ -216,20 +216,28 @@ def _windowless(
 ) -> list[tuple[Kind, float, Figures]]:
     """(kind, when it came, its figures) of files without a window that came in [since, until)."""
     rows = connection.execute(
-        "SELECT kind, epoch(recorded_at), row_count, notes FROM monitor_arrival WHERE deployment = $1"
+        "SELECT kind, epoch(recorded_at), row_count, notes, arrival FROM monitor_arrival WHERE deployment = $1"
         " AND ($2 IS NULL OR recorded_at >= make_timestamp($2)) AND ($3 IS NULL OR recorded_at < make_timestamp($3))"
-        " AND ($4 IS NULL OR recorded_at <= $4) AND (kind = 'labels' OR (notes <> '[]' AND arrival NOT IN ("
-        "SELECT arrival FROM monitor_file WHERE deployment = $1 AND ($2 IS NULL OR recorded_at >= make_timestamp($2))"
-        "))) ORDER BY ordinal",
+        " AND ($4 IS NULL OR recorded_at <= $4)"
+        # Of prediction files only those that lost rows, or whose notes are the sentences of earlier versions.
+        """ AND (kind = 'labels' OR contains(notes, '"left_out.') OR contains(notes, '"repeated_id"')"""
+        """ OR starts_with(notes, '["')) ORDER BY ordinal""",
         [deployment, _micros(since), _micros(until), at],
     ).fetchall()
-    found: list[tuple[Kind, float, Figures]] = []
-    for kind, came, count, notes in rows:
+    found: list[tuple[str, Kind, float, Figures]] = []
+    for kind, came, count, notes, arrival in rows:
         one = figures(kind, int(count), stored_notes.decode(notes))
-        # Stores of before there was a list of files know by their figures alone which ones have no window.
         if kind == "labels" or nothing_counted(one):
-            found.append((kind, float(came), one))
-    return found
+            found.append((str(arrival), kind, float(came), one))
+    lost = [arrival for arrival, kind, _, _ in found if kind == "predictions"]
+    fed_some = {
+        str(row[0])
+        for row in connection.execute(
+            "SELECT arrival FROM monitor_file WHERE deployment = ? AND arrival IN (SELECT unnest(?::VARCHAR[]))",
+            [deployment, lost],
+        ).fetchall()
+    } if lost else set()  # fmt: skip
+    return [(kind, came, one) for arrival, kind, came, one in found if arrival not in fed_some]
 
 
 def nothing_counted(one: Figures) -> bool:

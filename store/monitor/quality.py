@@ -91,7 +91,7 @@ def quality(
             found = unplaced_without_data(
                 connection, params.deployment, asked.window, params.since, params.until, params.count, asked.at
             )
-            yield from _unplaced(found)
+            yield from _unplaced(found, "in the window when it came")
         return
     yield from _windows(connection, params, asked)
     versions = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at).versions
@@ -262,14 +262,15 @@ def _windows(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: S
                 why = "its files are no longer known"
                 yield QualityRow(one.version, "", one.start, check, None, 0.0, None, LIMITS[check], 0, None, why)
     if params.version == "":
-        yield from _unplaced(unplaced(connection, params.deployment, every, asked.since, asked.end, asked.at))
+        found = unplaced(connection, params.deployment, every, asked.since, asked.end, asked.at)
+        yield from _unplaced(found, "in the window that was the newest when it came")
 
 
-def _unplaced(found: dict[tuple[int, Kind], Figures]) -> Iterator[QualityRow]:
+def _unplaced(found: dict[tuple[int, Kind], Figures], where: str) -> Iterator[QualityRow]:
     for (start, kind), one in sorted(found.items()):
         files = f"{one.files:,} file{'s' if one.files > 1 else ''}"
         what = f"of {files} of labels" if kind == "labels" else f"no row of {files} was counted"
-        yield from _files(kind, "", start, one, f"{what}, in the window that was the newest when it came")
+        yield from _files(kind, "", start, one, f"{what}, {where}")
 
 
 def _files(kind: Kind, version: str, start: int, one: Figures, why: str = "") -> Iterator[QualityRow]:

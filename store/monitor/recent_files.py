@@ -36,9 +36,9 @@ class Loss:
 
     def describe(self) -> str:
         """One line for people."""
-        which = f"the last {self.kind} file" if self.looked_at == 1 else f"one of the last {self.looked_at}"
-        if self.looked_at > 1:
-            which = f"{self.failing} of the last {self.looked_at} {self.kind} files"
+        of = self.kind.removesuffix("s")
+        several = self.looked_at > 1
+        which = f"{self.failing} of the last {self.looked_at} {of} files" if several else f"the only {of} file"
         share = "all" if self.share >= 1 else f"{self.share:.1%} of"
         return f"{self.kind}: {share} {self.rows:,} {self.text} ({which})"
 

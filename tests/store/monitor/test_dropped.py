@@ -83,7 +83,7 @@ def test_a_file_of_which_every_row_is_left_out_is_listed_and_is_no_good_health(f
     assert state(fed) == Health(
         "warning",
         "predictions: all 100 rows without a readable time are left out; no row was counted"
-        " (1 of the last 2 predictions files)",
+        " (1 of the last 2 prediction files)",
     )
 
 
@@ -92,6 +92,7 @@ def test_where_no_file_was_ever_counted_it_is_listed_at_the_moment_it_came(fed: 
     [(came,)] = fed.rows("SELECT epoch(recorded_at) FROM monitor_arrival")
     row = listed(fed)["", "", "left_out", int(came - FIRST) // DAY]
     assert (row["value"], row["failed"]) == (1.0, True)
+    assert row["why"] == "no row of 1 file was counted, in the window when it came"
     assert state(fed).word == "warning"
 
 
@@ -140,9 +141,7 @@ def test_labels_of_a_regression_that_are_no_number_are_counted_with_examples(fed
     assert (note.code, note.rows, sorted(note.examples)) == ("label_not_a_number", 8, ["inf", "n/k"])
     row = listed(fed)["", "", "label_not_a_number", 0]
     assert (row["value"], row["threshold"], row["failed"]) == (0.08, 0.01, True)
-    assert (
-        state(fed).cause == "labels: 8.0% of 100 labels are no number: they count in no metric (the last labels file)"
-    )
+    assert state(fed).cause == "labels: 8.0% of 100 labels are no number: they count in no metric (the only label file)"
 
 
 def test_label_files_stand_in_the_window_that_was_the_newest_when_they_came(fed: Bench) -> None:
