@@ -139,10 +139,16 @@ def answers_noted(score: Floats, predicted: Marks, decided: Marks, scale: Scale,
         if outside:
             text = "rows have a score outside 0 to 1: no log loss, Brier score or calibration error with them"
             notes.append(Note("score_outside", text, outside, "score"))
-    contradicting = int((decided & scored & (predicted != scores.answers(score, scale, threshold))).sum())
+    both = decided & scored
+    contradicting = int((both & (predicted != scores.answers(score, scale, threshold))).sum())
     if contradicting:
         text = f"rows have a prediction that contradicts score >= {_limit(scale, threshold)}: the prediction counts"
-        notes.append(Note("contradicts_threshold", text, contradicting, "prediction"))
+        positive, negative = score[both & predicted], score[both & ~predicted]
+        if len(positive) and len(negative) and positive.min() > negative.max():
+            text += ", positive from a score of its own on"
+            notes.append(Note("contradicts_threshold", text, contradicting, "prediction", (f"{positive.min():.4g}",)))
+        else:
+            notes.append(Note("contradicts_threshold", text, contradicting, "prediction"))
     return notes
 
 

@@ -206,7 +206,43 @@ def test_contradicting_rows_are_counted(bench: Bench) -> None:
     bench.register(features={"x": "numeric"})
     taken = bench.predict(written(bench, frame(CASES["both, contradicting"][0]), "parquet", "predictions"))
     [note] = [note for note in taken.notes if note.code == "contradicts_threshold"]
-    assert note.rows == int((answered(CHANCE, 0.5) != OTHER).sum())
+    assert (note.rows, note.examples) == (int((answered(CHANCE, 0.5) != OTHER).sum()), ())
+
+
+def test_a_threshold_of_the_teams_own_is_said(bench: Bench) -> None:
+    bench.register(features={"x": "numeric"})
+    taken = bench.predict(written(bench, frame(CASES["own threshold"][0]), "parquet", "predictions"))
+    [note] = [note for note in taken.notes if note.code == "contradicts_threshold"]
+    assert note.rows == int(((CHANCE >= 0.3) & (CHANCE < 0.5)).sum())
+    assert note.text.endswith("positive from a score of its own on")
+    assert note.examples == (f"{CHANCE[CHANCE >= 0.3].min():.4g}",)
+
+
+def test_slices_and_versions_go_by_the_given_predictions(bench: Bench) -> None:
+    for version in ("1", "2"):
+        bench.register(version, features={"x": "numeric"}, slices=["site"])
+    site = np.where(GAPS < 0.5, "north", "south")
+    half = np.where(GAPS < 0.25, "1", "2")
+    columns = CASES["both, contradicting"][0] | {"site": site, "model_version": half}
+    bench.predict(written(bench, frame(columns), "parquet", "predictions"))
+    bench.label(written(bench, pd.DataFrame({"prediction_id": frame({}).prediction_id, "label": LABEL}), "csv", "l"))
+
+    def accuracy(table: str, where: str) -> float:
+        rows = bench.rows(
+            f"SELECT slot, sum(n) FROM (SELECT unnest(slots) AS slot, unnest(counts) AS n FROM {table} WHERE {where})"
+            " WHERE slot BETWEEN 1 AND 4 GROUP BY slot"
+        )
+        cells = {int(slot): int(count) for slot, count in rows}
+        return (cells[1] + cells[4]) / sum(cells.values())
+
+    for name in ("north", "south"):
+        mine = site == name
+        found = accuracy("monitor_performance_slice", f"slice = 'site' AND value = '{name}'")
+        assert found == pytest.approx(sk.accuracy_score(LABEL[mine], OTHER[mine]), abs=1e-12)
+    for version in ("1", "2"):
+        mine = half == version
+        found = accuracy("monitor_performance", f"version = '{version}'")
+        assert found == pytest.approx(sk.accuracy_score(LABEL[mine], OTHER[mine]), abs=1e-12)
 
 
 def test_predictions_recorded_before_answers_were_kept_stay_as_they_were_counted(bench: Bench) -> None:
