@@ -198,9 +198,9 @@ def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> li
                 "odd about what arrived lately",
                 columns=[
                     Column("last", "time"), Column("of"), Column("what"), Column("rows", "number"),
-                    Column("files", "number"),
+                    Column("files", "number"), Column("code"),
                 ],
-                rows=[[one.last, one.kind, one.what, one.note.rows, one.files] for one in odd],
+                rows=[[one.last, one.kind, one.what, one.note.rows, one.files, one.note.code] for one in odd],
             )
         )  # fmt: skip
     return sections

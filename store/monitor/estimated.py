@@ -72,8 +72,6 @@ class Calibration:
     noise: Floats
     unit: bool
     """All scores lie between 0 and 1, or can be read so."""
-    beyond: tuple[int, int] = (-1, -1)
-    """The slots below and above the reference's range."""
     undecided: str = ""
     """Why it is not known which scores are answered positive."""
 
@@ -83,8 +81,6 @@ class Calibration:
         total = float(rows.sum())
         if not total:
             return dict.fromkeys(names, Estimate(None, why="no scores"))
-        if sum(int(counts[slot]) for slot in self.beyond if slot >= 0) > _MOST_BEYOND * total:
-            return dict.fromkeys(names, Estimate(None, why="most scores lie outside the reference's range"))
         chance = self.probability
         positive = rows * chance
         spread = np.sqrt(rows * chance * (1 - chance))
@@ -176,7 +172,8 @@ def isotonic(rows: Floats, positives: Floats) -> _Fitted:
 
 def calibration(reference: Reference, manifest: ModelManifest) -> tuple[Calibration | None, str]:
     """(the calibration of a classifier by its reference, why there is none). Worked out once a reference."""
-    return _calibration(_Key(reference, manifest.task, manifest.threshold))
+    scale = known_scale(manifest, reference.features, reference.counts) or Scale.PROBABILITY
+    return _calibration(_Key(reference, manifest.task, manifest.threshold, scale))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +183,7 @@ class _Key:
     reference: Reference = dataclasses.field(hash=False, compare=False)
     task: Task
     threshold: float
+    scale: Scale
     identity: str = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -203,18 +201,16 @@ def _calibration(key: _Key) -> tuple[Calibration | None, str]:
     rows = negative + positive
     if rows.sum() < MIN_LABELLED:
         return None, "the reference holds no labels with scores to calibrate on"
-    scale = known_scale(reference.features, reference.counts) or Scale.PROBABILITY
+    scale = key.scale
     edges = scores.on_one_scale(np.asarray(feature.edges, np.float64), scale)
     threshold: float | None = scores.threshold_on(scale, key.threshold)
     if key.task == "binary":
         threshold = answered_from(threshold or 0.0, rows, positive, dense)
     undecided = "" if threshold is not None else "the reference's predictions follow no threshold of its scores"
     made = _fit(key.task, key.threshold if threshold is None else threshold, feature, edges, rows, positive)
-    return dataclasses.replace(made, undecided=undecided, beyond=(0, feature.bins + 1)), ""
+    return dataclasses.replace(made, undecided=undecided), ""
 
 
-#: No calibration holds where more of a window's scores than this were never seen in the reference.
-_MOST_BEYOND = 0.5
 #: Answers follow a threshold where at most this share of the reference's rows says otherwise.
 _UNEXPLAINED = 0.02
 

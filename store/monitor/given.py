@@ -81,8 +81,19 @@ def positive_values(manifest: ModelManifest) -> list[str]:
     return [positive] if positive in ("0", "1") else [positive, "1"]
 
 
-def known_scale(features: Sequence[FeatureBins], counts: Integers) -> Scale | None:
-    """The scale of a reference's scores, by their quantiles; None where it holds none."""
+_DECLARED = {
+    "probability": Scale.PROBABILITY,
+    "percent": Scale.PERCENT,
+    "logit": Scale.LOGIT,
+    "rank": Scale.OTHER,
+}
+
+
+def known_scale(manifest: ModelManifest, features: Sequence[FeatureBins], counts: Integers) -> Scale | None:
+    """The scale that model.json declares, else that of the reference's scores by their quantiles; None where it holds
+    none."""
+    if manifest.score_scale:
+        return _DECLARED[manifest.score_scale]
     feature = next((one for one in features if one.name == SCORE and one.kind == "score"), None)
     if feature is None or not counts[feature.offset : feature.offset + feature.width].any():
         return None
@@ -99,7 +110,7 @@ def scaled(table: Any, manifest: ModelManifest, known: Scale | None) -> tuple[An
 
     score = table.column("score").to_numpy(zero_copy_only=False)
     answer = table.column("prediction")
-    scale = scores.scale_of(score, known)
+    scale = _DECLARED[manifest.score_scale] if manifest.score_scale else scores.scale_of(score, known)
     marks = np.full(table.num_rows, scale, np.uint8)
     if answer.null_count == table.num_rows:
         predicted = decided = np.zeros(table.num_rows, bool)
@@ -107,7 +118,7 @@ def scaled(table: Any, manifest: ModelManifest, known: Scale | None) -> tuple[An
         decided = answer.is_valid().to_numpy(zero_copy_only=False)
         positive = pa.array(positive_values(manifest), answer.type)
         predicted = compute.is_in(answer, value_set=positive).to_numpy(zero_copy_only=False)
-    notes = answers_noted(score, predicted, decided, scale, manifest.threshold)
+    notes = answers_noted(score, predicted, decided, scale, manifest)
     if decided.any():
         notes += class_notes("prediction", compute.unique(answer).drop_null().to_pylist(), manifest, int(decided.sum()))
     return table.append_column("score_scale", pa.array(marks)), notes
@@ -126,15 +137,16 @@ def class_notes(role: str, values: Sequence[str], manifest: ModelManifest, rows:
     return [Note(f"{role}_classes", text, rows, role, tuple(others[:_EXAMPLES]))]
 
 
-def answers_noted(score: Floats, predicted: Marks, decided: Marks, scale: Scale, threshold: float) -> list[Note]:
-    """What is odd about the answers of a binary task: scores that are no probabilities, predictions that contradict."""
-    notes = []
+def answers_noted(score: Floats, predicted: Marks, decided: Marks, scale: Scale, manifest: ModelManifest) -> list[Note]:
+    """What is odd about the answers of a binary task: scores that are no probabilities though nobody declared it,
+    predictions that contradict."""
+    notes, threshold = [], manifest.threshold
     scored = ~np.isnan(score)
-    if scale is not Scale.PROBABILITY:
+    if scale is not Scale.PROBABILITY and not manifest.score_scale:
         finite = score[np.isfinite(score)]
         ends = (f"{finite.min():.4g}", f"{finite.max():.4g}") if len(finite) else ()
         notes.append(Note("score_scale", f"score is no probability: {_READ_AS[scale]}", None, "score", ends))
-    else:
+    if scale is Scale.PROBABILITY:
         outside = int((scored & ((score < -scores.ROUNDING) | (score > 1 + scores.ROUNDING))).sum())
         if outside:
             text = "rows have a score outside 0 to 1: no log loss, Brier score or calibration error with them"

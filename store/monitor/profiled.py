@@ -42,4 +42,5 @@ def profiled(connection: duckdb.DuckDBPyConnection, digest: str, manifest: Model
 def _asked(manifest: ModelManifest) -> list[object]:
     """What a profile depends on beside the file."""
     quantiles = manifest.extra.get("quantiles")
-    return [manifest.task, manifest.features, manifest.columns, manifest.positive, manifest.threshold, quantiles]
+    answers = [manifest.positive, manifest.threshold, manifest.score_scale]
+    return [manifest.task, manifest.features, manifest.columns, *answers, quantiles]

@@ -147,7 +147,7 @@ def _scan(
         feature, nothing = _uncounted_score(made.width)
         features, counts = (*features, feature), np.concatenate([counts, nothing])
         chunks = np.pad(chunks, [(0, 0), (0, len(nothing))])
-    outcome, classes, odd = _performance(connection, opened, manifest, given, known_scale(features, counts))
+    outcome, classes, odd = _performance(connection, opened, manifest, given, known_scale(manifest, features, counts))
     notes = [*opened.notes, *notes, *given.notes, *odd]
     return Reference(
         manifest.model, manifest.version, source_digest, made.rows, features, counts, outcome, tuple(notes),
@@ -240,7 +240,7 @@ def _performance(
     if manifest.task == "binary":
         scale = scale or Scale.PROBABILITY
         outcomes = dataclasses.replace(outcomes, scale=np.full(len(outcomes), scale, np.int64))
-        notes = answers_noted(outcomes.score, outcomes.predicted, outcomes.decided, scale, manifest.threshold)
+        notes = answers_noted(outcomes.score, outcomes.predicted, outcomes.decided, scale, manifest)
     return performance.count(manifest.task, manifest.threshold, outcomes), classes, notes
 
 

@@ -203,7 +203,7 @@ class _Scan:
         self._count_note("without_id", "rows without a prediction_id can never be labelled", taken.nameless)
         predictions = taken.predictions
         if manifest.task == "binary" and predictions is not None:
-            known = known_scale(reference.features, reference.counts) if reference else None
+            known = known_scale(manifest, reference.features, reference.counts) if reference else None
             predictions, odd = scaled(predictions, manifest, known)
             for note in odd:
                 self._note(note)

@@ -93,14 +93,14 @@ def written(bench: Bench, made: pd.DataFrame, suffix: str, name: str) -> Any:
     return path
 
 
-def realised(bench: Bench) -> dict[str, float | None]:
+def realised(bench: Bench, version: str = "1") -> dict[str, float | None]:
     """Metric → value over all that was recorded."""
     asked = SpanParams(DEPLOYMENT, "1d")
 
     def read(connection: Any) -> dict[str, float | None]:
         over = span(connection, asked, bench.settings)
         sums = PerformanceView(connection, DEPLOYMENT, over).sums
-        dense, totals = sums.total("1", over.starts[0], over.end)
+        dense, totals = sums.total(version, over.starts[0], over.end)
         names = performance.METRICS["binary"]
         return {name: performance.metric("binary", name, dense, totals)[0] for name in names}
 
@@ -216,6 +216,20 @@ def test_a_threshold_of_the_teams_own_is_said(bench: Bench) -> None:
     assert note.rows == int(((CHANCE >= 0.3) & (CHANCE < 0.5)).sum())
     assert note.text.endswith("positive from a score of its own on")
     assert note.examples == (f"{CHANCE[CHANCE >= 0.3].min():.4g}",)
+
+
+@pytest.mark.parametrize(("declared", "factor"), [("logit", None), ("percent", 100), ("probability", 1)])
+def test_a_declared_scale_holds_for_single_rows_and_is_nothing_odd(bench: Bench, declared: str, factor: Any) -> None:
+    made = bench.register(f"declared-{declared}", features={"x": "numeric"}, score_scale=declared)
+    score = LOGIT if factor is None else factor * CHANCE
+    rows = frame({"score": score, "model_version": made.version}).iloc[:40]
+    for place in range(0, 40, 2):
+        taken = bench.predict(written(bench, rows.iloc[place : place + 2], "parquet", f"p{place}"))
+        assert {note.code for note in taken.notes} == {"no_reference"}
+    bench.label(written(bench, pd.DataFrame({"prediction_id": rows.prediction_id, "label": LABEL[:40]}), "csv", "l"))
+    found = realised(bench, made.version)
+    assert found["log_loss"] == pytest.approx(sk.log_loss(LABEL[:40], CHANCE[:40]), abs=1e-9)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(LABEL[:40], CHANCE[:40] >= 0.5), abs=1e-12)
 
 
 def test_slices_and_versions_go_by_the_given_predictions(bench: Bench) -> None:
