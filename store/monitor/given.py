@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from store.catalog.manifest import ModelManifest
@@ -26,11 +27,15 @@ _EXAMPLES = 3
 @dataclasses.dataclass(frozen=True)
 class Given:
     """The columns of the predicted class and of the score (of a regression: of the predicted value); None where the
-    file has none."""
+    file has none. `note`: what is odd about it, of every row of the file."""
 
     answer: str | None
     score: str | None
-    notes: tuple[Note, ...] = ()
+    note: Note | None = None
+
+    def notes(self, rows: int) -> list[Note]:
+        """What is odd about so many rows."""
+        return [msgspec.structs.replace(self.note, rows=rows)] if self.note and rows else []
 
 
 def given_columns(connect: Connect, found: Source, manifest: ModelManifest) -> Given:
@@ -44,10 +49,10 @@ def given_columns(connect: Connect, found: Source, manifest: ModelManifest) -> G
         return Given(answer, score)
     limit = f"{manifest.threshold:g}"
     if score is None or score == answer:
-        text = f"column {answer!r} holds scores, no classes: taken as the score, positive from {limit} on"
-        return Given(None, answer, (Note("probability_in_prediction", text, column=answer),))
-    text = f"column {answer!r} holds scores, no classes: the answer is {score!r} >= {limit}"
-    return Given(None, score, (Note("probability_in_prediction", text, column=answer),))
+        text = f"rows have a score, no class, in {answer!r}: taken as the score, positive from {limit} on"
+        return Given(None, answer, Note("probability_in_prediction", text, column=answer))
+    text = f"rows have a score, no class, in {answer!r}: the answer is {score!r} >= {limit}"
+    return Given(None, score, Note("probability_in_prediction", text, column=answer))
 
 
 def _holds_scores(connect: Connect, found: Source, column: str, manifest: ModelManifest) -> bool:
@@ -145,7 +150,8 @@ def answers_noted(score: Floats, predicted: Marks, decided: Marks, scale: Scale,
     if scale is not Scale.PROBABILITY and not manifest.score_scale:
         finite = score[np.isfinite(score)]
         ends = (f"{finite.min():.4g}", f"{finite.max():.4g}") if len(finite) else ()
-        notes.append(Note("score_scale", f"score is no probability: {_READ_AS[scale]}", None, "score", ends))
+        text = f"rows have a score that is no probability: {_READ_AS[scale]}"
+        notes.append(Note("score_scale", text, int(scored.sum()), "score", ends))
     if scale is Scale.PROBABILITY:
         outside = int((scored & ((score < -scores.ROUNDING) | (score > 1 + scores.ROUNDING))).sum())
         if outside:

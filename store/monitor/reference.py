@@ -148,7 +148,7 @@ def _scan(
         features, counts = (*features, feature), np.concatenate([counts, nothing])
         chunks = np.pad(chunks, [(0, 0), (0, len(nothing))])
     outcome, classes, odd = _performance(connection, opened, manifest, given, known_scale(manifest, features, counts))
-    notes = [*opened.notes, *notes, *given.notes, *odd]
+    notes = [*opened.notes, *notes, *given.notes(made.rows), *odd]
     return Reference(
         manifest.model, manifest.version, source_digest, made.rows, features, counts, outcome, tuple(notes),
         made.rare, of_reference(features, made.tally.moments), tuple(classes), chunks,

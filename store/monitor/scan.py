@@ -186,8 +186,6 @@ class _Scan:
         manifest = self._remembered.manifest(self._connect, self._model, version)
         reference = self._remembered.reference(self._connect, self._model, version)
         given = given_columns(self._connect, self._source, manifest)
-        for note in given.notes:
-            self._note(note)
         roles, places = self._roles(manifest, given), self._places(manifest, given, reference, version)
         joined, kept = self._kept(manifest, reference)
         select = f"{roles}{joined}"
@@ -205,7 +203,7 @@ class _Scan:
         if manifest.task == "binary" and predictions is not None:
             known = known_scale(manifest, reference.features, reference.counts) if reference else None
             predictions, odd = scaled(predictions, manifest, known)
-            for note in odd:
+            for note in [*given.notes(predictions.num_rows), *odd]:
                 self._note(note)
         identity = reference.identity if reference else ""
         width = self._width(counts.last)

@@ -142,7 +142,9 @@ def test_realised_metrics_are_scikit_learns_on_what_was_given(bench: Bench, case
     taken = bench.predict(written(bench, frame(columns), suffix, "predictions"))
     bench.label(written(bench, pd.DataFrame({"prediction_id": frame({}).prediction_id, "label": LABEL}), suffix, "l"))
     check(realised(bench), expected(decisions, chances))
-    assert {note.code for note in taken.notes} - {"no_reference"} == codes
+    noted = {note.code: note.rows for note in taken.notes if note.code != "no_reference"}
+    assert set(noted) == codes
+    assert {noted[code] for code in codes & {"score_scale", "probability_in_prediction"}} <= {ROWS}
 
 
 @pytest.mark.parametrize("case", CASES)
