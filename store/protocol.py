@@ -804,6 +804,9 @@ class ComparedFeature(msgspec.Struct, frozen=True):
     mean: float | None = None
     new_categories: list[str] = []
     notes: list[str] = []
+    dropped: dict[str, int] = {}
+    """Rows whose value is none of the feature's, by reason: null, nan, infinite, type_errors, absent."""
+    reference_dropped: dict[str, int] = {}
 
 
 class DriftReport(msgspec.Struct, frozen=True):

@@ -170,8 +170,10 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """psi, js, ks … of features, scores and predictions."""
     metric: str = ""
     """auc, log_loss … · main: the main metrics of the task · volume: rows of a window · staleness: no file came · a
-    check of quality, as a share of rows: missing, null_share, type_errors, out_of_range, absent of each feature,
-    duplicates and left_out of files."""
+    check of quality, as a share of rows: missing, null_share, type_errors, out_of_range, absent of each feature;
+    duplicates, left_out, without_time, implausible_time, without_id of prediction files; label_left_out,
+    label_without_id, label_missing, label_duplicates, label_not_a_number, label_time_unreadable, label_time_implausible
+    of label files."""
     feature: str = "*"
     """Name or pattern (`temp*`) of the features that a statistic or a check is watched on; `label`: the labels of a
     classifier, decided as they come."""

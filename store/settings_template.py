@@ -70,7 +70,8 @@ TEMPLATE = """\
 # [[alerts.rule]]
 # name = "gaps"
 # metric = "null_share"     # a check of quality, as a share of rows: missing (no usable value, of a feature that had
-# feature = "temp*"         # some) · null_share · type_errors · out_of_range · absent · duplicates · left_out
+# feature = "temp*"         # some) · null_share · type_errors · out_of_range · absent · duplicates · left_out ·
+#                           # label_left_out · label_not_a_number … (`quarterdeck ls quality` names them all)
 # change = 0.05             # so much more than on the reference, beyond chance; or threshold = 0.1, or "learnt"
 # span = 1
 

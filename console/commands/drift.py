@@ -113,6 +113,8 @@ def _rows(report: DriftReport) -> list[dict[str, object]]:
                     "guarantee": feature.guarantee if judged else None,
                     "why": feature.why or value.why,
                     "notes": feature.notes,
+                    "dropped": feature.dropped,
+                    "reference_dropped": feature.reference_dropped,
                 }
             )
     return rows

@@ -141,6 +141,7 @@ FLEET = (
     Shown("performance", "number", "perf (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
     Shown("changed", "text", "changed", 2, _change),
+    Shown("cause", "text", "", 3),
 )
 ALERTS = (
     Shown("state", "health", "", 0),
@@ -193,6 +194,7 @@ DEPLOYMENTS = (
     Shown("by", "text", "", 2),
     Shown("reason", "text", "", 3),
     Shown("message", "text", "", 3),
+    Shown("cause", "text", "", 3),
 )
 
 

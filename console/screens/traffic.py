@@ -21,7 +21,8 @@ MOST_FAILURES = 1000
 _NAMED = 3
 #: What prediction files do not hold.
 UNKNOWN = "latency, failed requests: not knowable, prediction files lack them"
-_SHARES = frozenset({"null_share", "missing", "type_errors", "out_of_range", "absent", "duplicates", "left_out"})
+#: Checks whose value is a number of rows, or seconds; that of any other is a share of rows.
+_NO_SHARES = frozenset({"volume", "delay", "staleness"})
 
 
 def asked_windows(drift: protocol.Heatmap, window: str) -> ListParams:
@@ -110,7 +111,7 @@ def _failures(page: Page) -> dict[float, list[tuple[str, str]]]:
         if isinstance(start, float):
             of = f" of {clean(feature, 30)}" if feature else ""
             measured = value if isinstance(value, (int, float)) else None
-            said = share(measured) if check in _SHARES else number(measured)
+            said = number(measured) if check in _NO_SHARES else share(measured)
             found[start].append((str(check), f"{clean(check, 20)}{of} {said}"))
     return found
 

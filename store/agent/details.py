@@ -10,12 +10,14 @@ from typing import Any
 import duckdb
 import msgspec
 
+from store.agent.fleet import health_of
 from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
 from store.database.rows import first_row
 from store.monitor.oddities import oddities
 from store.monitor.performance_detail import show_performance
+from store.monitor.reference import load_reference
 from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
 from store.release.listings import show_deployment
 
@@ -150,8 +152,21 @@ def _version(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[
         Section("metrics", [Field(key, value, "number") for key, value in sorted(metrics.items())]),
         Section("features", [Field(key, str(value)) for key, value in features.items()]),
         Section("manifest", [Field(key, value, "json") for key, value in manifest.items() if value]),
+        _reference_notes(connection, model, version),
     ]  # fmt: skip
-    return [section for section in sections if section.fields]
+    return [section for section in sections if section.fields or section.rows]
+
+
+def _reference_notes(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> Section:
+    reference = load_reference(connection, model, version)
+    return Section(
+        "odd about its reference",
+        columns=[Column("what"), Column("rows", "number"), Column("column")],
+        rows=[
+            [msgspec.structs.replace(note, rows=None).describe(), note.rows, note.column]
+            for note in (reference.notes if reference else ())
+        ],
+    )
 
 
 def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
@@ -171,7 +186,11 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
 
 def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
     at = times.asked(params.at)
-    sections = show_deployment(connection, params.name, at)
+    state, *others = show_deployment(connection, params.name, at)
+    health = health_of(connection, params.name, at)
+    fields = [field for field in state.fields if field.label != "Health"]
+    fields[1:1] = [Field("Health", health.word, "health"), *([Field("Cause", health.cause)] if health.cause else [])]
+    sections = [msgspec.structs.replace(state, fields=fields), *others]
     odd = oddities(connection, params.name, at)
     if odd:
         sections.append(
@@ -179,9 +198,9 @@ def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> li
                 "odd about what arrived lately",
                 columns=[
                     Column("last", "time"), Column("of"), Column("what"), Column("rows", "number"),
-                    Column("files", "number"),
+                    Column("files", "number"), Column("code"),
                 ],
-                rows=[[one.last, one.kind, one.what, one.rows, one.files] for one in odd],
+                rows=[[one.last, one.kind, one.what, one.note.rows, one.files, one.note.code] for one in odd],
             )
         )  # fmt: skip
     return sections

@@ -9,11 +9,14 @@ import duckdb
 import msgspec
 
 from store import monitor
+from store.agent.health import Health, worst
 from store.catalog.listing import ComputedListing
 from store.database import times
+from store.monitor.counts import last_data
 from store.monitor.fleet import Summary, one
-from store.protocol import Cell, Column, Field, ListParams
-from store.release.listings import DeploymentRow, deployment_rows
+from store.monitor.recent_files import Loss, RecentFiles, losses_of
+from store.protocol import Cell, Column, ExitCode, Field, ListParams, Refusal
+from store.release.listings import DeploymentRow, deployment_row, deployment_rows
 from store.release.plan import Insight
 from store.settings import MonitorSettings
 
@@ -40,6 +43,7 @@ COLUMNS = [
     Column("reason", priority=6),
     Column("message", priority=7),
     Column("target", priority=9),
+    Column("cause", priority=2),
 ]
 
 
@@ -50,7 +54,7 @@ def unit(settings: MonitorSettings) -> str:
 
 def listing(settings: MonitorSettings) -> ComputedListing:
     """The listing `deployments`, with this store's thresholds."""
-    summaries = monitor.Fleet(settings)
+    summaries, files = monitor.Fleet(settings), RecentFiles()
     columns = [
         msgspec.structs.replace(column, title=unit(settings)) if column.name == "drift" else column
         for column in COLUMNS
@@ -58,27 +62,34 @@ def listing(settings: MonitorSettings) -> ComputedListing:
 
     def compute(connection: duckdb.DuckDBPyConnection, params: ListParams) -> Iterable[Sequence[Cell]]:
         at = times.asked(params.at)
-        return _lines(connection, at, params.scope.get("deployment"), summaries)
+        return _lines(connection, at, params.scope.get("deployment"), summaries, files)
 
     return ComputedListing("deployments", columns, compute, "deployment", name_column="deployment")
 
 
 def _lines(
-    connection: duckdb.DuckDBPyConnection, at: datetime | None, wanted: str | None, kept: monitor.Fleet
+    connection: duckdb.DuckDBPyConnection,
+    at: datetime | None,
+    wanted: str | None,
+    kept: monitor.Fleet,
+    files: RecentFiles,
 ) -> Iterator[list[Cell]]:
     summaries = kept.summary(connection, at)
     alerts = monitor.open_alerts(connection, at)
+    losses = files.losses(connection, at)
     for row in deployment_rows(connection, at):
         if wanted in (None, row.deployment):
             unheeded, on = alerts.get(row.deployment, (0, 0))
-            yield _line(row, summaries.get(row.deployment), unheeded, on)
+            yield _line(row, summaries.get(row.deployment), unheeded, on, losses.get(row.deployment, []))
 
 
-def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -> list[Cell]:
+def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, losses: Sequence[Loss]) -> list[Cell]:
+    known = health(row, unheeded, on, summary is not None and summary.last_data is not None)
+    state = worst([Health(known), *of_losses(losses)])
     return [
         row.deployment,
         row.deployment,
-        health(row, unheeded, on, summary is not None and summary.last_data is not None),
+        state.word,
         _json(row.effective),
         times.seconds(row.since),
         list(summary.traffic) if summary else None,
@@ -98,6 +109,7 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -
         row.change_reason,
         row.message,
         row.target,
+        state.cause,
     ]
 
 
@@ -111,6 +123,21 @@ def health(row: DeploymentRow, unheeded: int, on: int, seen: bool) -> str:
     if on:
         return "warning"
     return row.health if seen else "no data"
+
+
+def of_losses(losses: Sequence[Loss]) -> list[Health]:
+    """Files that lost more rows than their limit are a warning, whatever the windows say that the other rows fed."""
+    return [Health("warning", loss.describe()) for loss in losses]
+
+
+def health_of(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None = None) -> Health:
+    """The health of one deployment, as its line of the fleet tells it. Raises `Refusal` when there is no such one."""
+    row = deployment_row(connection, deployment, at)
+    if row is None:
+        raise Refusal(ExitCode.USAGE, f"There is no deployment {deployment[:200]!r}.", "`quarterdeck ls deployments`")
+    unheeded, on = monitor.open_alerts(connection, at).get(deployment, (0, 0))
+    seen = last_data(connection, deployment, at) is not None
+    return worst([Health(health(row, unheeded, on, seen)), *of_losses(losses_of(connection, deployment, at))])
 
 
 def insight(settings: MonitorSettings) -> Insight:

@@ -123,6 +123,8 @@ class ModelManifest(msgspec.Struct, frozen=True):
     formats: dict[str, ColumnFormat] = {}
     positive: int | float | str | bool = 1
     threshold: float = 0.5
+    score_scale: Literal["", "probability", "percent", "logit", "rank"] = ""
+    """Of a binary task: what its scores are; "" is told from the scores themselves."""
     protected: list[str] = []
     slices: list[str] = []
     reference: str | ReferenceSource = ""

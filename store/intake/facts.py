@@ -8,7 +8,7 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import VersionFolder, WaitingElsewhere
 from store.monitor.labels import record_labels, scan_labels
 from store.monitor.named_reference import NotYet, dataset_file, window_file
+from store.monitor.notes import Note
 from store.monitor.parts import Format, format_of_bits
 from store.monitor.profiled import profiled
 from store.monitor.reference import Reference, record_reference, scan_reference
@@ -77,7 +78,7 @@ class _Kept:
     digest: str = ""
     name: str = ""
     format: Format | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Facts:
@@ -255,7 +256,7 @@ class Facts:
                     raise _gone(named, held.path) from error
                 if found != digest:
                     raise _gone(named, held.path)
-        return _Kept(digest, str(named), format_of_bits(self._objects.path(digest)), tuple(notes))
+        return _Kept(digest, str(named), format_of_bits(self._objects.path(digest)), _noted(notes))
 
     def _copied(self, path: str, within: str, scratch: Path, expected: str = "") -> str:
         """The digest under which the file is among the objects now; of one that is not as `expected`, its own."""
@@ -281,6 +282,10 @@ class Facts:
         with opening.opened(found.path, found.within) as (descriptor, _):
             content = opening.read_capped(descriptor, self._settings.watch.max_document_bytes)
             return content, opening.digest_of_bytes(content)
+
+
+def _noted(remarks: Sequence[str]) -> tuple[Note, ...]:
+    return tuple(Note("reference_files", text) for text in remarks)
 
 
 def _gone(named: ReferenceSource, path: str) -> Refusal:

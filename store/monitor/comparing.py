@@ -16,6 +16,7 @@ import numpy as np
 from store.monitor import binning, counting, parts, statistics
 from store.monitor.binning import Bins, Engine, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
+from store.monitor.dropped_values import dropped_values
 from store.monitor.files.table_files import Column, TableFiles, open_files
 from store.monitor.files.text_rules import TextRules, Wanted
 from store.monitor.names import Names
@@ -245,6 +246,8 @@ def _features(
                 mean=_mean(tally, feature.name),
                 new_categories=new,
                 notes=notes,
+                dropped=dropped_values(feature, now, tally.rows),
+                reference_dropped=dropped_values(feature, was, reference.rows),
             )
         )
     return sorted(found, key=_rank)

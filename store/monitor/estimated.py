@@ -4,6 +4,11 @@ Confidence-based performance estimation (CBPE, NannyML's name for it): an isoton
 the probability that the label is positive, and the expected confusion table and ROC follow from sums over the scores.
 Here the calibration is fitted on the binned reference and the sums run over the window's score histogram, so that no
 row is read. It holds as long as the labels given the scores are distributed as in the reference (no concept drift).
+
+Which scores are answered positive is what the reference's answers show: the manifest's threshold, or another one where
+the predictions that the reference gives follow that (a team's own). Where they follow none, accuracy, precision, recall
+and F1 cannot be estimated from scores, and say so. Logits and percentages are read as probabilities
+(`store.monitor.scores`).
 """
 
 from __future__ import annotations
@@ -17,10 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from store.catalog.manifest import ModelManifest
-from store.monitor import performance
+from store.monitor import performance, scores
 from store.monitor.bins import SCORE, FeatureBins, Floats, Integers
-from store.monitor.outcomes import SCORE_EDGES, Task
+from store.monitor.given import known_scale
+from store.monitor.outcomes import FALSE_POSITIVE, SCORE_EDGES, TRUE_NEGATIVE, TRUE_POSITIVE, Task
 from store.monitor.reference import Reference
+from store.monitor.scores import Scale
 
 #: Metrics that can be estimated from scores alone.
 METRICS: dict[str, tuple[str, ...]] = {
@@ -64,7 +71,9 @@ class Calibration:
     error: Floats
     noise: Floats
     unit: bool
-    """All scores lie between 0 and 1."""
+    """All scores lie between 0 and 1, or can be read so."""
+    undecided: str = ""
+    """Why it is not known which scores are answered positive."""
 
     def estimate(self, names: tuple[str, ...], counts: Integers) -> dict[str, Estimate]:
         """The metrics `names` expected of a window whose score feature has `counts` by slot."""
@@ -119,6 +128,8 @@ class Calibration:
                 answers = np.cumsum(rows[::-1])
                 precision = np.divide(hits, answers, out=np.zeros_like(hits), where=answers > 0)
                 return (precision * positive[:, ::-1]).sum(axis=1) / positives, ""
+        if self.undecided:
+            return None, self.undecided
         yes = self.positive
         table = [(negative * ~yes), (negative * yes), (positive * ~yes), (positive * yes)]
         cells = [part.sum(axis=1) for part in table]
@@ -161,7 +172,8 @@ def isotonic(rows: Floats, positives: Floats) -> _Fitted:
 
 def calibration(reference: Reference, manifest: ModelManifest) -> tuple[Calibration | None, str]:
     """(the calibration of a classifier by its reference, why there is none). Worked out once a reference."""
-    return _calibration(_Key(reference, manifest.task, manifest.threshold))
+    scale = known_scale(manifest, reference.features, reference.counts) or Scale.PROBABILITY
+    return _calibration(_Key(reference, manifest.task, manifest.threshold, scale))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +183,7 @@ class _Key:
     reference: Reference = dataclasses.field(hash=False, compare=False)
     task: Task
     threshold: float
+    scale: Scale
     identity: str = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -183,21 +196,56 @@ def _calibration(key: _Key) -> tuple[Calibration | None, str]:
     feature = reference.by_name.get(SCORE)
     if feature is None or feature.kind != "score":
         return None, "the model gives no scores"
-    negative, positive = (part.astype(np.float64) for part in performance.histograms(reference.performance.dense()))
+    dense = reference.performance.dense()
+    negative, positive = (part.astype(np.float64) for part in performance.histograms(dense))
     rows = negative + positive
     if rows.sum() < MIN_LABELLED:
         return None, "the reference holds no labels with scores to calibrate on"
-    return _fit(key.task, key.threshold, feature, rows, positive), ""
+    scale = key.scale
+    edges = scores.on_one_scale(np.asarray(feature.edges, np.float64), scale)
+    threshold: float | None = scores.threshold_on(scale, key.threshold)
+    if key.task == "binary":
+        threshold = answered_from(threshold or 0.0, rows, positive, dense)
+    undecided = "" if threshold is not None else "the reference's predictions follow no threshold of its scores"
+    made = _fit(key.task, key.threshold if threshold is None else threshold, feature, edges, rows, positive)
+    return dataclasses.replace(made, undecided=undecided), ""
 
 
-def _fit(task: Task, threshold: float, feature: FeatureBins, rows: Floats, positive: Floats) -> Calibration:
+#: Answers follow a threshold where at most this share of the reference's rows says otherwise.
+_UNEXPLAINED = 0.02
+
+
+def answered_from(threshold: float, rows: Floats, positive: Floats, dense: Integers) -> float | None:
+    """The score from which the reference's predictions are positive: `threshold` where it explains how many are, else
+    the edge of the histogram that does; None where none does. `rows` and `positive` are by slot of SCORE_EDGES."""
+    cells = dense[TRUE_NEGATIVE : TRUE_POSITIVE + 1]
+    answered = int(dense[FALSE_POSITIVE] + dense[TRUE_POSITIVE])
+    lower = np.concatenate([[-np.inf], SCORE_EDGES])
+    upper = np.concatenate([SCORE_EDGES, [np.inf]])
+    # Predictions without a score, and scores without a prediction, may be anywhere.
+    slack = abs(float(cells.sum() - rows.sum()))
+    if rows[lower >= threshold].sum() - slack <= answered <= rows[upper > threshold].sum() + slack:
+        return threshold
+    at_least, hits = np.cumsum(rows[::-1])[::-1], np.cumsum(positive[::-1])[::-1]
+    off = np.abs(at_least - answered)
+    # The first edge is below every score; nothing is positive from infinity on.
+    place = int(np.argmin(np.append(off[1:], answered))) + 1
+    unexplained = (off[place] + abs(hits[place] - dense[TRUE_POSITIVE])) if place < len(off) else float(answered)
+    if unexplained > _UNEXPLAINED * rows.sum() + slack:
+        return None
+    return float(lower[place]) if place < len(off) else np.inf
+
+
+def _fit(
+    task: Task, threshold: float, feature: FeatureBins, edges: Floats, rows: Floats, positive: Floats
+) -> Calibration:
+    """`edges` are the feature's, on the scale of the histogram `rows` (`scores.on_one_scale`)."""
     middles = np.concatenate([SCORE_EDGES[:1], (SCORE_EDGES[:-1] + SCORE_EDGES[1:]) / 2, SCORE_EDGES[-1:]])
     occupied = np.flatnonzero(rows)
     at, count = middles[occupied], rows[occupied]
     # A cell that holds the end of the range has no score outside it.
-    at = np.clip(at, feature.edges[0], feature.edges[-1])
+    at = np.clip(at, edges[0], edges[-1])
     fit = isotonic(count, positive[occupied])
-    edges = np.asarray(feature.edges)
     # Slots of the reference's cells, and whether they lie at or above the threshold.
     slot = np.clip(np.searchsorted(edges, at, side="right"), 1, feature.bins)
     yes = (SCORE_EDGES[np.maximum(occupied - 1, 0)] >= threshold) if task == "binary" else np.zeros(len(at), bool)

@@ -11,7 +11,7 @@ import numpy as np
 
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
-from store.monitor import deployments, keys, performance
+from store.monitor import deployments, keys, performance, scores
 from store.monitor.bins import Integers
 from store.monitor.incoming import INCOMING, Incoming, tagged
 from store.monitor.performance import GroupedCounts, Outcomes
@@ -49,12 +49,13 @@ def join_predictions(tx: Transaction, parts: Sequence[Predicted]) -> list[int]:
     columns = together.column_names
     slices = "p.slices" if "slices" in columns else "NULL::VARCHAR[] AS slices"
     quantiles = "p.quantiles" if "quantiles" in columns else "NULL::MAP(USMALLINT, DOUBLE) AS quantiles"
+    scale = "p.score_scale" if "score_scale" in columns else "NULL::UTINYINT AS score_scale"
     with Incoming(tx, together):
         places, pairs = _look_up(
             tx,
             "part",
             "SELECT p.part, 1 AS sign, p.score, l.label, p.prediction, l.value, p.event_us, l.first_us AS label_us,"
-            f" {slices}, {quantiles} FROM {INCOMING} AS p JOIN {known_labels(INCOMING)} AS l"
+            f" {slices}, {quantiles}, {scale} FROM {INCOMING} AS p JOIN {known_labels(INCOMING)} AS l"
             " USING (deployment, prediction_id)",
         )
     for place in places:
@@ -84,7 +85,7 @@ def join_labels(tx: Transaction, deployment: str, incoming: str, settings: Monit
         tx,
         "version",
         "SELECT p.version, i.sign, p.score, i.label, p.prediction, i.value, epoch_us(p.event_at) AS event_us,"
-        f" i.label_us, p.slices, p.quantiles FROM {keys.with_ids('monitor_prediction', incoming)} AS p"
+        f" i.label_us, p.slices, p.quantiles, p.score_scale FROM {keys.with_ids('monitor_prediction', incoming)} AS p"
         f" JOIN (SELECT ? AS deployment, * FROM {incoming}) AS i USING (deployment, prediction_id)",
         [deployment],
     )
@@ -151,13 +152,14 @@ class _Pairs:
             ).fetchall()
             levels = sorted(int(row[0]) for row in found)
         also = ", event_us, coalesce((label_us - event_us) / 1e6, 'nan'::DOUBLE) AS delay"
+        also += f", coalesce(score_scale, {scores.Scale.UNMARKED:d})::BIGINT AS scale"
         # No value is the empty text: it stands for a prediction whose file had no such column.
         also += "".join(f", coalesce(slices[{place + 1}], '') AS s{place}" for place in range(len(slices)))
         # Parameters of the outer query come first.
         outcomes, columns = fetch_outcomes(
             self._tx.connection, self._pairs, self._params, self._manifest, also, classes=classes, levels=levels
         )
-        return dataclasses.replace(outcomes, delay=columns["delay"]), columns
+        return dataclasses.replace(outcomes, delay=columns["delay"], scale=columns["scale"]), columns
 
     def _values(self, name: str, texts: Any) -> tuple[list[str], Integers]:
         """(values told apart, the number of each row's value or -1): the values that are kept, then `(other)`."""

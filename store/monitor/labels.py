@@ -16,11 +16,12 @@ from store.database import Transaction
 from store.monitor import deployments, keys, source
 from store.monitor.files.text_rules import TextRules
 from store.monitor.files.times import column_times, time_sql
+from store.monitor.given import class_notes
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.join import join_labels, known_labels
 from store.monitor.notes import Note
 from store.monitor.recording import arrival_ordinals, record_arrivals
-from store.monitor.scan import DEFAULTS, EARLIEST_US
+from store.monitor.scan import DEFAULTS, EARLIEST_US, MAX_EXAMPLES
 from store.monitor.source import Format, Source
 from store.monitor.windows import DAY
 from store.settings import MonitorSettings
@@ -35,7 +36,7 @@ class LabelScan:
     settings: MonitorSettings
     labels: Any
     rows: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     latest_us: int | None = None
     """The latest label time in the file."""
 
@@ -51,7 +52,7 @@ class Labelled:
     waiting: int = 0
     corrected: int = 0
     repeated: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def scan_labels(
@@ -66,9 +67,9 @@ def scan_labels(
 ) -> LabelScan:
     """Read the file; nothing is written. Of several labels for one id the latest by time counts, then the greatest.
 
-    Rows without a label or an id are left out and counted in `notes`; a label time before 1900 or later than a day
-    from now is taken as unknown. Raises `Refusal` (usage): unreadable, or
-    without an id or label column.
+    Rows without a label or an id are left out and counted in `notes`, as are labels of a regression that are no finite
+    number (they are kept, and count in no metric); a label time that cannot be read, or is before 1900 or later than a
+    day from now, is taken as unknown. Raises `Refusal` (usage): unreadable, or without an id or label column.
     """
     model = deployments.split(deployment).model
     manifests = [version.manifest for version in models.versions(connection, model)]
@@ -91,35 +92,60 @@ def scan_labels(
     )
     latest = int((time.time() + DAY) * 1_000_000)
     query = (
-        "SELECT prediction_id, label, value, said_us,"
+        "SELECT prediction_id, label, value, timed, said_us,"
         f" CASE WHEN said_us BETWEEN {EARLIEST_US} AND {latest} THEN said_us END AS label_us FROM ({query})"
     )
     table: Any
     try:
-        rows, nameless, empty, absurd, newest = connection.execute(
+        rows, nameless, empty, unreadable, absurd, newest = connection.execute(
             "SELECT count(*), count(*) FILTER (prediction_id IS NULL),"
             " count(*) FILTER (prediction_id IS NOT NULL AND label IS NULL),"
+            " count(*) FILTER (timed AND said_us IS NULL),"
             f" count(*) FILTER (said_us IS NOT NULL AND label_us IS NULL), max(label_us) FROM ({query})"
         ).fetchall()[0]
         table = connection.sql(
-            f"SELECT * EXCLUDE (said_us) FROM ({query}) WHERE prediction_id IS NOT NULL AND label IS NOT NULL"
+            "SELECT * EXCLUDE (said_us, timed)"
+            f" FROM ({query}) WHERE prediction_id IS NOT NULL AND label IS NOT NULL"
             " QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY label_us DESC NULLS LAST, label DESC) = 1"
         ).to_arrow_table()
     except duckdb.Error as error:
         raise source.unreadable(opened.path, error, str(path), format) from error
-    said = {
-        "rows without a prediction_id are left out": nameless,
-        "rows have no label yet": empty,
-        "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
-        "label times before 1900 or in the future are taken as unknown": absurd,
-    }
-    said["label times cannot be read and are taken as unknown"] = sum(note.rows or 0 for note in odd_times)
-    notes = (
-        *(note.describe() for note in opened.notes),
-        *(f"{count:,} {text}" for text, count in said.items() if count),
-        *(note.describe() for note in odd_times),
-    )
-    return LabelScan(deployment, arrival_digest, settings, table, int(rows), notes, newest)
+    counted = [
+        ("left_out.id", "rows without a prediction_id are left out", nameless),
+        ("left_out.label", "rows have no label yet", empty),
+        ("repeated_id", "rows repeat a prediction_id: the latest label counts", rows - nameless - empty - len(table)),
+        ("label_time.unreadable", "label times cannot be read and are taken as unknown", unreadable),
+        ("label_time.implausible", "label times before 1900 or in the future are taken as unknown", absurd),
+    ]
+    notes = [*opened.notes]
+    notes += [Note(code, text, int(count)) for code, text, count in counted if count]
+    notes += odd_times
+    notes += _of_tasks(table, manifests)
+    if not rows:
+        notes.append(Note("no_rows", "the file holds no rows"))
+    return LabelScan(deployment, arrival_digest, settings, table, int(rows), tuple(notes), newest)
+
+
+def _of_tasks(labels: Any, manifests: Sequence[ModelManifest]) -> list[Note]:
+    """What is odd about labels as the model's tasks have them: no numbers for a regression, other classes than two."""
+    import pyarrow.compute as compute
+
+    tasks = {manifest.task for manifest in manifests}
+    if not len(labels):
+        return []
+    if tasks == {"regression"}:
+        values, texts = labels.column("value"), labels.column("label")
+        finite = compute.fill_null(compute.is_finite(values), False)
+        wrong = texts.filter(compute.invert(finite))
+        if not len(wrong):
+            return []
+        examples = tuple(str(text)[:40] for text in compute.unique(wrong)[:MAX_EXAMPLES].to_pylist())
+        text = "labels are no number: they count in no metric"
+        return [Note("label_not_a_number", text, len(wrong), "label", examples)]
+    binary = next((manifest for manifest in manifests if manifest.task == "binary"), None)
+    if binary is None:
+        return []
+    return class_notes("label", compute.unique(labels.column("label")).to_pylist(), binary, len(labels))
 
 
 def _label_times(
@@ -180,7 +206,8 @@ def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:
             joined = join_labels(tx, scan.deployment, signed, scan.settings, scan.arrival)
     waiting = max(0, changed.num_rows - joined)
     # Not odd as such, but where their ids are of nothing that was ever predicted nothing else would say so.
-    notes = (*scan.notes, f"{waiting:,} rows had no prediction of their id yet") if waiting else scan.notes
+    odd = Note("waiting", "rows had no prediction of their id yet", waiting)
+    notes = (*scan.notes, odd) if waiting else scan.notes
     record_arrivals(tx, "labels", [(ordinal, dataclasses.replace(scan, notes=notes))])
     for topic in ("performance", "deployments"):
         tx.touch(topic, scan.deployment)

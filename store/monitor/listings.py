@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal
 
 import duckdb
 import msgspec
@@ -122,12 +123,17 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
     ]
 
 
-def _deployments(connection: duckdb.DuckDBPyConnection, params: ListParams) -> list[str]:
+def _deployments(
+    connection: duckdb.DuckDBPyConnection,
+    params: ListParams,
+    table: Literal["monitor_window", "monitor_arrival"] = "monitor_window",
+) -> list[str]:
+    """Those asked for, or all that the table has rows of."""
     wanted = params.scope.get("deployment", "")
     if wanted:
         split(wanted)
         return [wanted]
-    rows = connection.execute("SELECT DISTINCT deployment FROM monitor_window ORDER BY 1").fetchall()
+    rows = connection.execute(f"SELECT DISTINCT deployment FROM {table} ORDER BY 1").fetchall()
     return [str(row[0]) for row in rows]
 
 
@@ -246,7 +252,7 @@ def _quality(
 ) -> Iterator[list[Cell]]:
     """The checks of each window, newest first where they fail alike; scopes `version`, `feature` and `check` narrow."""
     feature, check = params.scope.get("feature"), params.scope.get("check")
-    for deployment in _deployments(connection, params):
+    for deployment in _deployments(connection, params, "monitor_arrival"):
         asked = _asked(params, deployment, settings)
         window = span(connection, asked, settings).window
         rows = sorted(quality(connection, asked, settings), key=lambda row: (-row.start, row.feature, row.check))

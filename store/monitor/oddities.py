@@ -9,21 +9,28 @@ import duckdb
 import msgspec
 
 from store.database import times
+from store.monitor import stored_notes
+from store.monitor.notes import Note
 
 #: Files that are looked at, the newest.
 LATELY = 200
+_EXAMPLES = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Oddity:
-    """One thing that was odd about `files` files of a kind (predictions, labels); `rows` is null where it is about the
-    file as a whole. `last` is when the last of them came (seconds since the epoch)."""
+    """What was odd about `files` files of a kind (predictions, labels): their notes of one code and text, the rows
+    added up. `last` is when the last of them came (seconds since the epoch)."""
 
     kind: str
-    what: str
-    rows: int | None
+    note: Note
     files: int
     last: float
+
+    @property
+    def what(self) -> str:
+        """The words without the number of rows."""
+        return msgspec.structs.replace(self.note, rows=None).describe()
 
 
 def oddities(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None = None) -> list[Oddity]:
@@ -33,18 +40,16 @@ def oddities(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetim
         " AND ($2 IS NULL OR recorded_at <= $2) ORDER BY ordinal DESC LIMIT $3",
         [deployment, times.to_db(at) if at else None, LATELY],
     ).fetchall()
-    found: dict[tuple[str, str], Oddity] = {}
+    found: dict[tuple[str, str, str, str], Oddity] = {}
     for kind, notes, came in rows:
-        for note in msgspec.json.decode(notes, type=list[str]):
-            count, what = counted(note)
-            held = found.get((kind, what), Oddity(kind, what, None, 0, float(came)))
-            total = held.rows if count is None else (held.rows or 0) + count
-            found[kind, what] = dataclasses.replace(held, rows=total, files=held.files + 1)
+        for note in stored_notes.decode(notes):
+            key = (kind, note.code, note.column, note.text)
+            before = found.get(key)
+            if before is None:
+                found[key] = Oddity(kind, note, 1, float(came))
+                continue
+            total = before.note.rows if note.rows is None else (before.note.rows or 0) + note.rows
+            examples = tuple(dict.fromkeys([*before.note.examples, *note.examples]))[:_EXAMPLES]
+            both = msgspec.structs.replace(before.note, rows=total, examples=examples)
+            found[key] = dataclasses.replace(before, note=both, files=before.files + 1)
     return sorted(found.values(), key=lambda one: (-one.last, one.kind, one.what))
-
-
-def counted(note: str) -> tuple[int | None, str]:
-    """(how many rows, what) of a note such as "1,234 rows without a time are left out"; null where none are counted."""
-    count, _, text = note.partition(" rows ")
-    digits = count.replace(",", "")
-    return (int(digits), f"rows {text}") if digits.isdigit() else (None, note)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from store.monitor import scores
 from store.monitor.bins import Floats, Integers, NumericCoder
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -37,7 +38,7 @@ CALIBRATION_BINS = 15
 
 #: Slots of the counts. `LABELLED` is common to all tasks, the rest is for classifiers.
 LABELLED, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_POSITIVE, PROBABILITIES, RIGHT, DECIDED = range(8)
-#: Binary: scores of negatives, then of positives. Multiclass: of wrong answers, then of right ones.
+#: Binary: scores (`scores.on_one_scale`) of negatives, then positives. Multiclass: of wrong answers, then right ones.
 HISTOGRAM = 8
 #: Score slots a class: below, the bins of SCORE_EDGES, above.
 SCORE_SLOTS = len(SCORE_EDGES) + 1
@@ -64,8 +65,9 @@ class Outcomes:
     """Predictions with their labels, one entry a pair; NaN in `score` where there is none.
 
     `sign` is +1 where a label arrives and -1 where a corrected one is taken back. Classifiers use
-    `positive` (the label), `predicted` and `decided` (the predicted class is positive; whether one is known) and
+    `positive` (the label), `predicted` and `decided` (the predicted class is positive; whether one was given) and
     `right` (predicted class equals label); regressions use `score` as the predicted and `target` as the true value.
+    `scale` says what each score of a binary task is (`scores.Scale`; None: all are probabilities).
     Multiclass also `label_class` and `predicted_class` (0 to MAX_CLASSES); regressions `quantiles`, level in
     thousandths → predicted quantile (NaN for none). `delay` is seconds from prediction to label (NaN: unknown).
     """
@@ -81,6 +83,7 @@ class Outcomes:
     predicted_class: Integers | None = None
     delay: Floats | None = None
     quantiles: dict[int, Floats] = dataclasses.field(default_factory=dict)
+    scale: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.sign)
@@ -149,8 +152,8 @@ def count(task: Task, threshold: float, outcomes: Outcomes) -> PerformanceCounts
 def count_groups(task: Task, threshold: float, outcomes: Outcomes, groups: Integers, size: int) -> GroupedCounts:
     """The counts of each group 0 … size - 1 of `outcomes`.
 
-    Where a score is known the predicted class of a binary classifier is `score >= threshold`, else the predicted
-    one. Outcomes of a regression without a number on both sides are left out.
+    The predicted class of a binary classifier is the one that was given; where none was, `score >= threshold`
+    (`scores.answers`). Outcomes of a regression without a number on both sides are left out.
     """
     tally = _Tally(size)
     if task == "regression":
@@ -224,7 +227,9 @@ class _Tally:
 
 def _count_binary(threshold: float, outcomes: Outcomes, groups: Integers, tally: _Tally) -> None:
     scored = ~np.isnan(outcomes.score)
-    predicted = np.where(scored, outcomes.score >= threshold, outcomes.predicted)
+    scale = outcomes.scale if outcomes.scale is not None else np.zeros(len(outcomes), np.int64)
+    given = outcomes.decided & ~(scored & (scale == scores.Scale.UNMARKED))
+    predicted = np.where(given, outcomes.predicted, scores.answers(outcomes.score, scale, threshold))
     known = scored | outcomes.decided
     cell = np.where(
         outcomes.positive,
@@ -232,19 +237,21 @@ def _count_binary(threshold: float, outcomes: Outcomes, groups: Integers, tally:
         np.where(predicted, FALSE_POSITIVE, TRUE_NEGATIVE),
     )
     tally.add_few(cell[known], groups[known], outcomes.sign[known])
-    _count_scores(outcomes, outcomes.positive, groups, tally)
-    likely = scored & (outcomes.score >= 0) & (outcomes.score <= 1)
-    probable, where = outcomes.where(likely), groups[likely]
-    tally.add_few(PROBABILITIES, where, probable.sign)
+    ranked = dataclasses.replace(outcomes, score=scores.on_one_scale(outcomes.score, scale))
+    _count_scores(ranked, outcomes.positive, groups, tally)
+    chances = scores.probabilities(ranked.score, scale)
+    likely = ~np.isnan(chances)
+    where, sign, positive, chance = groups[likely], outcomes.sign[likely], outcomes.positive[likely], chances[likely]
+    tally.add_few(PROBABILITIES, where, sign)
     # The clipping of scikit-learn's log_loss, so that the two agree on 0 and 1.
     epsilon = np.finfo(np.float64).eps
-    chance = np.clip(probable.score, epsilon, 1 - epsilon)
-    loss: Floats = -np.where(probable.positive, np.log(chance), np.log1p(-chance))
-    tally.sum(LOG_LOSS, where, loss * probable.sign)
-    gap = probable.score - probable.positive
-    tally.sum(BRIER, where, gap**2 * probable.sign)
-    bins = np.minimum((probable.score * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    tally.sum_entries(GAPS + bins, where, gap * probable.sign)
+    clipped = np.clip(chance, epsilon, 1 - epsilon)
+    loss: Floats = -np.where(positive, np.log(clipped), np.log1p(-clipped))
+    tally.sum(LOG_LOSS, where, loss * sign)
+    gap = chance - positive
+    tally.sum(BRIER, where, gap**2 * sign)
+    bins = np.minimum((chance * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    tally.sum_entries(GAPS + bins, where, gap * sign)
 
 
 def _count_multiclass(outcomes: Outcomes, groups: Integers, tally: _Tally) -> None:

@@ -83,8 +83,10 @@ def metric(task: Task, name: str, dense: Integers, sums: Floats) -> tuple[float 
     within 1e-3 of the exact ones where scores spread (average precision of margins or of a thousand rows: 3e-3).
     Precision, recall and f1 of multiclass are macro averages over the classes that occur among labels or predictions.
     `ece` is the expected calibration error over 15 bins of equal width (Guo et al. 2017). `coverage` is the share of
-    labels inside the outermost predicted quantiles. The others are exact: sums over the outcomes, with scikit-learn's
-    definitions (a class without answers has precision 0 in the average).
+    labels inside the outermost predicted quantiles. Accuracy, precision, recall and f1 of binary tasks go by the
+    predictions that were given, else by the score and the model's threshold; log loss, Brier and `ece` by the
+    probability that the score says (`store.monitor.scores`). The others are exact: sums over the outcomes, with
+    scikit-learn's definitions (a class without answers has precision 0 in the average).
     """
     labelled = int(dense[LABELLED])
     if labelled <= 0:
@@ -142,7 +144,7 @@ def _binary(name: str, dense: Integers, sums: Floats) -> tuple[float | None, str
         rows = int(dense[PROBABILITIES])
         scored = int(dense[HISTOGRAM:CONFUSION].sum())
         if not rows:
-            return None, "no scores between 0 and 1" if scored else "no scores"
+            return None, "the scores are no probabilities" if scored else "no scores"
         if rows < scored:
             return None, f"{scored - rows} scores lie outside 0 to 1"
         if name == "ece":

@@ -20,7 +20,8 @@ def profiled(connection: duckdb.DuckDBPyConnection, digest: str, manifest: Model
     if not digest:
         return None
     rows = connection.execute(
-        "SELECT model, version FROM monitor_reference WHERE source_digest = ? ORDER BY recorded_at DESC LIMIT ?",
+        "SELECT model, version FROM monitor_reference WHERE source_digest = ? AND answers_given"
+        " ORDER BY recorded_at DESC LIMIT ?",
         [digest, _LOOKED_AT],
     ).fetchall()
     for model, version in rows:
@@ -42,4 +43,5 @@ def _asked(manifest: ModelManifest) -> list[object]:
     """What a profile depends on beside the file."""
     quantiles = manifest.extra.get("quantiles")
     columns = [manifest.features, manifest.columns, manifest.formats]
-    return [manifest.task, *columns, manifest.positive, manifest.threshold, quantiles]
+    answers = [manifest.positive, manifest.threshold, manifest.score_scale]
+    return [manifest.task, *columns, *answers, quantiles]

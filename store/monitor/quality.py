@@ -6,17 +6,15 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
 
 import duckdb
-import msgspec
 import numpy as np
 
 from store.database import times
 from store.monitor import counts
 from store.monitor.bins import FeatureBins, Integers
 from store.monitor.deployments import split
-from store.monitor.oddities import counted
+from store.monitor.file_figures import CHECKS, Figures, Kind, fed, unplaced, unplaced_without_data
 from store.monitor.reference import Reference, load_reference
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
@@ -24,32 +22,19 @@ from store.monitor.windows import Window
 from store.protocol import SpanParams
 from store.settings import MonitorSettings
 
-Check = Literal[
-    "missing",
-    "null_share",
-    "type_errors",
-    "out_of_range",
-    "absent",
-    "volume",
-    "duplicates",
-    "left_out",
-    "delay",
-    "staleness",
-]
-
-#: By how much a share may exceed the reference's, beyond what chance puts on top of it.
-LIMITS: dict[Check, float] = {
+#: By how much a share may exceed the reference's, beyond what chance puts on top of it. Labels that are not there yet
+#: come in a later file as a rule.
+LIMITS: dict[str, float] = {
     "missing": 0.05,
     "null_share": 0.05,
     "type_errors": 0.0,
     "out_of_range": 0.05,
     "absent": 0.0,
-    "duplicates": 0.01,
-    "left_out": 0.01,
+    **dict.fromkeys([*CHECKS["predictions"], *CHECKS["labels"]], 0.01),
+    "label_missing": 0.5,
 }
 #: Of each feature; the other limits are of a window's files.
-FEATURE_CHECKS: tuple[Check, ...] = ("missing", "null_share", "type_errors", "out_of_range", "absent")
-FILE_CHECKS: tuple[Check, ...] = ("duplicates", "left_out")
+FEATURE_CHECKS = ("missing", "null_share", "type_errors", "out_of_range", "absent")
 #: A window of less than this share of the usual rows has too little volume.
 LEAST_VOLUME = 0.5
 #: Windows that must be known before any volume is called usual.
@@ -62,14 +47,15 @@ _ERRORS = 3.0
 class QualityRow:
     """One check of one window; `feature` is "" where it is of the window as a whole.
 
-    Shares are of `rows`; `value` of volume is in rows, of delay and staleness in seconds. `reference` is the
-    reference's share, or the usual volume. `failed` is null where nothing says what would be right.
+    `check` is one of `LIMITS`, volume, delay or staleness, or the code of any other note that counts rows (`feature` is
+    then its column). Shares are of `rows`; `value` of volume is in rows, of delay and staleness in seconds. `reference`
+    is the reference's share, or the usual volume. `failed` is None where nothing says what would be right.
     """
 
     version: str
     feature: str
     start: int
-    check: Check
+    check: str
     value: float | None
     reference: float | None
     noise_floor: float | None
@@ -88,12 +74,24 @@ def quality(
     `out_of_range` (beyond the reference's extremes, infinite, or a category it lacks), `absent` (rows of files
     without the column), `missing` (rows without any usable value: null, NaN, infinite, no number, or absent).
     Of a window: `volume` against the median of the other windows, `delay` from the window's last event to the first
-    file that brought it, and, of the files that fed it, `duplicates` (rows that repeat a prediction_id) and
-    `left_out` (rows without a possible time); files that fed several windows count in each. `staleness` is said of
-    the newest window alone: how long ago its last file came.
+    file that brought it, and shares of the rows of its files (those that fed several windows count in each):
+    `duplicates` (rows that repeat a prediction_id), `left_out`, and of these `without_time` (no readable time) and
+    `implausible_time`; `without_id` (counted, but never labelled). `staleness` is said of the newest window alone: how
+    long ago its last file came.
+
+    Of label files, in the window that was the newest with data when they came (they have none of their own):
+    `label_left_out`, `label_without_id`, `label_missing` (no label yet), `label_duplicates`, `label_not_a_number` (of a
+    regression), `label_time_unreadable` and `label_time_implausible`. Prediction files of which no row was counted
+    stand there, too, under version "". Of a deployment that has no window at all it is the window of the moment when
+    they came. Whatever else counts rows is listed by its code, without a limit.
     """
     asked = span(connection, params, settings)
     if not asked.starts:
+        if counts.last_data(connection, params.deployment, asked.at) is None and params.version == "":
+            found = unplaced_without_data(
+                connection, params.deployment, asked.window, params.since, params.until, params.count, asked.at
+            )
+            yield from _unplaced(found, "in the window when it came")
         return
     yield from _windows(connection, params, asked)
     versions = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at).versions
@@ -149,7 +147,7 @@ class Share:
     `noise` is what chance may put on top of a limit of `reference` + `LIMITS[check]`.
     """
 
-    check: Check
+    check: str
     value: float | None
     reference: float | None
     noise: float | None
@@ -178,7 +176,7 @@ def shares(reference: Reference, feature: FeatureBins, window: Integers, window_
     yield _share("out_of_range", int(after[outside].sum()), m, int(before[outside].sum()), n)
 
 
-def _share(check: Check, found: int, of: int, known: int, known_of: int) -> Share:
+def _share(check: str, found: int, of: int, known: int, known_of: int) -> Share:
     value = found / of if of else None
     expected = known / known_of if known_of else None
     if value is None or expected is None:
@@ -224,21 +222,6 @@ def _error(limit: float, found: int, of: int) -> float:
 # --- windows as a whole ----------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Fed:
-    """A window of one version as its files brought it; the last three count over these files."""
-
-    version: str
-    start: int
-    rows: int
-    last: float
-    first_recorded: float
-    last_recorded: float
-    file_rows: int
-    repeated: int
-    left_out: int
-
-
 def _windows(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: Span) -> Iterator[QualityRow]:
     every = fed(connection, params.deployment, params.version, asked.window, asked.since, asked.end, asked.at)
     volumes: dict[int, int] = {}
@@ -272,85 +255,33 @@ def _windows(connection: duckdb.DuckDBPyConnection, params: SpanParams, asked: S
         yield QualityRow(
             one.version, "", one.start, "delay", one.first_recorded - one.last, None, None, None, one.rows, None
         )
-        for check, found in zip(FILE_CHECKS, (one.repeated, one.left_out), strict=True):
-            share, limit = found / one.file_rows if one.file_rows else None, LIMITS[check]
-            yield QualityRow(
-                one.version,
-                "",
-                one.start,
-                check,
-                share,
-                0.0,
-                None,
-                limit,
-                one.file_rows,
-                None if share is None else share > limit,
-                "" if share is not None else "its files are no longer known",
-            )
+        if one.figures.files:
+            yield from _files("predictions", one.version, one.start, one.figures)
+        else:
+            for check in CHECKS["predictions"]:
+                why = "its files are no longer known"
+                yield QualityRow(one.version, "", one.start, check, None, 0.0, None, LIMITS[check], 0, None, why)
+    if params.version == "":
+        found = unplaced(connection, params.deployment, every, asked.since, asked.end, asked.at)
+        yield from _unplaced(found, "in the window that was the newest when it came")
 
 
-def fed(
-    connection: duckdb.DuckDBPyConnection,
-    deployment: str,
-    version: str,
-    window: Window,
-    since: int,
-    until: int,
-    at: datetime | None = None,
-) -> list[Fed]:
-    """The windows that start in [since, until) as their files brought them, in order; `version` "" is every one."""
-    bound = [deployment, since * 1_000_000, until * 1_000_000, times.to_db(at) if at else None, version]
-    rows = connection.execute(
-        f"SELECT {window.sql('window_start')} AS w, version, sum(row_count)::BIGINT, epoch(max(last_at)),"
-        " epoch(min(coalesce(first_recorded_at, recorded_at))), epoch(max(recorded_at)), list(DISTINCT arrival)"
-        " FROM monitor_window"
-        " WHERE deployment = $1 AND window_start >= make_timestamp($2) AND window_start < make_timestamp($3)"
-        " AND ($4 IS NULL OR recorded_at <= $4) AND ($5 = '' OR version = $5) GROUP BY ALL ORDER BY w, version",
-        bound,
-    ).fetchall()
-    files = _files(connection, deployment, {arrival for row in rows for arrival in row[6]})
-    found = []
-    for start, of, count, last, first_recorded, last_recorded, arrivals in rows:
-        known = [files[arrival] for arrival in arrivals if arrival in files]
-        found.append(
-            Fed(
-                str(of),
-                int(start),
-                int(count),
-                float(last),
-                float(first_recorded),
-                float(last_recorded),
-                sum(file.rows for file in known),
-                sum(file.repeated for file in known),
-                sum(file.left_out for file in known),
-            )
+def _unplaced(found: dict[tuple[int, Kind], Figures], where: str) -> Iterator[QualityRow]:
+    for (start, kind), one in sorted(found.items()):
+        files = f"{one.files:,} file{'s' if one.files > 1 else ''}"
+        what = f"of {files} of labels" if kind == "labels" else f"no row of {files} was counted"
+        yield from _files(kind, "", start, one, f"{what}, {where}")
+
+
+def _files(kind: Kind, version: str, start: int, one: Figures, why: str = "") -> Iterator[QualityRow]:
+    """The checks of files, then what else was counted about them."""
+    for check in CHECKS[kind]:
+        share, limit = one.counts.get(check, 0) / one.rows if one.rows else None, LIMITS[check]
+        failed = None if share is None else share > limit
+        yield QualityRow(
+            version, "", start, check, share, 0.0, None, limit, one.rows, failed, why if one.rows else "no rows"
         )
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _File:
-    rows: int
-    repeated: int
-    left_out: int
-
-
-def _files(connection: duckdb.DuckDBPyConnection, deployment: str, wanted: set[str]) -> dict[str, _File]:
-    """What was noted of the files with these digests."""
-    rows = connection.execute(
-        "SELECT arrival, row_count, notes FROM monitor_arrival WHERE deployment = ? AND kind = 'predictions'"
-        " AND arrival IN (SELECT unnest(?::VARCHAR[]))",
-        [deployment, sorted(wanted)],
-    ).fetchall()
-    return {str(row[0]): _File(int(row[1]), *_noted(msgspec.json.decode(row[2], type=list[str]))) for row in rows}
-
-
-def _noted(notes: list[str]) -> tuple[int, int]:
-    """(rows that repeat an id, rows left out) as the scan's notes say it: a count and then what it counts."""
-    repeated = left_out = 0
-    for number, text in map(counted, notes):
-        if number is not None and text.startswith("rows repeat a prediction_id"):
-            repeated += number
-        elif number is not None and text.endswith("left out"):
-            left_out += number
-    return repeated, left_out
+    for (code, column), (rows, text) in sorted(one.others.items()):
+        share = rows / one.rows if one.rows else None
+        said = f"{text}; {why}" if why else text
+        yield QualityRow(version, column, start, code, share, None, None, None, one.rows, None, said)

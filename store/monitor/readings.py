@@ -13,7 +13,7 @@ import numpy as np
 from store.catalog.manifest import ModelManifest
 from store.database import times
 from store.database.rows import first_row
-from store.monitor import counts, label_drift, performance, presets, quality, statistics
+from store.monitor import counts, file_figures, label_drift, performance, presets, quality, statistics
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.deployments import split
 from store.monitor.kept_moments import KeptMoments, moments_for
@@ -333,14 +333,20 @@ def _feature_checks(
 def _file_checks(
     connection: duckdb.DuckDBPyConnection, deployment: str, rule: Rule, version: str, ends: list[int]
 ) -> Iterator[Reading]:
-    fed = quality.fed(connection, deployment, version, rule.window, begin_of(rule, ends[0]), ends[-1])
+    """Of the files that fed the span's windows, and of those without a window that came with them."""
+    since, until = begin_of(rule, ends[0]), ends[-1]
+    windows = file_figures.fed(connection, deployment, "", rule.window, since, until)
+    placed = file_figures.unplaced(connection, deployment, windows, since, until)
+    labels = rule.statistic in file_figures.CHECKS["labels"]
     for end in ends:
         begin = begin_of(rule, end)
-        files = [one for one in fed if begin <= one.start < end]
-        rows = sum(one.file_rows for one in files)
-        if rows:
-            bad = sum(one.repeated if rule.statistic == "duplicates" else one.left_out for one in files)
-            yield Reading(rule.statistic, version, begin, end, bad / rows, None, rows, 0.0)
+        mine = [one for (start, kind), one in placed.items() if begin <= start < end and labels == (kind == "labels")]
+        if not labels:
+            mine += [one.figures for one in windows if begin <= one.start < end and one.version == version]
+        total = file_figures.total(mine)
+        if total.rows:
+            share = total.counts.get(rule.statistic, 0) / total.rows
+            yield Reading(rule.statistic, version, begin, end, share, None, total.rows, 0.0)
 
 
 def _volume(

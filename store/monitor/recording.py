@@ -6,16 +6,16 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 
 from store.database import Transaction, times
-from store.monitor import keys
+from store.monitor import keys, stored_notes
 from store.monitor.bins import Floats, Integers
 from store.monitor.incoming import INCOMING, Incoming, tagged
 from store.monitor.join import Predicted, join_predictions
 from store.monitor.kernel import WindowCounts
 from store.monitor.new_categories import insert_new_names
+from store.monitor.notes import Note
 from store.monitor.scan import PredictionScan, VersionPart
 
 _Kind = Literal["predictions", "labels"]
@@ -41,7 +41,7 @@ class Taken:
     labelled: int = 0
     repeated: bool = False
     again: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def record_predictions(tx: Transaction, scan: PredictionScan) -> Taken:
@@ -128,7 +128,7 @@ def record_arrivals(tx: Transaction, kind: _Kind, files: Sequence[tuple[int, Any
             "kind": kind,
             "arrival": file.arrival,
             "row_count": file.rows,
-            "notes": msgspec.json.encode(file.notes).decode(),
+            "notes": stored_notes.encode(file.notes),
             "recorded_at": tx.now,
         }
         for ordinal, file in files
@@ -223,7 +223,7 @@ def _insert(tx: Transaction, scans: Sequence[PredictionScan], parts: _Parts) -> 
         )
     insert_new_names(tx, scans, parts)
     together = pa.concat_tables(predictions, promote_options="permissive")
-    also = "".join(f", {name}" for name in ("slices", "quantiles") if name in together.column_names)
+    also = "".join(f", {name}" for name in ("slices", "quantiles", "score_scale") if name in together.column_names)
     with Incoming(tx, together):
         tx.execute(
             f"INSERT INTO monitor_prediction (deployment, version, prediction_id, event_at, prediction, score,"

@@ -16,7 +16,7 @@ import numpy as np
 from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
-from store.monitor import binning, parts, performance, source
+from store.monitor import binning, parts, performance, source, stored_notes
 from store.monitor.bins import (
     CATEGORY_LENGTH,
     COARSE_SCORE_EDGES,
@@ -25,19 +25,21 @@ from store.monitor.bins import (
     FeatureBins,
     FeatureKind,
     Integers,
-    canonical,
 )
 from store.monitor.cache import Cache
 from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.table_files import TableFiles, open_files
 from store.monitor.files.text_rules import TextRules, Wanted
+from store.monitor.given import Given, answers_noted, given_columns, known_scale, positive_values
 from store.monitor.names import Hashes
+from store.monitor.notes import Note
 from store.monitor.outcomes import MAX_CLASSES
 from store.monitor.parts import Format
 from store.monitor.performance import Outcomes, PerformanceCounts
 from store.monitor.profile import Binned
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.reference_chunks import chunks_of, record_chunks
+from store.monitor.scores import Scale
 from store.monitor.slices import add_classes
 from store.monitor.source import Source
 from store.monitor.window_moments import Summary, WindowMoments, numeric, of_reference
@@ -58,7 +60,8 @@ class Reference(Binned):
     features: tuple[FeatureBins, ...]
     counts: Integers
     performance: PerformanceCounts
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    """What was odd about the file."""
     rare: Hashes | None = None
     moments: WindowMoments = dataclasses.field(default_factory=lambda: WindowMoments.nothing(1, 0))
     """Of one window, the reference itself; of no features where they are not known."""
@@ -141,20 +144,19 @@ def _scan(
     source_digest: str,
 ) -> Reference:
     kinds, notes = _kinds(opened, files, manifest)
-    notes += [note.describe() for note in files.notes]
+    notes += files.notes
     if len(kinds) > MAX_FEATURES:
         raise Refusal(ExitCode.USAGE, f"{opened.path.name}: {len(kinds)} features, at most {MAX_FEATURES}")
     wanted: dict[str, FeatureKind] = dict(kinds)
     places: dict[str, str] = {}
-    roles = source.role_columns([manifest])
-    score, answer = opened.find(*roles["score"]), opened.find(*roles["prediction"])
-    value = answer or score if manifest.task == "regression" else score
+    given = given_columns(lambda: connection, opened, manifest)
+    value = given.score
     if value:
         name = PREDICTION if manifest.task == "regression" else SCORE
         wanted[name], places[name] = "score", value
     # Of a binary task the answer follows from the score, if there is one.
-    if answer and (manifest.task == "multiclass" or not value):
-        wanted[PREDICTION], places[PREDICTION] = "categorical", answer
+    if given.answer and (manifest.task == "multiclass" or not value):
+        wanted[PREDICTION], places[PREDICTION] = "categorical", given.answer
     made = binning.profile(files, wanted, places=places)
     chunks = chunks_of(files, made, made.rows, places)
     features, counts = made.features, made.counts
@@ -162,7 +164,8 @@ def _scan(
         feature, nothing = _uncounted_score(made.width)
         features, counts = (*features, feature), np.concatenate([counts, nothing])
         chunks = np.pad(chunks, [(0, 0), (0, len(nothing))])
-    outcome, classes = _performance(connection, opened, manifest)
+    outcome, classes, odd = _performance(connection, opened, manifest, given, known_scale(manifest, features, counts))
+    notes = [*notes, *given.notes(made.rows), *odd]
     return Reference(
         manifest.model, manifest.version, source_digest, made.rows, features, counts, outcome, tuple(notes),
         made.rare, of_reference(features, made.tally.moments), tuple(classes), chunks,
@@ -181,16 +184,17 @@ def _uncounted_score(offset: int) -> tuple[FeatureBins, Integers]:
     return feature, np.zeros(feature.width, np.int64)
 
 
-def _kinds(opened: Source, files: TableFiles, manifest: ModelManifest) -> tuple[dict[str, FeatureKind], list[str]]:
+def _kinds(opened: Source, files: TableFiles, manifest: ModelManifest) -> tuple[dict[str, FeatureKind], list[Note]]:
     """Feature → numeric or categorical, and what is left out and why."""
-    notes = []
+    notes: list[Note] = []
     if manifest.features:
         kinds: dict[str, FeatureKind] = {}
         for name, declared in manifest.features.items():
             if name in opened.columns:
                 kinds[name] = declared
             else:
-                notes.append(f"feature {name!r} is not in the reference: it is not watched")
+                text = f"feature {name!r} is not in the reference: it is not watched"
+                notes.append(Note("absent_columns", text, column=name))
         if not kinds:
             opened.need("feature", *list(manifest.features)[:8])
         return kinds, notes
@@ -202,26 +206,27 @@ def _kinds(opened: Source, files: TableFiles, manifest: ModelManifest) -> tuple[
             continue
         if column.treatment in ("time", "nested"):
             what = column.type if column.typed else f"{column.treatment} ({column.type})"
-            notes.append(f"column {name!r} is {what}: times and nested values are not watched")
+            text = f"column {name!r} is {what}: times and nested values are not watched"
+            notes.append(Note("unwatched_columns", text, column=name))
         else:
             kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
     return kinds, notes
 
 
 def _performance(
-    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest
-) -> tuple[PerformanceCounts, list[str]]:
-    """Performance on the reference, when it holds labels and predictions, and the classes that it numbers."""
-    roles = source.role_columns([manifest])
-    label, score, answer = (opened.find(*roles[role]) for role in ("label", "score", "prediction"))
+    connection: duckdb.DuckDBPyConnection, opened: Source, manifest: ModelManifest, given: Given, scale: Scale | None
+) -> tuple[PerformanceCounts, list[str], list[Note]]:
+    """Performance on the reference, when it holds labels and predictions; the classes that it numbers; what is odd
+    about its answers."""
+    label = opened.find(*source.role_columns([manifest])["label"])
+    score, answer = given.score, given.answer
     if label is None or (score is None and answer is None):
-        return performance.EMPTY, []
+        return performance.EMPTY, [], []
     number, _ = source.number_sql(label, opened.columns[label])
-    value = answer or score if manifest.task == "regression" else score
     levels = quantile_columns(manifest, list(opened.columns))
     pairs = (
         "SELECT 1 AS sign, "
-        + (source.number_sql(value, opened.columns[value])[0] if value else "NULL::DOUBLE")
+        + (source.number_sql(score, opened.columns[score])[0] if score else "NULL::DOUBLE")
         + " AS score, "
         + source.canonical_sql(label, opened.columns[label])
         + " AS label, "
@@ -233,7 +238,12 @@ def _performance(
     classes = distinct_classes(connection, pairs, []) if manifest.task == "multiclass" else []
     classes = classes[:MAX_CLASSES]
     outcomes = fetch_outcomes(connection, pairs, [], manifest, classes=classes, levels=list(levels))[0]
-    return performance.count(manifest.task, manifest.threshold, outcomes), classes
+    notes: list[Note] = []
+    if manifest.task == "binary":
+        scale = scale or Scale.PROBABILITY
+        outcomes = dataclasses.replace(outcomes, scale=np.full(len(outcomes), scale, np.int64))
+        notes = answers_noted(outcomes.score, outcomes.predicted, outcomes.decided, scale, manifest)
+    return performance.count(manifest.task, manifest.threshold, outcomes), classes, notes
 
 
 def distinct_classes(connection: duckdb.DuckDBPyConnection, pairs: str, params: list[Any]) -> list[str]:
@@ -264,12 +274,13 @@ def fetch_outcomes(
             also += f", coalesce(list_position(?::VARCHAR[], {name}) - 1, {MAX_CLASSES})::BIGINT AS {name}_class"
             numbered.append(list(classes))
     also += "".join(f", coalesce(quantiles[{level}], 'nan'::DOUBLE) AS q{level}" for level in levels)
+    positive = positive_values(manifest)
     found = connection.execute(
-        "SELECT sign::BIGINT AS sign, coalesce(score, 'nan'::DOUBLE) AS score, label = ? AS positive,"
-        " coalesce(prediction = ?, false) AS predicted, prediction IS NOT NULL AS decided,"
+        "SELECT sign::BIGINT AS sign, coalesce(score, 'nan'::DOUBLE) AS score, list_contains(?, label) AS positive,"
+        " coalesce(list_contains(?, prediction), false) AS predicted, prediction IS NOT NULL AS decided,"
         f" coalesce(prediction = label, false) AS right_, coalesce(value, 'nan'::DOUBLE) AS value{also}"
         f" FROM ({pairs}) WHERE label IS NOT NULL",
-        [canonical(manifest.positive), canonical(manifest.positive), *numbered, *params],
+        [positive, positive, *numbered, *params],
     ).fetchnumpy()
     plain = {name: np.ma.getdata(column) for name, column in found.items()}
     outcomes = Outcomes(
@@ -301,6 +312,7 @@ _REFERENCE_TYPES = {
     "lows": "DOUBLE[]",
     "highs": "DOUBLE[]",
     "rare": "UBIGINT[]",
+    "answers_given": "BOOLEAN",
     "recorded_at": "TIMESTAMP",
 }
 
@@ -317,7 +329,7 @@ def record_reference(tx: Transaction, model: str, version: str, reference: Refer
         "source_digest": reference.source_digest,
         "row_count": reference.rows,
         "features": msgspec.json.encode(reference.features).decode(),
-        "notes": msgspec.json.encode(reference.notes).decode(),
+        "notes": stored_notes.encode(reference.notes),
         "slots": slots.tolist(),
         "counts": reference.counts[slots].tolist(),
         "performance_slots": reference.performance.slots.tolist(),
@@ -327,6 +339,7 @@ def record_reference(tx: Transaction, model: str, version: str, reference: Refer
         "lows": reference.moments.lows.ravel().tolist(),
         "highs": reference.moments.highs.ravel().tolist(),
         "rare": reference.rare.tolist() if reference.rare is not None else None,
+        "answers_given": True,
         "recorded_at": tx.now,
     }
     tx.insert("monitor_reference", _REFERENCE_TYPES, [row])
@@ -364,7 +377,7 @@ def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
     sums = np.array(row[10], np.float64)
     sums = np.pad(sums, (0, performance.SUMS - len(sums)))
     outcome = PerformanceCounts(np.array(row[8], np.int64), np.array(row[9], np.int64), sums)
-    notes = msgspec.json.decode(row[5], type=tuple[str, ...])
+    notes = stored_notes.decode(row[5])
     moments = WindowMoments.nothing(1, 0)
     if row[11] is not None:
         moments = WindowMoments(*(np.array(column, np.float64).reshape(1, -1) for column in row[11:14]))

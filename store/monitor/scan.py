@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 
 from store.catalog import models
 from store.catalog.manifest import ColumnFormat, ModelManifest
@@ -20,7 +21,9 @@ from store.monitor.files.number_text import NumberForm
 from store.monitor.files.table_files import open_files
 from store.monitor.files.text_rules import DEFAULT_RULES, TextRules, Wanted
 from store.monitor.files.times import TimeForm, column_times, time_sql
+from store.monitor.given import Given, given_columns, known_scale, scaled
 from store.monitor.kernel import Partial, Watched, WindowCounts, count_batches, count_part, count_parts, widened
+from store.monitor.notes import Note
 from store.monitor.parts import Part
 from store.monitor.quantiles import quantile_columns, quantiles_sql
 from store.monitor.reference import Reference
@@ -34,6 +37,8 @@ from store.settings import MonitorSettings
 
 DEFAULTS = MonitorSettings()
 MAX_VERSIONS = 50
+#: Examples that a note keeps.
+MAX_EXAMPLES = 3
 _DAY = 86_400
 #: The columns that labels are joined with.
 _KEPT = ["prediction_id", "event_us", "prediction", "score"]
@@ -41,8 +46,8 @@ _KEPT = ["prediction_id", "event_us", "prediction", "score"]
 
 @dataclasses.dataclass(frozen=True)
 class VersionPart:
-    """What one version predicted: counts, and an Arrow table (prediction_id, event_us, prediction, score; where the
-    version has slices or the file quantiles, `slices` and `quantiles`)."""
+    """What one version predicted: counts, and an Arrow table (prediction_id, event_us, prediction, score; of a binary
+    task `score_scale`; where the version has slices or the file quantiles, `slices` and `quantiles`)."""
 
     version: str
     reference: str
@@ -54,7 +59,8 @@ class VersionPart:
 
 @dataclasses.dataclass(frozen=True)
 class PredictionScan:
-    """`rows` in the file, `counted` of them; `notes` says in words what was odd."""
+    """`rows` in the file, `counted` of them; `notes` says what was odd. Codes that begin with `left_out.` count rows
+    that were left out, `repeated_id` those that came before; no row is in two of these."""
 
     deployment: str
     arrival: str
@@ -63,7 +69,7 @@ class PredictionScan:
     rows: int
     counted: int
     duplicates: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def scan_predictions(
@@ -147,23 +153,25 @@ class _Scan:
         # A typed copy of text lies on this machine alone.
         self._shared = shared if settings.engine == "dask" and opened.copy is None else None
         self._latest_us = int((time.time() + _DAY) * 1_000_000)
-        self._notes: dict[str, int] = {}
+        self._notes: dict[tuple[str, str, str], Note] = {}
         self._time_forms: dict[tuple[str, str], TimeForm] = {}
         #: Columns that are no features, but kept for the join with labels.
         self._joined: set[str] = set()
 
     def run(self) -> PredictionScan:
         parts, rows, counted, duplicates = [], 0, 0, 0
+        for note in self._source.notes:
+            self._note(note)
         for version, condition in self._versions():
             part, seen, repeated = self._scan(version, condition)
             parts.append(part)
             rows += seen
             duplicates += repeated
             counted += int(part.counts.rows.sum())
-        if duplicates:
-            self._notes["rows repeat a prediction_id: the first counts"] = duplicates
-        notes = tuple(note.describe() for note in self._source.notes)
-        notes += tuple(f"{count:,} {text}" if count else text for text, count in self._notes.items())
+        self._count_note("repeated_id", "rows repeat a prediction_id: the first counts", duplicates)
+        if not rows:
+            self._note(Note("no_rows", "the file holds no rows"))
+        notes = tuple(self._notes.values())
         return PredictionScan(
             self._deployment, self._arrival, self._settings, tuple(parts), rows, counted, duplicates, notes
         )
@@ -199,35 +207,47 @@ class _Scan:
         """(the part, rows of the file seen, duplicates left out)."""
         manifest = self._remembered.manifest(self._connect, self._model, version)
         reference = self._remembered.reference(self._connect, self._model, version)
-        roles, places = self._roles(manifest), self._places(manifest, reference, version)
+        given = given_columns(self._connect, self._source, manifest)
+        roles, places = self._roles(manifest, given), self._places(manifest, given, reference, version)
         joined, kept = self._kept(manifest, reference)
         select = f"{roles}{joined}"
-        found = None if joined or condition != "true" else self._scan_small(manifest, kept, places, reference)
+        found = None if joined or condition != "true" else self._scan_small(manifest, given, kept, places, reference)
         if found is None:
             forms = self._number_forms(manifest, places, reference)
             found = self._scan_parts(select, kept, places, forms, reference, condition, version)
         taken, counts, seconds = found
-        self._note("rows without a time are left out", taken.timeless)
-        self._note("rows with a time before 1900 or in the future are left out", taken.absurd)
-        self._note("rows without a prediction_id can never be labelled", taken.nameless)
+        self._count_note("left_out.time", "rows without a readable time are left out", taken.timeless)
+        text = "rows with a time before 1900 or in the future are left out"
+        self._count_note("left_out.implausible_time", text, taken.absurd)
+        self._count_note("without_id", "rows without a prediction_id can never be labelled", taken.nameless)
+        predictions = taken.predictions
+        if manifest.task == "binary" and predictions is not None:
+            known = known_scale(manifest, reference.features, reference.counts) if reference else None
+            predictions, odd = scaled(predictions, manifest, known)
+            for note in [*given.notes(predictions.num_rows), *odd]:
+                self._note(note)
         identity = reference.identity if reference else ""
         width = self._width(counts.last)
         if width > seconds:
             counts = widened(counts, width // seconds, reference)
-        return VersionPart(version, identity, counts, taken.predictions, width), taken.seen, taken.repeated
+        return VersionPart(version, identity, counts, predictions, width), taken.seen, taken.repeated
 
     def _width(self, times_us: Integers) -> int:
         """Width of the windows, in seconds, of rows with these times."""
         return self._settings.width_at(time.time() - times_us.max() / 1e6) if len(times_us) else self._base
 
     def _scan_small(
-        self, manifest: ModelManifest, kept: list[str], places: dict[str, str], reference: Reference | None
+        self,
+        manifest: ModelManifest,
+        given: Given,
+        kept: list[str],
+        places: dict[str, str],
+        reference: Reference | None,
     ) -> tuple[TakenRows, WindowCounts, int] | None:
         """A small Parquet file without a query; null where one is needed."""
         if self._small is None:
             return None
         roles = source.role_columns([manifest])
-        answer = None if manifest.task == "regression" else self._source.find(*roles["prediction"])
         features = [
             (f"f{place}", feature, places[feature.name])
             for place, feature in enumerate(reference.features if reference else ())
@@ -235,7 +255,7 @@ class _Scan:
         ]
         time, identity = self._source.need("time", *roles["time"]), self._source.need("prediction id", *roles["id"])
         form = self._time_form(manifest, time)
-        selected = Selected(time, identity, answer, self._value(manifest), features, zone=form.zone)
+        selected = Selected(time, identity, given.answer, given.score, features, zone=form.zone)
         batch = direct.batch(self._small, selected)
         if batch is None:
             return None
@@ -300,7 +320,7 @@ class _Scan:
         rules = TextRules(dict.fromkeys(texts, "number"), manifest.formats)
         files = open_files([self._source.location], "parquet", rules)
         for note in files.notes:
-            self._notes[note.describe()] = 0
+            self._note(note)
         return files.number_forms
 
     def _kept(self, manifest: ModelManifest, reference: Reference | None) -> tuple[str, list[str]]:
@@ -318,9 +338,18 @@ class _Scan:
             names.append("quantiles")
         return joined, names
 
-    def _note(self, text: str, count: int) -> None:
-        if count:
-            self._notes[text] = self._notes.get(text, 0) + count
+    def _note(self, note: Note) -> None:
+        """Say it of the file; what several versions' rows have in common is added up."""
+        key = (note.code, note.column, note.text)
+        before = self._notes.get(key)
+        if before is not None and before.rows is not None and note.rows is not None:
+            examples = tuple(dict.fromkeys([*before.examples, *note.examples]))[:MAX_EXAMPLES]
+            note = msgspec.structs.replace(note, rows=before.rows + note.rows, examples=examples)
+        self._notes[key] = note
+
+    def _count_note(self, code: str, text: str, rows: int) -> None:
+        if rows:
+            self._note(Note(code, text, rows))
 
     def _known(self, version: str) -> str:
         return (
@@ -328,13 +357,13 @@ class _Scan:
             f" AND version = {source.literal(version)}"
         )
 
-    def _roles(self, manifest: ModelManifest) -> str:
+    def _roles(self, manifest: ModelManifest, given: Given) -> str:
         """SQL of what a row is: time, id, answer."""
         found, columns = self._source, self._source.columns
         roles = source.role_columns([manifest])
         time_column = found.need("time", *roles["time"])
         id_column = found.need("prediction id", *roles["id"])
-        answer, value = found.find(*roles["prediction"]), self._value(manifest)
+        answer, value = given.answer, given.score
         identity = source.text_sql(id_column, columns[id_column])
         answered = source.canonical_sql(answer, columns[answer]) if answer else "NULL::VARCHAR"
         return ", ".join(
@@ -343,7 +372,7 @@ class _Scan:
                 f"{identity} AS prediction_id",
                 # DuckDB's own hash, never kept: it only shows whether any id repeats.
                 f"CASE WHEN {identity} IS NOT NULL THEN hash({identity}) END AS id_hash",
-                f"{'NULL::VARCHAR' if manifest.task == 'regression' else answered} AS prediction",
+                f"{answered} AS prediction",
                 f"{source.number_sql(value, columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
             ]
         )
@@ -357,16 +386,13 @@ class _Scan:
             # Typed times ask for no query, and a small file then for no connection.
             form, notes = column_times(self._connect, self._source.relation, column, kind, declared)
             self._time_forms[key] = form
-            self._notes.update(dict.fromkeys((note.describe() for note in notes), 0))
+            for note in notes:
+                self._note(note)
         return self._time_forms[key]
 
-    def _value(self, manifest: ModelManifest) -> str | None:
-        """The column of the score, or of the predicted value."""
-        roles = source.role_columns([manifest])
-        answer, score = self._source.find(*roles["prediction"]), self._source.find(*roles["score"])
-        return answer or score if manifest.task == "regression" else score
-
-    def _places(self, manifest: ModelManifest, reference: Reference | None, version: str) -> dict[str, str]:
+    def _places(
+        self, manifest: ModelManifest, given: Given, reference: Reference | None, version: str
+    ) -> dict[str, str]:
         """Feature → the column that holds it; what is absent, new or of another type is noted."""
         found, columns = self._source, self._source.columns
         roles = source.role_columns([manifest])
@@ -375,9 +401,9 @@ class _Scan:
         for feature in reference.features if reference else ():
             column: str | None = feature.name if feature.name in columns else None
             if feature.kind == "score":
-                column = self._value(manifest)
+                column = given.score
             elif feature.name == PREDICTION:
-                column = found.find(*roles["prediction"])
+                column = given.answer
             if column is None:
                 # Scores that the reference never had are nobody's loss.
                 if reference is not None and reference.of(feature).any():
@@ -385,7 +411,8 @@ class _Scan:
                 continue
             places[feature.name] = column
             if feature.kind != "categorical" and source.number_sql(column, columns[column])[1] and found.copy is None:
-                self._notes[f"column {column!r} is {columns[column]}, the reference has numbers"] = 0
+                text = f"column {column!r} is {columns[column]}, the reference has numbers"
+                self._note(Note("type_changed", text, column=column))
         self._joined = {*slice_columns(manifest), *quantile_columns(manifest, list(columns)).values()}
         self._say_columns(reference, roles, absent, version)
         return places
@@ -394,15 +421,18 @@ class _Scan:
         self, reference: Reference | None, roles: dict[str, list[str]], absent: list[str], version: str
     ) -> None:
         if reference is None:
-            self._notes[f"version {version or '?'} has no reference: only its traffic and performance are counted"] = 0
+            text = f"version {version or '?'} has no reference: only its traffic and performance are counted"
+            self._note(Note("no_reference", text))
             return
         if absent:
-            self._notes[f"version {version}: no column for {', '.join(absent[:10])}{_more(absent)}"] = 0
+            text = f"version {version}: no column for {', '.join(absent[:10])}{_more(absent)}"
+            self._note(Note("absent_columns", text))
         known = {name for names in roles.values() for name in names} | {source.VERSION_COLUMN}
         known |= {feature.name for feature in reference.features} | set(self._joined)
         extra = [name for name in self._source.columns if name not in known]
         if extra:
-            self._notes[f"version {version}: columns not watched: {', '.join(extra[:10])}{_more(extra)}"] = 0
+            text = f"version {version}: columns not watched: {', '.join(extra[:10])}{_more(extra)}"
+            self._note(Note("unwatched_columns", text))
 
 
 def _more(names: list[str]) -> str:

@@ -249,7 +249,8 @@ def test_what_was_odd_about_files_is_on_the_page_of_their_deployment(command: Co
 
     def told() -> dict[str, object] | None:
         odd = command.json("show", "deployments", DEPLOYMENT).get("odd about what arrived lately", {"rows": []})
-        found = {row["what"]: row["rows"] for row in odd["rows"]}
-        return found if "rows without a time are left out" in found else None
+        found = {row["code"]: row["rows"] for row in odd["rows"]}
+        return found if "left_out.time" in found else None
 
-    assert wait_for("the file", told)["rows with a time before 1900 or in the future are left out"] == 1
+    assert wait_for("the file", told)["left_out.implausible_time"] == 1
+    assert command.json("show", "deployments", DEPLOYMENT)["State"]["Health"] == "warning"

@@ -286,3 +286,14 @@ def test_steps_are_told_up_to_the_last(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     compare(DriftRequest(str(path), str(path)), MonitorSettings(), lambda done, parts: told.append((done, parts)))
     assert told == [(done, 8) for done in range(1, 9)]
+
+
+def test_values_that_are_none_of_the_features_are_counted_by_reason(pair: Pair) -> None:
+    numbers = normal(1)
+    words = [str(value) for value in numbers]
+    words[:9] = ["?", "?", "unknown", None, None, "nan", "inf", "-inf", "inf"]  # type: ignore[list-item]
+    found = pair.feature(numbers, pa.array(words))
+    assert found.dropped == {"type_errors": 3, "null": 2, "nan": 1, "infinite": 3}
+    assert found.reference_dropped == {}
+    gone = pair.compare({"x": numbers, "y": numbers}, {"y": numbers})
+    assert next(one for one in gone.features if one.feature == "x").dropped == {"absent": ROWS}

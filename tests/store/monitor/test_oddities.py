@@ -27,7 +27,7 @@ def test_rows_of_the_future_are_said_though_no_window_has_them(bench: Bench) -> 
     late = "SELECT * REPLACE (timestamp + INTERVAL 900 YEAR AS timestamp)"
     fed(bench).predict(bench.file(f"{late} FROM (SELECT {ROWS} FROM range(500) t(i))"))
     [odd] = told(bench).values()
-    assert (odd.kind, odd.what, odd.rows, odd.files) == (
+    assert (odd.kind, odd.what, odd.note.rows, odd.files) == (
         "predictions",
         "rows with a time before 1900 or in the future are left out",
         500,
@@ -43,16 +43,16 @@ def test_what_is_odd_about_every_file_is_said_once(bench: Bench) -> None:
         bench.predict(bench.file(rows))
     found = told(bench)
     repeated = found["predictions", "rows repeat a prediction_id: the first counts"]
-    assert (repeated.rows, repeated.files) == (30, 3)
+    assert (repeated.note.rows, repeated.files) == (30, 3)
     turned = found["predictions", "column 'x' is VARCHAR, the reference has numbers"]
-    assert (turned.rows, turned.files) == (None, 3)
+    assert (turned.note.rows, turned.files) == (None, 3)
 
 
 def test_labels_of_ids_that_were_never_predicted_are_said(bench: Bench) -> None:
     fed(bench).predict(bench.file(f"SELECT {ROWS} FROM range(500) t(i)"))
     bench.label(bench.file("SELECT 'p' || i AS prediction_id, 1 AS label FROM range(400, 700) t(i)"))
     odd = told(bench)["labels", "rows had no prediction of their id yet"]
-    assert (odd.rows, odd.files) == (200, 1)
+    assert (odd.note.rows, odd.files) == (200, 1)
 
 
 def test_as_of_before_the_file_came_nothing_was_odd(bench: Bench) -> None:

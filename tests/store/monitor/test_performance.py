@@ -142,9 +142,10 @@ def test_groups_counted_together_are_each_as_if_counted_alone(rows: list[tuple[f
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
-def test_decisions_are_those_at_the_models_threshold(threshold: float) -> None:
+def test_where_no_prediction_is_given_decisions_are_those_at_the_models_threshold(threshold: float) -> None:
     score = np.clip(_scores("spread", LABELS), 0, 1)
-    counted = count("binary", threshold, outcomes(score, LABELS))
+    nothing_given = dataclasses.replace(outcomes(score, LABELS), decided=np.zeros(len(score), bool))
+    counted = count("binary", threshold, nothing_given)
     assert value(counted, "f1") == pytest.approx(sk.f1_score(LABELS, score >= threshold), abs=1e-12)
     assert value(counted, "accuracy") == pytest.approx(sk.accuracy_score(LABELS, score >= threshold), abs=1e-12)
 

@@ -53,7 +53,11 @@ def test_it_says_all_that_a_scan_would(bench: Bench, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "older",
-    ["UPDATE monitor_reference SET sums = NULL, lows = NULL, highs = NULL", "DELETE FROM monitor_reference_chunk"],
+    [
+        "UPDATE monitor_reference SET sums = NULL, lows = NULL, highs = NULL",
+        "UPDATE monitor_reference SET answers_given = NULL",
+        "DELETE FROM monitor_reference_chunk",
+    ],
 )
 def test_a_profile_of_before_it_said_as_much_is_made_anew(bench: Bench, path: Path, older: str) -> None:
     bench.database.writer.change(lambda tx: tx.execute(older).fetchall())

@@ -29,10 +29,14 @@ def fed(bench: Bench) -> Bench:
     return bench
 
 
-def checks(bench: Bench, **params: object) -> dict[tuple[str, str, int], QualityRow]:
-    """(feature, check, day) → row."""
+def listed(bench: Bench, **params: object) -> list[QualityRow]:
     asked = SpanParams(DEPLOYMENT, "1d", **params)  # type: ignore[arg-type]
-    rows = bench.database.reader.read(lambda c: list(quality(c, asked, bench.settings)))
+    return bench.database.reader.read(lambda c: list(quality(c, asked, bench.settings)))
+
+
+def checks(bench: Bench, **params: object) -> dict[tuple[str, str, int], QualityRow]:
+    """(feature, check, day) → row, of a version where there is one."""
+    rows = sorted(listed(bench, **params), key=lambda row: row.version)
     first = 1_704_067_200
     return {(row.feature, row.check, (row.start - first) // 86_400): row for row in rows}
 

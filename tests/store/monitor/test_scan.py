@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from store.monitor import record_reference, scan_labels, scan_predictions, scan_reference
+from store.monitor.notes import Note
 from store.monitor.reference import load_reference
 from store.protocol import ExitCode, Refusal
 from tests.store.monitor.conftest import DEPLOYMENT, FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
@@ -25,6 +27,10 @@ def watched(bench: Bench) -> Bench:
     manifest = bench.register()
     bench.reference(manifest, bench.file(REFERENCE))
     return bench
+
+
+def described(notes: Iterable[Note]) -> tuple[str, ...]:
+    return tuple(note.describe() for note in notes)
 
 
 def tally(bench: Bench, feature: str) -> list[int]:
@@ -61,21 +67,21 @@ def test_every_format_gives_the_same_counts(watched: Bench, suffix: str) -> None
 def test_reordered_and_extra_columns_change_nothing_and_are_said(watched: Bench) -> None:
     taken = watched.predict(watched.file(f"SELECT 7 AS more, score, k, x, timestamp, prediction_id FROM ({ROWS})"))
     assert tally(watched, "k") == [2, 2, 1, 1, 0]
-    assert taken.notes == ("version 1: columns not watched: more",)
+    assert described(taken.notes) == ("version 1: columns not watched: more",)
 
 
 def test_a_missing_feature_is_counted_nowhere_and_said(watched: Bench) -> None:
     taken = watched.predict(watched.file(f"SELECT * EXCLUDE (x) FROM ({ROWS})"))
     assert sum(tally(watched, "x")) == 0
     assert sum(tally(watched, "k")) == 6
-    assert taken.notes == ("version 1: no column for x",)
+    assert described(taken.notes) == ("version 1: no column for x",)
 
 
 def test_a_feature_that_turned_to_text_is_counted_as_no_number(watched: Bench) -> None:
     words = f"SELECT * REPLACE (CASE WHEN x < 2 THEN 'hot' ELSE x::VARCHAR END AS x) FROM ({ROWS})"
     taken = watched.predict(watched.file(words))
     assert tally(watched, "x")[-1] == 2
-    assert taken.notes == ("column 'x' is VARCHAR, the reference has numbers",)
+    assert described(taken.notes) == ("column 'x' is VARCHAR, the reference has numbers",)
 
 
 def test_a_feature_that_turned_to_a_list_is_counted_as_no_number(watched: Bench) -> None:
@@ -113,7 +119,7 @@ def test_a_repeated_id_counts_once_by_its_earliest_row(watched: Bench) -> None:
     taken = watched.predict(watched.file(twice))
     assert watched.rows("SELECT prediction_id, score FROM monitor_prediction") == [("p1", 0.0)]
     assert sum(tally(watched, "x")) == 1
-    assert "5 rows repeat a prediction_id: the first counts" in taken.notes
+    assert "5 rows repeat a prediction_id: the first counts" in described(taken.notes)
 
 
 def test_an_id_that_came_in_an_earlier_file_is_not_counted_again(watched: Bench) -> None:
@@ -143,8 +149,8 @@ def test_absent_and_absurd_times_are_left_out_and_counted(watched: Bench) -> Non
         )
     )
     assert taken.counted == 1
-    assert taken.notes == (
-        "1 rows without a time are left out",
+    assert described(taken.notes) == (
+        "1 rows without a readable time are left out",
         "2 rows with a time before 1900 or in the future are left out",
     )
 
@@ -171,7 +177,7 @@ def test_rows_without_an_id_are_counted_but_never_labelled(watched: Bench) -> No
     taken = watched.predict(watched.file(f"SELECT * REPLACE (NULL::VARCHAR AS prediction_id) FROM ({ROWS})"))
     assert sum(tally(watched, "x")) == 6
     assert watched.rows("SELECT count(*) FROM monitor_prediction") == [(0,)]
-    assert taken.notes == ("6 rows without a prediction_id can never be labelled",)
+    assert described(taken.notes) == ("6 rows without a prediction_id can never be labelled",)
 
 
 @pytest.mark.parametrize(("column", "role"), [("timestamp", "time"), ("prediction_id", "prediction id")])
@@ -213,7 +219,7 @@ def test_a_column_of_versions_divides_the_rows(watched: Bench) -> None:
 
 def test_a_version_without_reference_has_traffic_only_and_says_so(watched: Bench) -> None:
     taken = watched.predict(watched.file(f"SELECT *, '9' AS model_version FROM ({ROWS})"))
-    assert taken.notes == ("version 9 has no reference: only its traffic and performance are counted",)
+    assert described(taken.notes) == ("version 9 has no reference: only its traffic and performance are counted",)
     assert watched.rows("SELECT version, sum(row_count) FROM monitor_window GROUP BY 1") == [("9", 6)]
 
 
