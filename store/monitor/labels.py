@@ -65,9 +65,9 @@ def scan_labels(
 ) -> LabelScan:
     """Read the file; nothing is written. Of several labels for one id the latest by time counts, then the greatest.
 
-    Rows without a label or an id are left out and counted in `notes`; a label time before 1900 or later than a day
-    from now is taken as unknown. Raises `Refusal` (usage): unreadable, or
-    without an id or label column.
+    Rows without a label or an id are left out and counted in `notes`; a label time that cannot be read, or is before
+    1900 or later than a day from now, is taken as unknown and counted there, too. Raises `Refusal`
+    (usage): unreadable, or without an id or label column.
     """
     opened = dataclasses.replace(source.open_source(connection, path, format, apart=True), path=Path(name or path.name))
     model = deployments.split(deployment).model
@@ -108,7 +108,8 @@ def scan_labels(
         "rows repeat a prediction_id: the latest label counts": rows - nameless - empty - table.num_rows,
         "label times before 1900 or in the future are taken as unknown": absurd,
     }
-    said["label times cannot be read and are taken as unknown"] = sum(note.rows or 0 for note in odd_times)
+    unread = sum(note.rows or 0 for note in odd_times)
+    said["rows have a label time that cannot be read: it is taken as unknown"] = unread
     notes = (
         *(f"{count:,} {text}" for text, count in said.items() if count),
         *(note.describe() for note in odd_times),
