@@ -140,7 +140,7 @@ def test_label_times_that_cannot_be_read_are_unknown_and_said(watched: Bench) ->
     labelled = watched.label(saved(watched, labels, "csv"))
     assert labelled.joined == 3
     assert labelled.notes == (
-        "1 label times cannot be read and are taken as unknown",
+        "1 rows have a label time that cannot be read: it is taken as unknown",
         "1 rows have a value in 'timestamp' that cannot be read as a time ('soon')",
     )
     assert watched.rows("SELECT count(label_at) FROM monitor_label") == [(1,)]
