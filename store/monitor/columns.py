@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from store.monitor.bins import CATEGORY_LENGTH, Floats, Integers, Marks
+from store.monitor.names import Hashes, name_hashes
 
 #: How a column of an Arrow type is treated where nothing else is declared.
 Treatment = Literal["numeric", "categorical", "time", "nested"]
@@ -212,24 +213,57 @@ def _sql(column: Any, query: str) -> Any:
 
 
 class CategoryTable:
-    """Category → slot of a feature: its place in `names`, else other; nulls have the slot after that."""
+    """Category → slot of a feature: its place in `names`, else other; nulls have the last slot.
 
-    def __init__(self, names: list[str]) -> None:
+    With `tail_groups` T, other is 2 T slots (`FeatureBins`): by the lowest bits of the name's hash, after T where it is
+    not among `known` (hashes, ascending), the categories of the reference that have no slot; null: all are known.
+    """
+
+    def __init__(self, names: list[str], tail_groups: int = 0, feature: str = "", known: Hashes | None = None) -> None:
         self.names = names
+        self._groups, self._feature, self._known = tail_groups, feature, known
         self._places = {name: place for place, name in enumerate(names)}
         # Codes that a CSV or JSON writer turned into 1.0.
         self._codes = bool(names) and all(name.lstrip("-").isdigit() for name in names)
 
     @property
     def other(self) -> int:
+        """The first slot of what has none of its own."""
         return len(self.names)
+
+    @property
+    def new(self) -> int:
+        """The first slot of what is not known; without `tail_groups`, of what has no slot."""
+        return len(self.names) + self._groups
 
     def slots_of(self, found: list[str]) -> Integers:
         """The slot of each name, and after them that of null."""
         places, other = self._places, self.other
-        if self._codes:
-            found = [_ZEROS.sub("", name) for name in found]
-        return np.array([places.get(name, other) for name in found] + [other + 1], np.int64)
+        found = self.canonical(found)
+        null = other + max(1, 2 * self._groups)
+        slots = np.array([places.get(name, other) for name in found] + [null], np.int64)
+        if self._groups:
+            rest = np.flatnonzero(slots == other)
+            if len(rest):
+                slots[rest] += self._tail([found[place] for place in rest])
+        return slots
+
+    def canonical(self, found: list[str]) -> list[str]:
+        """The names as the feature has them: of one whose categories are whole numbers, 1.0 is 1."""
+        return [_ZEROS.sub("", name) for name in found] if self._codes else found
+
+    def _tail(self, names: list[str]) -> Integers:
+        hashes = name_hashes(self._feature, names)
+        groups = (hashes % np.uint64(self._groups)).astype(np.int64)
+        if self._known is None:
+            return groups
+        new = np.ones(len(names), bool)
+        if len(self._known):
+            places = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
+            new = self._known[places] != hashes
+        # Names that are too long to be kept are not known by name: they are not called new.
+        new &= np.fromiter(map(usable_category, names), bool, len(names))
+        return np.where(new, groups + self._groups, groups)
 
 
 def usable_category(name: str) -> bool:

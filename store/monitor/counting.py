@@ -13,6 +13,9 @@ from store.monitor.names import NEW_NAMES, Names
 from store.monitor.parts import Part
 from store.monitor.profile import Binned, Tally
 
+#: Of categories that the reference knows but that have no slot, those are kept by name that hold at least this share
+#: of a batch or row group: what holds as much of the whole is kept with a count that misses at most this share.
+FREQUENT, FREQUENT_NAMES = 0.01, 10_000
 #: Rows of a batch that DuckDB decodes from text.
 BATCH_ROWS = 65_536
 
@@ -42,6 +45,7 @@ def count_columns(
     found = np.zeros(bins.width, np.int64)
     moments: dict[str, Moments] = {}
     names: dict[str, Names] = {}
+    common: dict[str, Names] = {}
     for name, array in arrays.items():
         feature = bins.by_name[name]
         at = slice(feature.offset, feature.offset + feature.width)
@@ -56,10 +60,20 @@ def count_columns(
         counted = np.bincount(held.codes, minlength=len(held.names) + 1)
         slots = table.slots_of(held.names)
         found[at] = np.bincount(slots, weights=counted, minlength=feature.width).astype(np.int64)
-        new = np.flatnonzero((slots[:-1] == table.other) & (counted[:-1] > 0))
-        usable = {held.names[place]: int(counted[place]) for place in new if columns.usable_category(held.names[place])}
-        names[name] = Names.of(((one, usable[one]) for one in bins.new_among(name, list(usable))), new_names)
-    return Tally(rows, found, moments, names)
+        without = np.flatnonzero((slots[:-1] >= table.other) & (slots[:-1] < slots[-1]) & (counted[:-1] > 0))
+        if not len(without):
+            continue
+        called = table.canonical(held.names)
+        new: dict[str, int] = {}
+        for place in without[slots[without] >= table.new]:
+            if columns.usable_category(called[place]):
+                new[called[place]] = new.get(called[place], 0) + int(counted[place])
+        names[name] = Names.of(((one, new[one]) for one in bins.new_among(name, list(new))), new_names)
+        frequent = without[(slots[without] < table.new) & (counted[without] >= FREQUENT * len(held.codes))]
+        if len(frequent):
+            known = [(called[place], int(counted[place])) for place in frequent]
+            common[name] = Names.of((pair for pair in known if columns.usable_category(pair[0])), FREQUENT_NAMES)
+    return Tally(rows, found, moments, names, common)
 
 
 def _count_group(part: Part, bins: Binned, wanted: Mapping[str, str], new_names: int) -> Tally:
@@ -72,7 +86,7 @@ def _count_group(part: Part, bins: Binned, wanted: Mapping[str, str], new_names:
     for arrays in parts.read_columns(part, list(by_column)):
         of_feature = {name: arrays[column] for column in arrays for name in by_column[column]}
         total += count_columns(of_feature, 0, bins, new_names)
-    return Tally(part.rows or 0, total.counts, total.moments, total.names)
+    return Tally(part.rows or 0, total.counts, total.moments, total.names, total.common)
 
 
 def _count_text(part: Part, bins: Binned, wanted: Mapping[str, str], new_names: int) -> Tally:

@@ -11,7 +11,7 @@ from store.monitor.statistics.catalogue import (
     statistics_of,
     thresholds,
 )
-from store.monitor.statistics.groups import psi_groups
+from store.monitor.statistics.groups import Grouping, psi_groups
 from store.monitor.statistics.values import Value, Values
 from store.monitor.statistics.verdicts import GUARANTEES, WATCH_LEVEL, WINDOW_LEVEL, FeatureVerdict, verdicts
 
@@ -24,6 +24,7 @@ __all__ = [
     "WATCH_LEVEL",
     "WINDOW_LEVEL",
     "FeatureVerdict",
+    "Grouping",
     "Value",
     "Values",
     "psi_groups",
