@@ -804,6 +804,8 @@ class ComparedFeature(msgspec.Struct, frozen=True):
     mean: float | None = None
     new_categories: list[str] = []
     notes: list[str] = []
+    causes: list[str] = []
+    """What changed, in words; of an alarm, what explains most rows first."""
 
 
 class DriftReport(msgspec.Struct, frozen=True):

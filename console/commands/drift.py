@@ -113,6 +113,7 @@ def _rows(report: DriftReport) -> list[dict[str, object]]:
                     "guarantee": feature.guarantee if judged else None,
                     "why": feature.why or value.why,
                     "notes": feature.notes,
+                    "causes": feature.causes,
                 }
             )
     return rows

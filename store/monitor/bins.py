@@ -130,6 +130,22 @@ def _halfway(values: Floats, following: Floats) -> Floats:
     return np.where(found <= values, following, found)
 
 
+def distinct_values(edges: Floats) -> Floats | None:
+    """The distinct values that `numeric_edges` divided half-way between neighbours; null where they were too many.
+
+    The edges between them give them back one by one from the lowest; that this ends at the highest is the proof.
+    """
+    low, high = float(edges[0]), float(edges[-1])
+    if low == high:
+        return np.array([low])
+    values = [low]
+    for split in edges[1:-1]:
+        values.append(2 * float(split) - values[-1])
+    found = np.array(values)
+    inside = (found[1:] > edges[1:-1]).all() and (found[:-1] < edges[1:-1]).all()
+    return found if inside and abs(found[-1] - high) <= 1e-9 * (high - low) else None
+
+
 class NumericCoder:
     """Value → slot for numeric bins, by a lookup table that is exact: about ten times a binary search.
 

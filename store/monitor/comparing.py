@@ -187,6 +187,10 @@ def _features(
         if new:
             many = "" if names.complete else "about "
             notes.append(f"{many}{names.distinct:,} new categories: {_list(new, _SAID_NAMES)}")
+        alarm = verdict.alarm or column is None
+        causes = _causes(reference, feature, tally) if alarm else []
+        if causes:
+            notes.append("; ".join(causes))
         old_shape, shape, labels = _shapes(feature, was, now)
         found.append(
             ComparedFeature(
@@ -199,7 +203,7 @@ def _features(
                 p_value=verdict.p_value,
                 q_value=verdict.q_value,
                 # A column that went missing is certain, whatever the rows: no statistic is needed to say so.
-                alarm=verdict.alarm or column is None,
+                alarm=alarm,
                 severity="critical" if column is None else verdict.severity,
                 guarantee=verdict.guarantee,
                 why=_MISSING if column is None else verdict.why,
@@ -213,6 +217,7 @@ def _features(
                 mean=_mean(tally, feature.name),
                 new_categories=new,
                 notes=notes,
+                causes=causes,
             )
         )
     return sorted(found, key=_rank)
@@ -258,6 +263,25 @@ def _statistics(
         better = None if value.value is None else refine(0, feature.name, name, value.value)
         found.append(StatisticValue(name, better, value.noise_floor, limit, value.p_value, None, value.why))
     return found
+
+
+def _causes(reference: Profile, feature: FeatureBins, tally: Tally) -> list[str]:
+    """What changed in a feature, in words, by all that was counted of it."""
+    name = feature.name
+    before, after = reference.tally.moments.get(name), tally.moments.get(name)
+    new, known = tally.names.get(name, Names()), reference.tally.names.get(name, Names()).counts
+    common = tally.common.get(name, Names()).counts
+    found = statistics.causes(
+        feature,
+        reference.of(feature),
+        tally.counts[feature.offset : feature.offset + feature.width],
+        moments=None if before is None or after is None else (before, after),
+        new=new.counts,
+        new_total=new.distinct,
+        rare={one: (known[one], count) for one, count in common.items() if one in known},
+        rows=(reference.rows, tally.rows),
+    )
+    return [statistics.describe(cause) for cause in found]
 
 
 def _mean(tally: Tally, name: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from store.monitor.bins import FeatureBins, Floats, Integers
-from store.monitor.statistics import ordered
+from store.monitor.statistics import noise, ordered
 from store.monitor.statistics.exact import Described
 
 Code = Literal[
@@ -26,6 +26,7 @@ Code = Literal[
     "spread",
     "share",
     "rare_values",
+    "rare_vanished",
     "shape",
 ]
 
@@ -216,10 +217,22 @@ def _of_categories(
         )
         first = named[0]
         found.append(Cause("share", first.before, first.after, weight, names=tuple(named[:NAMED]), total=len(named)))
-    if feature.tail_groups and not found:
+    if feature.tail_groups:
+        found += _rare_vanished(feature, before, after)
         tail = slice(feature.bins, feature.null_slot)
-        found += _share("rare_values", int(before[tail].sum()), n, int(after[tail].sum()), m)
+        if not found:
+            found += _share("rare_values", int(before[tail].sum()), n, int(after[tail].sum()), m)
     return found
+
+
+def _rare_vanished(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
+    """The share of the reference in groups of the tail of which the window holds nothing, beyond chance."""
+    tail = slice(feature.bins, feature.bins + feature.tail_groups)
+    n, m = float(before.sum()), float(after.sum())
+    held = before[tail] / n
+    gone = float(held[after[tail] == 0].sum())
+    floor = float(noise.vanished(held, np.array([m]), np.maximum(held - np.sqrt(held / n), held / 4))[0])
+    return [Cause("rare_vanished", gone, 0.0, gone)] if gone > floor + _LEAST_SHARE else []
 
 
 def _changed(counts: Sequence[tuple[str, int, int]], n: int, m: int) -> list[NamedShare]:
@@ -268,6 +281,8 @@ def describe(cause: Cause) -> str:
         return f"shares: {listed}{_more(cause)}"
     if cause.code == "shape":
         return f"values in {cause.names[0].name} {change}"
+    if cause.code == "absent" and cause.after >= 1:
+        return "column absent"
     return f"{_WORDS[cause.code]} {change}"
 
 
@@ -279,6 +294,7 @@ _WORDS: dict[Code, str] = {
     "nulls": "nulls",
     "outside": "beyond the reference's range",
     "rare_values": "values beyond the 200 most frequent",
+    "rare_vanished": "rare values that vanished",
 }
 
 

@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 
-from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.bins import FeatureBins, Floats, Integers, distinct_values
 from store.monitor.names import name_hashes
 
 PSI_BINS = 10
 #: A bin of more than this part of the reference is one value (or nearly): most bins hold about 1/128.
 _HEAVY = 50
+#: More rare categories than this are compared one by one, as far as there are rows for it.
+_MANY_RARE = 20
 #: A hashed group has about so many rows at least of the smaller side, and there are at least so many groups.
 ROWS_PER_GROUP, _LEAST_HASHED, _SEQUENTIAL_HASHED = 8, 2, 16
 #: Of a feature with a tail, categories stand alone that the reference holds so many rows of: fewer may be luck.
@@ -41,10 +43,12 @@ class Grouping:
     finest: Integers
     first: int = 0
     hashed: int = 0
+    share: float = 1.0
+    """Of the reference's rows in hashed bins."""
 
     def number(self, rows: float) -> int:
         """How many hashed bins there are where the smaller side has so many rows: enough rows for each."""
-        wanted = 1 << max(1, int(rows / ROWS_PER_GROUP)).bit_length() - 1
+        wanted = 1 << max(1, int(rows * self.share / ROWS_PER_GROUP)).bit_length() - 1
         return max(min(self.hashed, _LEAST_HASHED), min(self.hashed, wanted))
 
     def at(self, number: int) -> Integers:
@@ -62,9 +66,9 @@ def psi_groups(feature: FeatureBins, reference: Integers) -> Grouping:
     Numeric: the distinct deciles of the reference, open at both ends, as far as its bins tell them apart. A value that
     fills a decile by itself begins a bin, `decile <= x < next decile`, as with `numpy.unique(numpy.quantile(x, …))`
     and `numpy.histogram`; only where such a value is the largest does it keep a bin of its own. Categorical: the
-    reference's common categories one by one, the rest in groups of some per cent each, in the order of their names;
-    of a feature with a tail (`FeatureBins.tail_groups`) by the hashes of all other names, as many groups as there are
-    rows for. Missing values (null, NaN, infinite, not a number) are one more group.
+    reference's common categories one by one, the rest in groups of some per cent each, in the order of their names,
+    or, of more than twenty and of a feature with a tail (`FeatureBins.tail_groups`), by the hashes of their names, as
+    many groups as there are rows for. Missing values (null, NaN, infinite, not a number) are one more group.
     """
     if feature.tail_groups:
         return _hashed(feature, reference)
@@ -74,10 +78,12 @@ def psi_groups(feature: FeatureBins, reference: Integers) -> Grouping:
         common = [slot for slot in range(feature.bins) if reference[slot] / total >= PSI_RARE][:PSI_CATEGORIES]
         rare = np.setdiff1d(np.arange(feature.bins + 1), common)
         groups[common] = np.arange(len(common))
+        if len(rare) > _MANY_RARE and not reference[feature.bins]:
+            return _one_by_one(feature, groups, np.asarray(common, np.int64), rare[:-1], reference)
         groups[rare] = len(common) + _chunks(feature, rare, reference / total, _RARE_GROUPS, _RARE_SHARE)
         groups[feature.missing_from :] = groups[rare].max() + 1
         return Grouping(groups)
-    numbered = _deciles(reference[1 : feature.bins + 1])
+    numbered = _deciles(reference[1 : feature.bins + 1], distinct_values(np.asarray(feature.edges)) is not None)
     groups[1 : feature.bins + 1] = numbered
     groups[0], groups[feature.bins + 1] = 0, numbered[-1]
     groups[feature.missing_from :] = numbered[-1] + 1
@@ -88,8 +94,8 @@ def psi_groups(feature: FeatureBins, reference: Integers) -> Grouping:
     return Grouping(groups)
 
 
-def _deciles(inner: Integers) -> Integers:
-    """Bin (of the reference's own, ascending) → distinct decile, from 0."""
+def _deciles(inner: Integers, single: bool) -> Integers:
+    """Bin (of the reference's own, ascending; `single`: each of one value) → distinct decile, from 0."""
     total = int(inner.sum())
     if not total:
         return np.zeros(len(inner), np.int64)
@@ -98,13 +104,31 @@ def _deciles(inner: Integers) -> Integers:
     rows = np.ceil((total - 1) * np.arange(1, PSI_BINS) / PSI_BINS).astype(np.int64)
     starts = np.searchsorted(cumulative, rows, side="right")
     # A decile within a bin of several values is taken to the nearer of its ends.
-    several = inner[starts] * _HEAVY < total
+    several = (inner[starts] * _HEAVY < total) & (not single)
     middle = cumulative[starts] - inner[starts] / 2
     starts = np.where(several & (middle < total * np.arange(1, PSI_BINS) / PSI_BINS), starts + 1, starts)
     found: Integers = np.searchsorted(
         np.unique(starts[(starts > 0) & (starts < len(inner))]), np.arange(len(inner)), "right"
     )
     return found.astype(np.int64)
+
+
+def _one_by_one(
+    feature: FeatureBins, groups: Integers, common: Integers, rare: Integers, reference: Integers
+) -> Grouping:
+    """Every rare category in a bin of its own where there are rows for that, else some together by their hashes;
+    what is new comes to the end of these."""
+    hashes = name_hashes(feature.name, [feature.categories[place] for place in rare])
+    number = 1 << len(rare).bit_length()
+    groups[rare[np.argsort(hashes, kind="stable")]] = len(common) + np.arange(len(rare))
+    groups[feature.bins] = len(common) + len(rare)
+    groups[feature.missing_from :] = len(common) + number
+    return Grouping(groups, len(common), number, _hashed_share(groups, len(common), number, reference))
+
+
+def _hashed_share(groups: Integers, first: int, number: int, reference: Integers) -> float:
+    hashed = (groups >= first) & (groups < first + number)
+    return float(reference[hashed].sum() / max(1, reference.sum()))
 
 
 def _hashed(feature: FeatureBins, reference: Integers) -> Grouping:
@@ -116,10 +140,10 @@ def _hashed(feature: FeatureBins, reference: Integers) -> Grouping:
     total = max(1, int(reference.sum()))
     here = reference[: feature.bins]
     common = np.flatnonzero((here >= PSI_RARE * total) & (here >= COMMON_ROWS))
-    return _joined(feature, common)
+    return _joined(feature, common, reference)
 
 
-def _joined(feature: FeatureBins, common: Integers) -> Grouping:
+def _joined(feature: FeatureBins, common: Integers, reference: Integers) -> Grouping:
     number = feature.tail_groups
     hashes = name_hashes(feature.name, feature.categories) % np.uint64(number)
     groups = np.empty(feature.width, np.int64)
@@ -127,7 +151,7 @@ def _joined(feature: FeatureBins, common: Integers) -> Grouping:
     groups[common] = np.arange(len(common))
     groups[feature.bins : feature.null_slot] = len(common) + np.tile(np.arange(number), 2)
     groups[feature.missing_from :] = len(common) + number
-    return Grouping(groups, len(common), number)
+    return Grouping(groups, len(common), number, _hashed_share(groups, len(common), number, reference))
 
 
 def _chunks(feature: FeatureBins, slots: Integers, shares: Floats, most: int, least: float) -> Integers:
@@ -154,8 +178,9 @@ def grouped(groups: Integers, counts: Integers) -> Floats:
     found: Floats
     if number > _MATRIX:
         order = np.argsort(groups, kind="stable")
-        first = np.searchsorted(groups[order], np.arange(number))
-        found = np.add.reduceat(counts[..., order], first, axis=-1).astype(np.float64)
+        used, first = np.unique(groups[order], return_index=True)
+        found = np.zeros((*counts.shape[:-1], number))
+        found[..., used] = np.add.reduceat(counts[..., order], first, axis=-1)
         return found
     members = (groups[:, None] == np.arange(number)[None, :]).astype(np.float64)
     found = counts @ members
@@ -178,7 +203,8 @@ def sequential_groups(feature: FeatureBins, reference: Integers) -> tuple[Intege
     )
     shares = chosen / max(1, int(chosen.sum()))
     if feature.tail_groups:
-        groups = _joined(feature, np.flatnonzero(shares[: feature.bins] >= _COMMON)).at(_SEQUENTIAL_HASHED)
+        common = np.flatnonzero(shares[: feature.bins] >= _COMMON)
+        groups = _joined(feature, common, reference).at(_SEQUENTIAL_HASHED)
         return groups, grouped(groups, reference - chosen)
     # Whether there are others is known of the whole reference, whose most frequent categories have slots.
     shares[feature.bins] = max(shares[feature.bins], float(reference[feature.bins] > 0) * 1e-12)

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from store.monitor.bins import Floats, Integers
+from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.profile import Binned
 from store.monitor.statistics import catalogue, sequential
+from store.monitor.statistics.causes import Cause, causes
 from store.monitor.statistics.groups import Grouping, grouped, sequential_groups
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
 from store.monitor.statistics.tails import chi_square_quantile
@@ -74,6 +75,8 @@ class FeatureVerdict:
     why: str = ""
     reason: Reason = ""
     """Set where the feature was not judged."""
+    causes: tuple[Cause, ...] = ()
+    """What changed, by the counts alone; of an alarm."""
 
     @property
     def state(self) -> State:
@@ -124,7 +127,9 @@ def verdicts(
 class _Column:
     """One feature in all windows."""
 
-    feature: str
+    bins: FeatureBins
+    before: Integers
+    after: Integers
     statistic: str
     values: Values
     limits: Floats
@@ -157,7 +162,7 @@ class _Column:
         p = float(self.p[window])
         log_e = float(self.log_e[window])
         return FeatureVerdict(
-            feature=self.feature,
+            feature=self.bins.name,
             statistic=self.statistic,
             value=value.value,
             noise_floor=value.noise_floor,
@@ -173,6 +178,7 @@ class _Column:
             since=int(self.starts[window]) if self.starts is not None else None,
             why=value.why,
             reason="" if guarantee else self._reason(window, value.value),
+            causes=causes(self.bins, self.before, self.after[window]) if guarantee else (),
         )
 
     def _reason(self, window: int, value: float | None) -> Reason:
@@ -243,7 +249,9 @@ def _column(
         better = [refine(window, feature.name, name, float(value)) for window, value in enumerate(values.values)]
         values = dataclasses.replace(values, values=np.array(better, np.float64))
     return _Column(
-        feature=feature.name,
+        bins=feature,
+        before=before,
+        after=after,
         statistic=name,
         values=values,
         limits=warn * sizes,
