@@ -41,7 +41,7 @@ REFERENCE_NAMES = 120_000
 _IDENTIFIER_NAMES, MOST_CATEGORIES = 1_000, 200_000
 #: A reference of whose rows at least this share, and so many, are the only ones of their category, is counted with a
 #: tail though it has few: windows of the same distribution hold as large a share of categories that it lacks.
-_UNSEEN, _LEAST_SINGLES = 0.05, 5
+_UNSEEN, _LEAST_SINGLES = 0.005, 3
 
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
@@ -209,7 +209,7 @@ class Bins(Binned):
 def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[FeatureBins, Integers]:
     """The feature as all rows say: the sample knew neither the extremes nor every category."""
     if feature.kind == "categorical":
-        return _settled_categories(feature, tally.names.get(feature.name, Names()), counts)
+        return settled_categories(feature, tally.names.get(feature.name, Names()), counts)
     moments = tally.moments.get(feature.name)
     if moments is None or not moments.values:
         return feature, counts
@@ -234,7 +234,7 @@ def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[Feat
     )
 
 
-def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> tuple[FeatureBins, Integers]:
+def settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> tuple[FeatureBins, Integers]:
     """The most frequent categories, and the others by the hashes of their names."""
     pairs = [(name, int(count)) for name, count in zip(feature.categories, counts, strict=False) if count]
     every = dict([*names.counts.items(), *pairs])
