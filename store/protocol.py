@@ -404,6 +404,8 @@ class Distribution(msgspec.Struct, frozen=True):
     """How many different ones there are: estimated where that is more than are kept, null where that is not known: in
     windows that were counted before names were kept, and against a reference of before its rare ones were."""
     new_estimated: bool = False
+    causes: list[str] = []
+    """What differs from the reference beyond chance, in words, what explains most rows first."""
 
 
 class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -39,9 +39,9 @@ REFERENCE_NAMES = 120_000
 #: A text column with more names than this, that has another name in most of its rows, names its rows: it is no
 #: category. Nor is one with more names than `MOST_CATEGORIES`.
 _IDENTIFIER_NAMES, MOST_CATEGORIES = 1_000, 200_000
-#: A reference of whose rows at least this share, and so many, are the only ones of their category, is counted with a
-#: tail though it has few: windows of the same distribution hold as large a share of categories that it lacks.
-_UNSEEN, _LEAST_SINGLES = 0.005, 3
+#: A reference of whose rows at least this share are the only ones of their category is counted with a tail though it
+#: has few categories: windows of the same distribution hold as large a share of categories that it lacks.
+_UNSEEN = 0.005
 
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
@@ -258,7 +258,7 @@ def settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> 
         singles = round(singles * names.distinct / max(1, len(names.counts)))
     rows = int(counts.sum()) - null
     made = msgspec.structs.replace(feature, categories=[name for name, _ in top], tail_groups=0)
-    if not tail.any() and (singles < _LEAST_SINGLES or singles < _UNSEEN * rows):
+    if not tail.any() and singles <= _UNSEEN * rows:
         return made, np.array([*(count for _, count in top), 0, null], np.int64)
     made = msgspec.structs.replace(
         made,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from store.monitor import binning, counting, parts, statistics
@@ -186,11 +187,8 @@ def _features(
         new = [name for name, _ in names.top(_SAID_NAMES)]
         if new:
             many = "" if names.complete else "about "
-            notes.append(f"{many}{names.distinct:,} new categories: {_list(new, _SAID_NAMES)}")
-        alarm = verdict.alarm or column is None
-        causes = _causes(reference, feature, tally) if alarm else []
-        if causes:
-            notes.append("; ".join(causes))
+            chance = ", no more than chance" if _by_chance(reference, feature, was, now) else ""
+            notes.append(f"{many}{names.distinct:,} new categories{chance}: {_list(new, _SAID_NAMES)}")
         old_shape, shape, labels = _shapes(feature, was, now)
         found.append(
             ComparedFeature(
@@ -203,7 +201,7 @@ def _features(
                 p_value=verdict.p_value,
                 q_value=verdict.q_value,
                 # A column that went missing is certain, whatever the rows: no statistic is needed to say so.
-                alarm=alarm,
+                alarm=verdict.alarm or column is None,
                 severity="critical" if column is None else verdict.severity,
                 guarantee=verdict.guarantee,
                 why=_MISSING if column is None else verdict.why,
@@ -217,10 +215,9 @@ def _features(
                 mean=_mean(tally, feature.name),
                 new_categories=new,
                 notes=notes,
-                causes=causes,
             )
         )
-    return sorted(found, key=_rank)
+    return sorted((_with_causes(one, reference, tally) for one in found), key=_rank)
 
 
 def _rank(feature: ComparedFeature) -> tuple[bool, bool, float, str]:
@@ -263,6 +260,20 @@ def _statistics(
         better = None if value.value is None else refine(0, feature.name, name, value.value)
         found.append(StatisticValue(name, better, value.noise_floor, limit, value.p_value, None, value.why))
     return found
+
+
+def _by_chance(reference: Profile, feature: FeatureBins, was: Integers, now: Integers) -> bool:
+    """Whether windows of the reference's own distribution hold as many categories that it lacks."""
+    found = statistics.statistic("new_categories", feature, reference.groups[feature.name], was, now)
+    return found.value is not None and found.noise_floor is not None and found.value <= found.noise_floor
+
+
+def _with_causes(compared: ComparedFeature, reference: Profile, tally: Tally) -> ComparedFeature:
+    """An alarm with what changed, which is a note, too."""
+    causes = _causes(reference, reference.by_name[compared.feature], tally) if compared.alarm else []
+    if not causes:
+        return compared
+    return msgspec.structs.replace(compared, causes=causes, notes=[*compared.notes, "; ".join(causes)])
 
 
 def _causes(reference: Profile, feature: FeatureBins, tally: Tally) -> list[str]:

@@ -281,6 +281,8 @@ def describe(cause: Cause) -> str:
         return f"shares: {listed}{_more(cause)}"
     if cause.code == "shape":
         return f"values in {cause.names[0].name} {change}"
+    if cause.code == "rare_vanished":
+        return f"rare values vanished (were {percent(cause.before)})"
     if cause.code == "absent" and cause.after >= 1:
         return "column absent"
     return f"{_WORDS[cause.code]} {change}"
@@ -294,7 +296,6 @@ _WORDS: dict[Code, str] = {
     "nulls": "nulls",
     "outside": "beyond the reference's range",
     "rare_values": "values beyond the 200 most frequent",
-    "rare_vanished": "rare values that vanished",
 }
 
 

@@ -44,6 +44,18 @@ GUARANTEES: dict[Guarantee, str] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class Compared:
+    """Counts of reference and window (slots) of one feature."""
+
+    feature: FeatureBins
+    before: Integers
+    after: Integers
+
+    def causes(self) -> tuple[Cause, ...]:
+        return causes(self.feature, self.before, self.after)
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureVerdict:
     """What is to be said of one feature in one window.
 
@@ -75,8 +87,13 @@ class FeatureVerdict:
     why: str = ""
     reason: Reason = ""
     """Set where the feature was not judged."""
-    causes: tuple[Cause, ...] = ()
-    """What changed, by the counts alone; of an alarm."""
+    compared: Compared | None = dataclasses.field(default=None, repr=False, compare=False)
+    """The counts that are behind an alarm."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What changed, by the counts alone; of an alarm."""
+        return () if self.compared is None else self.compared.causes()
 
     @property
     def state(self) -> State:
@@ -178,7 +195,7 @@ class _Column:
             since=int(self.starts[window]) if self.starts is not None else None,
             why=value.why,
             reason="" if guarantee else self._reason(window, value.value),
-            causes=causes(self.bins, self.before, self.after[window]) if guarantee else (),
+            compared=Compared(self.bins, self.before, self.after[window]) if guarantee else None,
         )
 
     def _reason(self, window: int, value: float | None) -> Reason:
