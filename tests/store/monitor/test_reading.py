@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
+import numpy as np
 import pytest
 
 from store.catalog.listing import Listings
 from store.catalog.manifest import ColumnNames
 from store.monitor import Fleet, distribution, heatmap, performance_over_time, summary
+from store.monitor.bins import Floats
 from store.monitor.listings import listings
 from store.protocol import (
     Distribution,
@@ -226,6 +229,7 @@ def test_drift_rows_have_designs_names(flights: Bench) -> None:
         "importance",
         "correlation",
         "relevance",
+        "causes",
     ]
     assert page.rows[0][3] == "temperature_f"
 

@@ -15,8 +15,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import kolmogorov, rel_entr
 
 from store.monitor.bins import FeatureBins, Floats, Integers, NumericCoder, numeric_edges
-from store.monitor.statistics import groups as grouping
 from store.monitor.statistics import Grouping, psi_groups, statistic
+from store.monitor.statistics import groups as grouping
 from store.monitor.statistics.shares import PSI_FLOOR
 
 #: Counts of one categorical feature of ten categories; both samples hold something.
