@@ -33,6 +33,8 @@ Code = Literal[
 #: A share, a mean or a spread has changed when chance would do as much less than once in 700 times (3 standard
 #: errors), and by at least a hundredth of the rows, or a tenth of a standard deviation.
 _ERRORS, _LEAST_SHARE, _LEAST_DEVIATIONS = 3.0, 0.01, 0.1
+#: Of the largest of some hundred changes.
+_ERRORS_OF_MANY = 5.0
 #: Values that are named in one cause.
 NAMED = 5
 #: Values whose absence chance explains less often than this (over all of them) have vanished.
@@ -219,10 +221,21 @@ def _of_categories(
         found.append(Cause("share", first.before, first.after, weight, names=tuple(named[:NAMED]), total=len(named)))
     if feature.tail_groups:
         found += _rare_vanished(feature, before, after)
-        tail = slice(feature.bins, feature.null_slot)
-        if not found:
-            found += _share("rare_values", int(before[tail].sum()), n, int(after[tail].sum()), m)
+        if not any(was for was, _ in rare.values()):
+            found += _rare_group(feature, before, after)
     return found
+
+
+def _rare_group(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
+    """The group of the tail whose share rose most, where no value of it is known by name."""
+    tail = slice(feature.bins, feature.bins + feature.tail_groups)
+    n, m = int(before.sum()), int(after.sum())
+    place = int(np.argmax(after[tail] / m - before[tail] / n))
+    was, now = int(before[tail][place]), int(after[tail][place])
+    pooled = (was + now) / (n + m)
+    # One of many: so much above the rest by chance once in thousands of windows.
+    certain = now / m - was / n > _ERRORS_OF_MANY * math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return _share("rare_values", was, n, now, m) if certain else []
 
 
 def _rare_vanished(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
@@ -295,7 +308,7 @@ _WORDS: dict[Code, str] = {
     "nan": "NaN",
     "nulls": "nulls",
     "outside": "beyond the reference's range",
-    "rare_values": "values beyond the 200 most frequent",
+    "rare_values": "one group of rare values",
 }
 
 
