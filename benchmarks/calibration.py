@@ -4,7 +4,8 @@
 
 Every cell draws references row by row and windows of the same distribution; "any alarm" is the share of windows in
 which any of 20 features alarms. "Found" is the share of windows in which the one feature that moved alarms (its mean
-by half a standard deviation, or a fifth of its rows to one category). A watch is 1,000 windows in a row against one
+by half a standard deviation, a fifth of its rows to one category, or, of 1,000 and more categories, a twentieth to one
+that was rare). A watch is 1,000 windows in a row against one
 reference; its alarms are the sequential test's, before the size of the effect is asked for. The share of watches with
 one is printed with the upper end of its 95 % interval (Clopper & Pearson 1934), one-sided.
 
@@ -34,7 +35,10 @@ from store.settings import MonitorSettings
 Monitor = Callable[[Sampled, Integers], npt.NDArray[np.bool_]]
 
 CELLS = (
+    Cell(5_000, 20),
+    Cell(5_000, 50),
     Cell(5_000, 100),
+    Cell(5_000, 150),
     Cell(5_000, 250),
     Cell(5_000, 500),
     Cell(5_000, 1_000),
@@ -45,6 +49,17 @@ CELLS = (
         for shape in ("even", "zipf")
         for before, rows in ((5_000, 500), (50_000, 1_000))
     ),
+    *(Cell(5_000, rows, 50, "zipf") for rows in (20, 50, 150)),
+    *(Cell(rows, 1_000) for rows in (50, 150)),
+    *(Cell(rows, 1_000, 50, "zipf") for rows in (50, 150, 500)),
+    *(Cell(20_000, rows, 1_000, "even") for rows in (20, 50, 150)),
+)
+#: Of as many categories; "found" is a rare one that rises to a twentieth of the rows.
+MANY_CELLS = tuple(
+    Cell(before, 5_000, categories, shape)
+    for categories in (1_000, 10_000)
+    for shape in ("even", "zipf")
+    for before in (20_000, 50_000)
 )
 #: What is watched; watches take them in turn.
 WATCHED = (
@@ -53,18 +68,19 @@ WATCHED = (
     Cell(5_000, 1_000),
     Cell(5_000, 500, 50, "zipf"),
     Cell(50_000, 1_000, 200, "even"),
+    Cell(20_000, 1_000, 1_000, "zipf"),
 )
 WATCH_WINDOWS = 1_000
 #: Windows of one reference: as many references as that are drawn for a cell.
 PER_REFERENCE = 50
 FALSE_AT_MOST, FOUND_AT_LEAST = 0.01, 0.95
 #: What the issue asks to be found, by cell.
-MUST_FIND = frozenset({"5,000/1,000 normal", "50,000/1,000 normal"})
+MUST_FIND = frozenset({"5,000/1,000 normal", "50,000/1,000 normal", *(cell.name for cell in MANY_CELLS)})
 
 
 def quarterdeck(against: Sampled, current: Integers) -> npt.NDArray[np.bool_]:
-    """The verdicts of windows, at the defaults but for `min_rows`, which would only hide small windows."""
-    judged = verdicts(against, current, MonitorSettings(min_rows=0), watch=False)
+    """The verdicts of windows, at the defaults."""
+    judged = verdicts(against, current, MonitorSettings(), watch=False)
     return np.array([[found.alarm for found in row] for row in judged])
 
 
@@ -111,7 +127,7 @@ def watch_alarms(cell: Cell, seed: int, length: int = WATCH_WINDOWS) -> bool:
     against = reference(cell, generator)
     for feature in against.features:
         groups, held = sequential_groups(feature, against.of(feature))
-        logs.append(evidence(held, grouped_windows(cell, feature, groups, generator, length)).log_e)
+        logs.append(evidence(held, grouped_windows(cell, against, feature, groups, generator, length)).log_e)
     return bool(e_benjamini_hochberg(np.stack(logs, axis=1), WATCH_LEVEL).any())
 
 
@@ -147,7 +163,7 @@ def main() -> int:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         names: list[str] = []
         print(f"share of {asked.windows:,} windows with any false alarm / in which what moved is found")
-        for cell, found in pool.map(_cell, [(cell, asked.windows, asked.seed) for cell in CELLS]):
+        for cell, found in pool.map(_cell, [(cell, asked.windows, asked.seed) for cell in (*CELLS, *MANY_CELLS)]):
             if not names:
                 names = list(found)
                 print(f"{'reference/window':<34}" + "".join(f"{name:>16}" for name in names), flush=True)

@@ -404,6 +404,8 @@ class Distribution(msgspec.Struct, frozen=True):
     """How many different ones there are: estimated where that is more than are kept, null where that is not known: in
     windows that were counted before names were kept, and against a reference of before its rare ones were."""
     new_estimated: bool = False
+    causes: list[str] = []
+    """What differs from the reference beyond chance, in words, what explains most rows first."""
 
 
 class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -807,6 +809,8 @@ class ComparedFeature(msgspec.Struct, frozen=True):
     dropped: dict[str, int] = {}
     """Rows whose value is none of the feature's, by reason: null, nan, infinite, type_errors, absent."""
     reference_dropped: dict[str, int] = {}
+    causes: list[str] = []
+    """What changed, in words; of an alarm, what explains most rows first."""
 
 
 class DriftReport(msgspec.Struct, frozen=True):

@@ -115,6 +115,7 @@ def _rows(report: DriftReport) -> list[dict[str, object]]:
                     "notes": feature.notes,
                     "dropped": feature.dropped,
                     "reference_dropped": feature.reference_dropped,
+                    "causes": feature.causes,
                 }
             )
     return rows

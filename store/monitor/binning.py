@@ -13,7 +13,16 @@ import msgspec
 import numpy as np
 
 from store.monitor import columns, counting, parts
-from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, FeatureBins, FeatureKind, Floats, Integers, numeric_edges
+from store.monitor.bins import (
+    CATEGORIES,
+    QUANTILE_SAMPLE,
+    TAIL_GROUPS,
+    FeatureBins,
+    FeatureKind,
+    Floats,
+    Integers,
+    numeric_edges,
+)
 from store.monitor.files.number_text import PLAIN, NumberForm
 from store.monitor.files.table_files import TableFiles
 from store.monitor.names import Hashes, Names, name_hashes
@@ -27,9 +36,13 @@ SAMPLED_PARTS = 1_024
 #: One file of at most so many rows is read a column at a time: its sample and its counts come of one decoding.
 ROWS_BY_COLUMN = 16_000_000
 #: Categories counted by name before the top ones are chosen; beyond that the sample's top ones are counted.
-REFERENCE_NAMES = 20_000
-#: A text column with more names than this in its sample, most of them once, names its rows: it is no category.
-_IDENTIFIER_NAMES = 1_000
+REFERENCE_NAMES = 120_000
+#: A text column with more names than this, that has another name in most of its rows, names its rows: it is no
+#: category. Nor is one with more names than `MOST_CATEGORIES`.
+_IDENTIFIER_NAMES, MOST_CATEGORIES = 1_000, 200_000
+#: A reference of whose rows at least this share are the only ones of their category is counted with a tail though it
+#: has few categories: windows of the same distribution hold as large a share of categories that it lacks.
+_UNSEEN = 0.005
 
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
@@ -169,7 +182,7 @@ class Bins(Binned):
 def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[FeatureBins, Integers]:
     """The feature as all rows say: the sample knew neither the extremes nor every category."""
     if feature.kind == "categorical":
-        return _settled_categories(feature, tally.names.get(feature.name, Names()), counts)
+        return settled_categories(feature, tally.names.get(feature.name, Names()), counts)
     moments = tally.moments.get(feature.name)
     if moments is None or not moments.values:
         return feature, counts
@@ -194,15 +207,45 @@ def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[Feat
     )
 
 
-def _settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> tuple[FeatureBins, Integers]:
+def settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> tuple[FeatureBins, Integers]:
+    """The most frequent categories, and the others by the hashes of their names."""
     pairs = [(name, int(count)) for name, count in zip(feature.categories, counts, strict=False) if count]
-    top = Names(len(pairs) + len(names.counts), dict([*names.counts.items(), *pairs])).top(CATEGORIES)
+    every = dict([*names.counts.items(), *pairs])
+    top = Names(len(every) + 1, every).top(CATEGORIES)
     null = int(counts[feature.null_slot])
-    other = int(counts.sum()) - null - sum(count for _, count in top)
-    return (
-        msgspec.structs.replace(feature, categories=[name for name, _ in top]),
-        np.array([*(count for _, count in top), other, null], np.int64),
+    named = dict(top)
+    groups = feature.tail_groups
+    tail = (
+        counts[feature.bins : feature.bins + groups] + counts[feature.bins + groups : feature.null_slot]
+        if groups
+        else np.zeros(0, np.int64)
     )
+    # By the sample, others had slots: those move to the tail, and what takes their slots moves out of it.
+    for sign, moved in ((1, [pair for pair in pairs if pair[0] not in named]), (-1, _without(top, feature.categories))):
+        if moved:
+            places = (name_hashes(feature.name, [name for name, _ in moved]) % np.uint64(groups)).astype(np.int64)
+            np.add.at(tail, places, sign * np.array([count for _, count in moved], np.int64))
+    singles = sum(count == 1 for count in every.values())
+    if not names.complete:
+        # Those kept are a sample of the names.
+        singles = round(singles * names.distinct / max(1, len(names.counts)))
+    rows = int(counts.sum()) - null
+    made = msgspec.structs.replace(feature, categories=[name for name, _ in top], tail_groups=0)
+    if not tail.any() and singles <= _UNSEEN * rows:
+        return made, np.array([*(count for _, count in top), 0, null], np.int64)
+    made = msgspec.structs.replace(
+        made,
+        tail_groups=groups,
+        tail_categories=max(0, names.distinct + len(pairs) - len(top)),
+        singles=singles,
+        tail_known=names.complete,
+    )
+    return made, np.array([*(count for _, count in top), *tail.tolist(), *([0] * groups), null], np.int64)
+
+
+def _without(pairs: list[tuple[str, int]], names: Sequence[str]) -> list[tuple[str, int]]:
+    held = set(names)
+    return [pair for pair in pairs if pair[0] not in held]
 
 
 class _Sample:
@@ -215,6 +258,7 @@ class _Sample:
         step = _step(chosen)
         self._values: dict[str, list[Floats]] = {name: [] for name in kinds}
         self._names: dict[str, Names] = {name: Names(QUANTILE_SAMPLE) for name in kinds}
+        self._rows = _rows(files.parts)
         held_by: dict[str, list[str]] = {}
         for name in kinds:
             held_by.setdefault(homes[name], []).append(name)
@@ -230,13 +274,33 @@ class _Sample:
         """The feature's bins, or None and why it has none. `skip`: none for text that names its rows."""
         if kind != "categorical":
             return FeatureBins(name, kind, 0, numeric_edges(np.concatenate([np.zeros(0), *self._values[name]]))), ""
-        return _categories(name, self._names[name], skip)
+        return _categories(name, self._names[name], skip, self._rows)
 
 
-def _categories(name: str, names: Names, skip: bool) -> tuple[FeatureBins | None, str]:
-    if skip and len(names.counts) > max(_IDENTIFIER_NAMES, sum(names.counts.values()) / 2):
-        return None, "text that names its rows, not compared"
-    return FeatureBins(name, "categorical", 0, categories=[name for name, _ in names.top(CATEGORIES)]), ""
+def _categories(name: str, names: Names, skip: bool, rows: int) -> tuple[FeatureBins | None, str]:
+    """Bins of a feature by the names of its sample; `rows`: of all its parts."""
+    held, sampled = len(names.counts), sum(names.counts.values())
+    if skip and held > max(_IDENTIFIER_NAMES, sampled / 2):
+        whole = rows < 2 * QUANTILE_SAMPLE
+        if whole or _distinct(held, sampled) > min(MOST_CATEGORIES, rows / 2):
+            return None, "text that names its rows, not compared"
+    made = [name for name, _ in names.top(CATEGORIES)]
+    return FeatureBins(name, "categorical", 0, categories=made, tail_groups=TAIL_GROUPS), ""
+
+
+def _distinct(held: int, sampled: int) -> float:
+    """How many names there are, at least: if all are equally frequent, of which `sampled` rows hold `held`."""
+    if held >= sampled:
+        return math.inf
+    low, high = float(held), float(held) * sampled / (sampled - held) + held
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if -math.expm1(-sampled / middle) * middle < held else (low, middle)
+    return high
+
+
+def _rows(all_parts: Sequence[Part]) -> int:
+    return sum(part.rows for part in all_parts)
 
 
 def _every(part: Part, step: int) -> slice:
@@ -284,7 +348,7 @@ def _count_columns(
         if kinds[name] == "categorical":
             pairs = zip(arrays, all_parts, strict=True)
             names = sum((_names(array, _every(part, step)) for array, part in pairs), Names(QUANTILE_SAMPLE))
-            made, why = _categories(name, names, skip)
+            made, why = _categories(name, names, skip, _rows(all_parts))
         else:
             pairs = zip(arrays, all_parts, strict=True)
             form = files.number_forms.get(homes[name], PLAIN)

@@ -19,6 +19,9 @@ FeatureKind = Literal["numeric", "categorical", "score"]
 
 INTERIOR_BINS = 128
 CATEGORIES = 200
+#: Groups that the categories beyond those are counted in, by a hash of their names: a power of two, so that fewer
+#: groups are unions of these.
+TAIL_GROUPS = 512
 #: A category's name longer than this is counted as "other": names are kept, megabytes are not.
 CATEGORY_LENGTH = 200
 #: References beyond this many rows give their quantiles by an evenly spaced sample of about this size.
@@ -43,6 +46,8 @@ class FeatureBins(msgspec.Struct, frozen=True):
     Numeric (and score): slot 0 counts values below `edges[0]`, slots 1 … k the bins
     `edges[i] <= x < edges[i + 1]` (the last one closed), then above, null, NaN, infinite, and not a number
     at all. Categorical: one slot a category of the reference (most frequent first), then other, then null.
+    With `tail_groups` T (of references that hold more categories than have slots) other is 2 T slots: T groups, by
+    the hash of the name, of categories that the reference holds too, then T groups of those that it does not.
     A feature that a file lacks adds to no slot.
     """
 
@@ -51,6 +56,14 @@ class FeatureBins(msgspec.Struct, frozen=True):
     offset: int
     edges: list[float] = []
     categories: list[str] = []
+    tail_groups: int = 0
+    tail_categories: int = 0
+    """How many categories the reference holds in its tail (about, beyond `store.monitor.binning.REFERENCE_NAMES`)."""
+    singles: int = 0
+    """How many categories the reference holds once: of tailed features. Their share of its rows is the share of new
+    categories that a window of the same distribution holds (Good 1953)."""
+    tail_known: bool = True
+    """Whether the names of the whole tail are known; else no category counts as new."""
 
     @property
     def bins(self) -> int:
@@ -60,7 +73,7 @@ class FeatureBins(msgspec.Struct, frozen=True):
     @property
     def width(self) -> int:
         """Slots taken in the vector of counts."""
-        return self.bins + (6 if self.kind != "categorical" else 2)
+        return self.bins + (6 if self.kind != "categorical" else 1 + max(1, 2 * self.tail_groups))
 
     @property
     def centre(self) -> float:
@@ -69,7 +82,13 @@ class FeatureBins(msgspec.Struct, frozen=True):
 
     @property
     def null_slot(self) -> int:
-        return self.bins + (2 if self.kind != "categorical" else 1)
+        return self.bins + (2 if self.kind != "categorical" else max(1, 2 * self.tail_groups))
+
+    @property
+    def new_slots(self) -> slice:
+        """Of a categorical feature: what counts categories that the reference does not hold (without `tail_groups`
+        those that it holds and that have no slot are among them)."""
+        return slice(self.bins + self.tail_groups, self.null_slot)
 
     @property
     def missing_from(self) -> int:
@@ -109,6 +128,22 @@ def _halfway(values: Floats, following: Floats) -> Floats:
     """Exact enough: where it rounds to a value, the one that follows begins its own bin."""
     found: Floats = values / 2 + following / 2
     return np.where(found <= values, following, found)
+
+
+def distinct_values(edges: Floats) -> Floats | None:
+    """The distinct values that `numeric_edges` divided half-way between neighbours; null where they were too many.
+
+    The edges between them give them back one by one from the lowest; that this ends at the highest is the proof.
+    """
+    low, high = float(edges[0]), float(edges[-1])
+    if low == high:
+        return np.array([low])
+    values = [low]
+    for split in edges[1:-1]:
+        values.append(2 * float(split) - values[-1])
+    found = np.array(values)
+    inside = (found[1:] > edges[1:-1]).all() and (found[:-1] < edges[1:-1]).all()
+    return found if inside and abs(found[-1] - high) <= 1e-9 * (high - low) else None
 
 
 class NumericCoder:
@@ -254,10 +289,23 @@ class NumericCoder:
 def display_labels(feature: FeatureBins) -> list[str]:
     """A name for every slot, in order."""
     if feature.kind == "categorical":
-        return [*feature.categories, "(other)", "(null)"]
+        other = ["(other)"]
+        if feature.tail_groups:
+            numbers = range(feature.tail_groups)
+            other = [f"({what}, group {number})" for what in ("rare", "new") for number in numbers]
+        return [*feature.categories, *other, "(null)"]
     spans = [f"{_short(low)} … {_short(high)}" for low, high in zip(feature.edges, feature.edges[1:], strict=False)]
     low, high = _short(feature.edges[0]), _short(feature.edges[-1])
     return [f"< {low}", *spans, f"> {high}", "(null)", "(NaN)", "(infinite)", "(not a number)"]
+
+
+def plain(feature: FeatureBins, counts: Integers) -> tuple[FeatureBins, Integers]:
+    """The feature without a tail, and its counts (… × slots) with all that has no slot of its own in one: "other"."""
+    if not feature.tail_groups:
+        return feature, counts
+    other = counts[..., feature.bins : feature.null_slot].sum(axis=-1, keepdims=True)
+    folded = np.concatenate([counts[..., : feature.bins], other, counts[..., feature.null_slot :]], axis=-1)
+    return msgspec.structs.replace(feature, tail_groups=0, tail_categories=0, singles=0), folded
 
 
 def _short(value: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from store.monitor.bins import CATEGORY_LENGTH, Floats, Integers, Marks
 from store.monitor.files.column_form import truth_value
 from store.monitor.files.number_text import PLAIN, NumberForm
+from store.monitor.names import Hashes, name_hashes
 
 #: How a column of an Arrow type is treated where nothing else is declared.
 Treatment = Literal["numeric", "categorical", "time", "nested"]
@@ -217,44 +218,73 @@ def _sql(column: Any, query: str) -> Any:
 
 
 class CategoryTable:
-    """Category → slot of a feature: its place in `names`, else other; nulls have the slot after that.
+    """Category → slot of a feature: its place in `names`, else other; nulls have the last slot.
 
     A value that another format writes otherwise finds its category: truth words whatever their case (t, f, 1 and 0,
     too, where the feature holds nothing but truth values), whole numbers with decimals of zero (7.0 for 7).
+
+    With `tail_groups` T, other is 2 T slots (`FeatureBins`): by the lowest bits of the name's hash, after T where it is
+    not among `known` (hashes, ascending), the categories of the reference that have no slot; null: all are known.
     """
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], tail_groups: int = 0, feature: str = "", known: Hashes | None = None) -> None:
         self.names = names
+        self._groups, self._feature, self._known = tail_groups, feature, known
         self._places = {name: place for place, name in enumerate(names)}
         words = {name.lower() for name in names}
         self._letters = bool(words) and words <= {"true", "false", "t", "f"} and words not in ({"t"}, {"f"})
-        truths = {truth_value(name, self._letters): place for place, name in enumerate(names)}
-        truths.pop(None, None)
+        truths = {value: name for name in names if (value := truth_value(name, self._letters)) is not None}
         # Categories that differ in case alone stay apart.
-        self._truths = (
-            truths if len(truths) == sum(truth_value(name, self._letters) is not None for name in names) else {}
-        )
+        known_truths = sum(truth_value(name, self._letters) is not None for name in names)
+        self._truths = truths if len(truths) == known_truths else {}
         self._codes = bool(names) and all(name.lstrip("-").isdigit() for name in names)
 
     @property
     def other(self) -> int:
+        """The first slot of what has none of its own."""
         return len(self.names)
+
+    @property
+    def new(self) -> int:
+        """The first slot of what is not known; without `tail_groups`, of what has no slot."""
+        return len(self.names) + self._groups
 
     def slots_of(self, found: list[str]) -> Integers:
         """The slot of each name, and after them that of null."""
         places, other = self._places, self.other
-        slots = [places.get(name, other) for name in found]
-        if self._codes or self._truths:
-            slots = [
-                slot if slot < other else self._written_otherwise(name) for name, slot in zip(found, slots, strict=True)
-            ]
-        return np.array([*slots, other + 1], np.int64)
+        found = self.canonical(found)
+        null = other + max(1, 2 * self._groups)
+        slots = np.array([places.get(name, other) for name in found] + [null], np.int64)
+        if self._groups:
+            rest = np.flatnonzero(slots == other)
+            if len(rest):
+                slots[rest] += self._tail([found[place] for place in rest])
+        return slots
 
-    def _written_otherwise(self, name: str) -> int:
+    def canonical(self, found: list[str]) -> list[str]:
+        """The names as the feature has them."""
+        if not self._codes and not self._truths:
+            return found
+        return [name if name in self._places else self._written_otherwise(name) for name in found]
+
+    def _written_otherwise(self, name: str) -> str:
         if self._codes:
-            return self._places.get(_ZEROS.sub("", name.strip()), self.other)
+            return _ZEROS.sub("", name.strip())
         value = truth_value(name, self._letters)
-        return self.other if value is None else self._truths.get(value, self.other)
+        return self._truths.get(value, name) if value is not None else name
+
+    def _tail(self, names: list[str]) -> Integers:
+        hashes = name_hashes(self._feature, names)
+        groups = (hashes % np.uint64(self._groups)).astype(np.int64)
+        if self._known is None:
+            return groups
+        new = np.ones(len(names), bool)
+        if len(self._known):
+            places = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
+            new = self._known[places] != hashes
+        # Names that are too long to be kept are not known by name: they are not called new.
+        new &= np.fromiter(map(usable_category, names), bool, len(names))
+        return np.where(new, groups + self._groups, groups)
 
 
 def usable_category(name: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from store.monitor import binning, counting, parts, statistics
@@ -219,7 +220,8 @@ def _features(
         new = [name for name, _ in names.top(_SAID_NAMES)]
         if new:
             many = "" if names.complete else "about "
-            notes.append(f"{many}{names.distinct:,} new categories: {_list(new, _SAID_NAMES)}")
+            chance = ", no more than chance" if _by_chance(reference, feature, was, now) else ""
+            notes.append(f"{many}{names.distinct:,} new categories{chance}: {_list(new, _SAID_NAMES)}")
         old_shape, shape, labels = _shapes(feature, was, now)
         found.append(
             ComparedFeature(
@@ -250,7 +252,7 @@ def _features(
                 reference_dropped=dropped_values(feature, was, reference.rows),
             )
         )
-    return sorted(found, key=_rank)
+    return sorted((_with_causes(one, reference, tally) for one in found), key=_rank)
 
 
 def _rank(feature: ComparedFeature) -> tuple[bool, bool, float, str]:
@@ -293,6 +295,39 @@ def _statistics(
         better = None if value.value is None else refine(0, feature.name, name, value.value)
         found.append(StatisticValue(name, better, value.noise_floor, limit, value.p_value, None, value.why))
     return found
+
+
+def _by_chance(reference: Profile, feature: FeatureBins, was: Integers, now: Integers) -> bool:
+    """Whether windows of the reference's own distribution hold as many categories that it lacks."""
+    found = statistics.statistic("new_categories", feature, reference.groups[feature.name], was, now)
+    return found.value is not None and found.noise_floor is not None and found.value <= found.noise_floor
+
+
+def _with_causes(compared: ComparedFeature, reference: Profile, tally: Tally) -> ComparedFeature:
+    """An alarm with what changed, which is a note, too."""
+    causes = _causes(reference, reference.by_name[compared.feature], tally) if compared.alarm else []
+    if not causes:
+        return compared
+    return msgspec.structs.replace(compared, causes=causes, notes=[*compared.notes, "; ".join(causes)])
+
+
+def _causes(reference: Profile, feature: FeatureBins, tally: Tally) -> list[str]:
+    """What changed in a feature, in words, by all that was counted of it."""
+    name = feature.name
+    before, after = reference.tally.moments.get(name), tally.moments.get(name)
+    new, known = tally.names.get(name, Names()), reference.tally.names.get(name, Names()).counts
+    common = tally.common.get(name, Names()).counts
+    found = statistics.causes(
+        feature,
+        reference.of(feature),
+        tally.counts[feature.offset : feature.offset + feature.width],
+        moments=None if before is None or after is None else (before, after),
+        new=new.counts,
+        new_total=new.distinct,
+        rare={one: (known[one], count) for one, count in common.items() if one in known},
+        rows=(reference.rows, tally.rows),
+    )
+    return [statistics.describe(cause) for cause in found]
 
 
 def _mean(tally: Tally, name: str) -> float | None:

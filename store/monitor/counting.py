@@ -14,6 +14,10 @@ from store.monitor.names import NEW_NAMES, Names
 from store.monitor.parts import Part
 from store.monitor.profile import Binned, Tally
 
+#: Of categories that the reference knows but that have no slot, those are kept by name that hold at least this share
+#: of a row group: what holds as much of the whole is kept with a count that misses at most this share.
+FREQUENT, FREQUENT_NAMES = 0.01, 10_000
+
 
 def count_part(
     part: Part,
@@ -38,7 +42,7 @@ def count_part(
         of_feature = {name: arrays[column] for column in arrays for name in by_column[column]}
         written = {name: (forms or {}).get(column, PLAIN) for column in arrays for name in by_column[column]}
         total += count_columns(of_feature, 0, bins, new_names, written)
-    return Tally(part.rows, total.counts, total.moments, total.names)
+    return Tally(part.rows, total.counts, total.moments, total.names, total.common)
 
 
 def count_columns(
@@ -52,6 +56,7 @@ def count_columns(
     found = np.zeros(bins.width, np.int64)
     moments: dict[str, Moments] = {}
     names: dict[str, Names] = {}
+    common: dict[str, Names] = {}
     for name, array in arrays.items():
         feature = bins.by_name[name]
         at = slice(feature.offset, feature.offset + feature.width)
@@ -64,7 +69,17 @@ def count_columns(
         counted = np.bincount(held.codes, minlength=len(held.names) + 1)
         slots = table.slots_of(held.names)
         found[at] = np.bincount(slots, weights=counted, minlength=feature.width).astype(np.int64)
-        new = np.flatnonzero((slots[:-1] == table.other) & (counted[:-1] > 0))
-        usable = {held.names[place]: int(counted[place]) for place in new if columns.usable_category(held.names[place])}
-        names[name] = Names.of(((one, usable[one]) for one in bins.new_among(name, list(usable))), new_names)
-    return Tally(rows, found, moments, names)
+        without = np.flatnonzero((slots[:-1] >= table.other) & (slots[:-1] < slots[-1]) & (counted[:-1] > 0))
+        if not len(without):
+            continue
+        called = table.canonical(held.names)
+        new: dict[str, int] = {}
+        for place in without[slots[without] >= table.new]:
+            if columns.usable_category(called[place]):
+                new[called[place]] = new.get(called[place], 0) + int(counted[place])
+        names[name] = Names.of(((one, new[one]) for one in bins.new_among(name, list(new))), new_names)
+        frequent = without[(slots[without] < table.new) & (counted[without] >= FREQUENT * len(held.codes))]
+        if len(frequent):
+            known = [(called[place], int(counted[place])) for place in frequent]
+            common[name] = Names.of((pair for pair in known if columns.usable_category(pair[0])), FREQUENT_NAMES)
+    return Tally(rows, found, moments, names, common)

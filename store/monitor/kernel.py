@@ -187,11 +187,13 @@ def _column(array: Any, feature: FeatureBins, bins: Binned, form: NumberForm = P
     table = bins.tables[feature.name]
     slots = table.slots_of(found.names)
     taken = slots.take(found.codes)
-    others = np.flatnonzero(slots[:-1] == table.other)
+    others = np.flatnonzero((slots[:-1] >= table.new) & (slots[:-1] < slots[-1]))
     if not len(others):
         return _Column(feature, taken)
-    usable = {found.names[code]: int(code) for code in others if columns.usable_category(found.names[code])}
-    new = {usable[name]: name for name in bins.new_among(feature.name, list(usable))}
+    called = table.canonical(found.names)
+    usable = {int(code): called[code] for code in others if columns.usable_category(called[code])}
+    unknown = set(bins.new_among(feature.name, list(dict.fromkeys(usable.values()))))
+    new = {code: name for code, name in usable.items() if name in unknown}
     return _Column(feature, taken, None, found.codes, new)
 
 

@@ -154,7 +154,10 @@ def _of_targets(before: Targets, after: Targets, name: str, settings: MonitorSet
     n, mean, deviation = (float(part[0]) for part in (before.rows, before.mean, before.deviation))
     with np.errstate(divide="ignore", invalid="ignore"):
         root = np.sqrt(1 / n + 1 / after.rows)
-        error = np.sqrt(deviation**2 / n + after.deviation**2 / after.rows)
+        # Of few labels the spread is hardly known: not less than the reference's.
+        few = np.minimum(after.rows, n) < settings.min_rows
+        spread = np.where(few, np.maximum(after.deviation, deviation), after.deviation)
+        error = np.sqrt(deviation**2 / n + spread**2 / after.rows)
         p = np.minimum(1.0, 2 * normal_tail(np.abs(after.mean - mean) / error))
         values = (after.mean - mean) / deviation if name == "mean_change" else after.deviation / deviation - 1
     found = []
@@ -164,7 +167,8 @@ def _of_targets(before: Targets, after: Targets, name: str, settings: MonitorSet
         # The spread has no test of its own here: what is known of its distribution is its first two moments.
         tested = known and name == "mean_change" and math.isfinite(chance)
         over = abs(value) - noise if known else 0.0
-        alarm = tested and over > warn and chance <= statistics.WINDOW_LEVEL and min(rows, n) >= settings.min_rows
+        level = statistics.FEW_ROWS_LEVEL if few[place] else statistics.WINDOW_LEVEL
+        alarm = tested and over > warn and chance <= level
         found.append(
             FeatureVerdict(
                 feature=LABEL,

@@ -66,6 +66,7 @@ DRIFT_COLUMNS = (
     Column("importance", "number", priority=2),
     Column("correlation", "number", priority=2),
     Column("relevance", "number", priority=2),
+    Column("causes", priority=2),
 )
 PERFORMANCE_COLUMNS = (
     Column("id", priority=9),
@@ -181,6 +182,7 @@ def _drift(
                         matters.importance.get(name),
                         matters.correlation.get(name),
                         matters.of(name, drifts.get(name, {}).get(row.start)),
+                        "; ".join(map(statistics.describe, row.found.causes)),
                     ]
 
 

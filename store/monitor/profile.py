@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from store.monitor.bins import FeatureBins, Integers, NumericCoder
 from store.monitor.columns import CategoryTable
 from store.monitor.moments import Moments
 from store.monitor.names import Hashes, Names, name_hashes
+
+if TYPE_CHECKING:
+    from store.monitor.statistics.groups import Grouping
 
 
 class Binned:
@@ -34,11 +37,15 @@ class Binned:
 
     @functools.cached_property
     def tables(self) -> dict[str, CategoryTable]:
-        return {f.name: CategoryTable(f.categories) for f in self.features if f.kind == "categorical"}
+        return {
+            f.name: CategoryTable(f.categories, f.tail_groups, f.name, self.rare if f.tail_known else None)
+            for f in self.features
+            if f.kind == "categorical"
+        }
 
     @functools.cached_property
-    def groups(self) -> dict[str, Integers]:
-        """Feature → slot → bin of PSI."""
+    def groups(self) -> dict[str, Grouping]:
+        """Feature → its slots' bins of PSI."""
         from store.monitor import statistics
 
         return {f.name: statistics.psi_groups(f, self.of(f)) for f in self.features}
@@ -49,7 +56,7 @@ class Binned:
 
     def new_among(self, feature: str, names: list[str]) -> list[str]:
         """Those of some categories without a slot of their own that the reference does not hold."""
-        if self.rare is None:
+        if self.rare is None or not self.by_name[feature].tail_known:
             return []
         if not len(self.rare):
             return names
@@ -75,6 +82,8 @@ class Tally:
     """By numeric feature."""
     names: dict[str, Names]
     """By categorical feature: what was counted as other."""
+    common: dict[str, Names] = dataclasses.field(default_factory=dict)
+    """By categorical feature: categories of its tail that are frequent here (`store.monitor.counting.FREQUENT`)."""
 
     @classmethod
     def nothing(cls, width: int) -> Tally:
@@ -86,6 +95,7 @@ class Tally:
             self.counts + other.counts,
             _added(self.moments, other.moments),
             _added(self.names, other.names),
+            _added(self.common, other.common),
         )
 
 

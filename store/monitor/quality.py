@@ -169,11 +169,22 @@ def shares(reference: Reference, feature: FeatureBins, window: Integers, window_
     null = slice(feature.null_slot, feature.null_slot + (1 if feature.kind == "categorical" else 2))
     yield _share("null_share", int(after[null].sum()), m, int(before[null].sum()), n)
     if feature.kind == "categorical":
-        yield _share("out_of_range", int(after[feature.bins]), m, int(before[feature.bins]), n)
+        if feature.tail_known:
+            new = feature.new_slots
+            share = _share("out_of_range", int(after[new].sum()), m, int(before[new].sum()), n)
+            yield dataclasses.replace(share, noise=_with_unseen(share.noise, feature, m, n))
         return
     yield _share("type_errors", int(after[-1]), m, int(before[-1]), n)
     outside = [0, feature.bins + 1, feature.null_slot + 2]
     yield _share("out_of_range", int(after[outside].sum()), m, int(before[outside].sum()), n)
+
+
+def _with_unseen(noise: float | None, feature: FeatureBins, m: int, n: int) -> float | None:
+    """With the share of categories that the reference may lack by chance: singles / n (Good 1953), and three errors."""
+    if noise is None or not feature.singles:
+        return noise
+    unseen = feature.singles / n
+    return max(noise, unseen + _ERRORS * math.sqrt(unseen * (1 / m + 1 / n)))
 
 
 def _share(check: str, found: int, of: int, known: int, known_of: int) -> Share:

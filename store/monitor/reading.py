@@ -249,8 +249,10 @@ def _with_values(
     since, until = found.since or 0.0, found.until or 0.0
     if feature.kind == "categorical":
         new, known = new_categories(connection, found.deployment, found.version, feature.name, since, until, at)
+        causes = statistics.causes(feature, reference.of(feature), current, new=new.counts, new_total=new.distinct)
         return msgspec.structs.replace(
             found,
+            causes=[statistics.describe(cause) for cause in causes],
             new=[NewCategory(name, rows) for name, rows in new.top(len(new.counts))],
             new_total=new.distinct if known and reference.rare is not None else None,
             new_estimated=not new.complete,
@@ -266,8 +268,11 @@ def _with_values(
         msgspec.structs.replace(one, value=kept.refined(one.name, feature, one.value, current, 0, 1))
         for one in found.statistics
     ]
+    both = None if before is None or after is None else (before, after)
+    causes = statistics.causes(feature, reference.of(feature), current, moments=both)
     return msgspec.structs.replace(
         found,
+        causes=[statistics.describe(cause) for cause in causes],
         summary=_summary(after),
         reference_summary=_summary(before),
         statistics=refined,

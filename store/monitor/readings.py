@@ -23,7 +23,7 @@ from store.monitor.realised import performance_sums, reference_metric
 from store.monitor.reference import load_reference, manifest_of
 from store.monitor.reference_chunks import load_chunks
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
-from store.monitor.statistics import WINDOW_LEVEL, Values
+from store.monitor.statistics import FEW_ROWS_LEVEL, WINDOW_LEVEL, Values
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
 from store.monitor.sums import Sums
 
@@ -111,10 +111,13 @@ def _drift(
         chunks = load_chunks(connection, reference.identity, reference.width, rule.statistic)
         for place, feature in enumerate(reference.features):
             if rule.looks_at(feature.name):
+                reference_rows = int(reference.of(feature).sum())
                 values = values_of(rule.statistic, reference, feature, _part(totals, feature), chunks)
                 if kept is not None:
                     values = refined(values, kept, feature, _part(totals, feature), begins, mine)
-                for reading in _of_feature(rule, version, feature, values, totals, q[:, place], begins, mine):
+                for reading in _of_feature(
+                    rule, version, feature, values, totals, q[:, place], begins, mine, reference_rows
+                ):
                     found[reading.end].append(reading)
     return found
 
@@ -180,12 +183,18 @@ def _of_feature(
     q: Floats,
     begins: list[int],
     ends: list[int],
+    reference_rows: int,
 ) -> list[Reading]:
     rows = _part(totals, feature).sum(axis=1).tolist()
+    preset = rule.statistic in presets.NAMES
     readings = []
     for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         found = scaled.values.at(place)
-        if rows[place] < rule.min_rows or found.value is None:
+        few = min(rows[place], reference_rows) < rule.min_rows
+        # A preset decides as the monitor it stands for does: by its threshold alone.
+        significant = preset or bool(q[place] <= (FEW_ROWS_LEVEL if few else WINDOW_LEVEL))
+        # So few rows say something only where they are certain: they neither open an alert by chance nor close one.
+        if found.value is None or (rows[place] < rule.min_rows and (preset or not significant)):
             continue
         readings.append(
             Reading(
@@ -197,8 +206,7 @@ def _of_feature(
                 value=abs(found.value),
                 noise=found.noise_floor,
                 rows=rows[place],
-                # A preset decides as the monitor it stands for does: by its threshold alone.
-                significant=rule.statistic in presets.NAMES or bool(q[place] <= WINDOW_LEVEL),
+                significant=significant,
                 q_value=None if math.isnan(q[place]) else float(q[place]),
                 statistic=scaled.name,
                 scale=float(scaled.scales[place]),
@@ -285,7 +293,7 @@ def _labels(
         values = values_of(rule.statistic, held, feature, totals)
         # They are judged for themselves: one feature has nothing to be corrected for.
         p = p_values(feature, held.counts, totals)
-        for reading in _of_feature(rule, version, feature, values, totals, p, begins, mine):
+        for reading in _of_feature(rule, version, feature, values, totals, p, begins, mine, int(held.counts.sum())):
             found[reading.end].append(reading)
     return found
 

@@ -388,7 +388,11 @@ def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
 
 def _none_rare(features: Sequence[FeatureBins], counts: Integers) -> Hashes | None:
     """Of a reference whose rare categories were not kept: that it has none, where its counts say so."""
-    others = [counts[feature.offset + feature.bins] for feature in features if feature.kind == "categorical"]
+    others = [
+        counts[feature.offset + feature.bins : feature.offset + feature.null_slot].any()
+        for feature in features
+        if feature.kind == "categorical"
+    ]
     return None if any(others) else np.zeros(0, np.uint64)
 
 

@@ -111,7 +111,7 @@ def _windows(
 
 def _run(course: Course, version: str, reference: Reference, run: list[_Window]) -> list[dict[str, Watched]]:
     """Add consecutive windows of one version to the evidence; what it says after each."""
-    if course.version != version:
+    if course.version != version or _regrouped(course, run):
         course.version, course.windows, course.evidence = version, 0, {}
     if course.windows == 0 and len(run) > _FEW:
         logs, begins = _at_once(course, reference, run)
@@ -129,6 +129,12 @@ def _run(course: Course, version: str, reference: Reference, run: list[_Window])
         }
         for window in range(len(run))
     ]
+
+
+def _regrouped(course: Course, run: list[_Window]) -> bool:
+    """Whether the evidence was gathered over other groups than are counted now: by a program that grouped otherwise."""
+    widths = {len(span.counts) for evidence in course.evidence.values() for span in evidence.spans}
+    return bool(run) and not widths <= {len(groups) for groups in run[0].groups}
 
 
 def _at_once(course: Course, reference: Reference, run: list[_Window]) -> tuple[Floats, list[list[int]]]:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.bins import FeatureBins, Floats, Integers, plain
 
 Names = npt.NDArray[np.str_]
 Flags = npt.NDArray[np.bool_]
@@ -132,14 +132,15 @@ class Preset(abc.ABC):
         every: list[Judged] = []
         for feature in features:
             held = slice(feature.offset, feature.offset + feature.width)
-            if not values_of(feature, reference[held]):
+            # Other monitors know no tail: what has no slot of its own is one category to them.
+            flat, before = plain(feature, reference[held])
+            if not values_of(flat, before):
                 nothing = np.full(len(current), np.nan)
                 why = "the reference holds no values of this feature"
                 every.append(judged(feature.name, "", nothing, np.nan, np.zeros(len(current), bool), why))
                 continue
-            every += self.feature(
-                feature, reference[held], current[:, held], None if chunks is None else chunks[:, held]
-            )
+            own = None if chunks is None else plain(feature, chunks[:, held])[1]
+            every += self.feature(flat, before, plain(feature, current[:, held])[1], own)
         return every, self.dataset(every, len(current))
 
     @abc.abstractmethod

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from store.monitor.bins import FeatureBins, Floats, Integers
+from store.monitor.bins import FeatureBins, Floats, Integers, distinct_values
 
 #: Quantiles by which a bin's values stand for its moments.
 _NODES = 16
@@ -130,22 +130,6 @@ class Spread:
             middle = (low + high) / 2
             low, high = (middle, high) if middle < wanted * -np.expm1(-middle) else (low, middle)
         return low
-
-
-def distinct_values(edges: Floats) -> Floats | None:
-    """The distinct values that `numeric_edges` divided half-way between neighbours; null where they were too many.
-
-    The edges between them give them back one by one from the lowest; that this ends at the highest is the proof.
-    """
-    low, high = float(edges[0]), float(edges[-1])
-    if low == high:
-        return np.array([low])
-    values = [low]
-    for split in edges[1:-1]:
-        values.append(2 * float(split) - values[-1])
-    found = np.array(values)
-    inside = (found[1:] > edges[1:-1]).all() and (found[:-1] < edges[1:-1]).all()
-    return found if inside and abs(found[-1] - high) <= 1e-9 * (high - low) else None
 
 
 def _fallen(part: Floats, rate: float) -> Floats:

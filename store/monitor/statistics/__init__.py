@@ -11,21 +11,34 @@ from store.monitor.statistics.catalogue import (
     statistics_of,
     thresholds,
 )
-from store.monitor.statistics.groups import psi_groups
+from store.monitor.statistics.causes import Cause, causes, describe
+from store.monitor.statistics.groups import Grouping, psi_groups
 from store.monitor.statistics.values import Value, Values
-from store.monitor.statistics.verdicts import GUARANTEES, WATCH_LEVEL, WINDOW_LEVEL, FeatureVerdict, verdicts
+from store.monitor.statistics.verdicts import (
+    FEW_ROWS_LEVEL,
+    GUARANTEES,
+    WATCH_LEVEL,
+    WINDOW_LEVEL,
+    FeatureVerdict,
+    verdicts,
+)
 
 __all__ = [
     "CATEGORICAL",
+    "FEW_ROWS_LEVEL",
     "GUARANTEES",
     "NUMERIC",
     "STATISTICS",
     "THRESHOLDS",
     "WATCH_LEVEL",
     "WINDOW_LEVEL",
+    "Cause",
     "FeatureVerdict",
+    "Grouping",
     "Value",
     "Values",
+    "causes",
+    "describe",
     "psi_groups",
     "scale",
     "statistic",

@@ -9,7 +9,7 @@ import numpy as np
 
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.statistics import noise, ordered, shares
-from store.monitor.statistics.groups import grouped
+from store.monitor.statistics.groups import Grouping, grouped
 from store.monitor.statistics.tails import CRAMER_VON_MISES_95, KOLMOGOROV_95, NORMAL_95_TWO_SIDED, chi_square_tail
 from store.monitor.statistics.values import Value, Values, nothing
 from store.protocol import ExitCode, Refusal
@@ -78,11 +78,11 @@ def scale(name: str, reference: Integers, current: Integers) -> Floats:
     return found
 
 
-def statistics_of(name: str, feature: FeatureBins, groups: Integers, reference: Integers, current: Integers) -> Values:
+def statistics_of(name: str, feature: FeatureBins, groups: Grouping, reference: Integers, current: Integers) -> Values:
     """Statistic `name` of one feature from its slots' counts in the reference (slots,) and the windows
     (windows × slots).
 
-    `groups` (slot → group, `psi_groups`) are the bins of PSI, Jensen-Shannon, Hellinger, total variation, KL, χ² and,
+    `groups` (`psi_groups`) are the bins of PSI, Jensen-Shannon, Hellinger, total variation, KL, χ² and,
     if numeric, L∞. The largest change of a category, and new and vanished ones, are over the categories themselves;
     what knows the order of values is over all numeric bins, without missing values. Changes are signed. Raises
     `Refusal` when there is no such statistic.
@@ -94,8 +94,8 @@ def statistics_of(name: str, feature: FeatureBins, groups: Integers, reference: 
         return nothing(len(current), f"{name} is not for {kind} features")
     if not reference.sum():
         return nothing(len(current))
-    if name in _ANY and not (name == "linf" and feature.kind == "categorical"):
-        return _over_groups(name, grouped(groups, reference), grouped(groups, current))
+    if name in _ANY and (feature.tail_groups or not (name == "linf" and feature.kind == "categorical")):
+        return _over_grouping(name, groups, reference, current)
     if feature.kind == "categorical":
         return _over_categories(name, feature, reference.astype(np.float64), current.astype(np.float64))
     before, after = ordered.finite(feature, reference[None, :]), ordered.finite(feature, current)
@@ -104,7 +104,7 @@ def statistics_of(name: str, feature: FeatureBins, groups: Integers, reference: 
     return _over_order(name, feature, before, after)
 
 
-def statistic(name: str, feature: FeatureBins, groups: Integers, reference: Integers, current: Integers) -> Value:
+def statistic(name: str, feature: FeatureBins, groups: Grouping, reference: Integers, current: Integers) -> Value:
     """`statistics_of` for one window (slots)."""
     return statistics_of(name, feature, groups, reference, current[None, :]).at(0)
 
@@ -119,6 +119,23 @@ _BY_GROUP: dict[str, Callable[[Floats, Floats], Floats]] = {
     "chi2": shares.chi2,
     "linf": shares.linf,
 }
+
+
+def _over_grouping(name: str, groups: Grouping, reference: Integers, current: Integers) -> Values:
+    """Each window over as many groups as there are rows for, on both sides."""
+    if not groups.hashed:
+        return _over_groups(name, grouped(groups.finest, reference), grouped(groups.finest, current))
+    rows = np.minimum(current.sum(axis=1), reference.sum())
+    numbers = np.array([groups.number(float(count)) for count in rows], np.int64)
+    values, floors, p = (np.full(len(current), np.nan) for _ in range(3))
+    for number in np.unique(numbers):
+        here = numbers == number
+        slots = groups.at(int(number))
+        some = _over_groups(name, grouped(slots, reference), grouped(slots, current[here]))
+        values[here], floors[here] = some.values, some.noise_floors
+        if some.p_values is not None:
+            p[here] = some.p_values
+    return Values(values, floors, p_values=p if name == "chi2" else None)
 
 
 def _over_groups(name: str, before: Floats, after: Floats) -> Values:
@@ -149,6 +166,8 @@ def _over_categories(name: str, feature: FeatureBins, before: Floats, after: Flo
         return Values(shares.linf(before, after), noise.largest_change(before / before.sum()) * np.sqrt(spread))
     # Null is no category: its share is a matter of quality.
     before, after = before[: feature.missing_from], after[:, : feature.missing_from]
+    if feature.tail_groups:
+        return _over_tail(name, feature, before, after)
     n, m = float(before.sum()), after.sum(axis=1)
     if not n:
         return nothing(len(after), "the reference holds no category of this feature")
@@ -159,6 +178,26 @@ def _over_categories(name: str, feature: FeatureBins, before: Floats, after: Flo
             return Values(values, noise.unseen(float((before == 1).sum()), n, m))
         values = ((after == 0) * (before / n)).sum(axis=1) + empty
     return Values(values, noise.vanished(before / n, m) + empty)
+
+
+def _over_tail(name: str, feature: FeatureBins, before: Floats, after: Floats) -> Values:
+    """New categories by their own slots; of the tail, groups may vanish as a category with a slot may."""
+    n, m = float(before.sum()), after.sum(axis=1)
+    if not n:
+        return nothing(len(after), "the reference holds no category of this feature")
+    if name == "new_categories":
+        if not feature.tail_known:
+            return nothing(len(after), "the reference holds too many categories to know which are new")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = after[:, feature.new_slots].sum(axis=1) / m
+        return Values(values, noise.unseen(float(feature.singles), n, m))
+    known = slice(0, feature.bins + feature.tail_groups)
+    empty = np.where(m > 0, 0.0, np.nan)
+    held = before[known] / n
+    values = ((after[:, known] == 0) * held).sum(axis=1) + empty
+    # Categories that have a slot are those that the reference holds most of by chance: a standard error less.
+    lower = np.maximum(held - np.sqrt(held / n), held / 4)
+    return Values(values, noise.vanished(held, m, lower) + empty)
 
 
 def _over_order(name: str, feature: FeatureBins, before: Floats, after: Floats) -> Values:

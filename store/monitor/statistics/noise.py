@@ -129,9 +129,11 @@ def unseen(singles: float, n: float, m: Floats) -> Floats:
     return share + _Z_95 * np.sqrt(share * spread(n, m))
 
 
-def vanished(shares: Floats, m: Floats) -> Floats:
-    """The 95 % point of the reference's share in categories of which m rows hold none."""
-    absent = np.exp(m[:, None] * np.log1p(-np.minimum(shares, 1 - 1e-12))[None, :])
+def vanished(shares: Floats, m: Floats, true: Floats | None = None) -> Floats:
+    """The 95 % point of the reference's share in categories of which m rows hold none; `true` are the shares that
+    the window is drawn by, where they are not those of the reference."""
+    drawn = shares if true is None else true
+    absent = np.exp(m[:, None] * np.log1p(-np.minimum(drawn, 1 - 1e-12))[None, :])
     expected = absent @ shares
     found: Floats = expected + _Z_95 * np.sqrt((absent * (1 - absent)) @ (shares * shares))
     return found

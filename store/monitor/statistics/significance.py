@@ -12,22 +12,63 @@ import numpy as np
 
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.statistics import ordered, shares
+from store.monitor.statistics.groups import grouped, psi_groups
 from store.monitor.statistics.tails import gamma_tail
 
-#: Rows that chance puts into each group of the current window, at least, and groups of a numeric feature at most.
+#: Rows that chance puts into each group of the smaller side, at least, and groups of a numeric feature at most.
 EXPECTED = 5
 NUMERIC_GROUPS = 16
+#: With fewer rows on either side a single slot may be all that there is to see: it is tested for itself.
+SMALL_ROWS = 200
+LEAST_ROWS = 20
 
 
 def p_values(feature: FeatureBins, reference: Integers, current: Integers) -> Floats:
-    """p-value of each window (windows × slots) against the reference (slots,); NaN where either holds nothing."""
-    grouping = _categorical_groups if feature.kind == "categorical" else _numeric_groups
-    groups = grouping(feature, reference, current)
+    """p-value of each window (windows × slots) against the reference (slots,); NaN where either holds nothing.
+
+    Where either side has fewer than `SMALL_ROWS` rows, twice the smaller of that and `sparse`; χ² takes no part where
+    either has fewer than `LEAST_ROWS`.
+    """
+    if feature.tail_groups:
+        # Those with a slot are those that the reference happens to hold most of: by hash they are as all others.
+        slots = psi_groups(feature, reference).finest
+        reference, current = grouped(slots, reference).astype(np.int64), grouped(slots, current).astype(np.int64)
+        groups = _gathered(reference, current)
+    else:
+        grouping = _categorical_groups if feature.kind == "categorical" else _numeric_groups
+        groups = grouping(feature, reference, current)
     found = homogeneity(*_sums(groups, reference, current))
+    smaller = np.minimum(current.sum(axis=1), reference.sum())
+    # Of a handful of rows a gamma says little: the bounds alone decide.
+    found = np.where(smaller < LEAST_ROWS, np.where(np.isnan(found), np.nan, 1.0), found)
     if feature.kind != "categorical":
         smirnov = ordered.ks_p(ordered.finite(feature, reference[None, :]), ordered.finite(feature, current))
         found = np.where(np.isnan(smirnov), found, np.minimum(1.0, 2 * np.fmin(found, smirnov)))
+    few = smaller < SMALL_ROWS
+    if few.any():
+        found[few] = np.minimum(1.0, 2 * np.minimum(found[few], sparse(reference, current[few])))
     return found
+
+
+def sparse(reference: Integers, current: Integers) -> Floats:
+    """p-value of each window by the one slot that changed most, valid however few rows there are.
+
+    Given the pooled rows, those of one side in a slot are hypergeometric: no more likely to be so many (or so few)
+    than exp(−rows KL(share of that side ‖ pooled share)) (Hoeffding 1963, theorem 1 and section 6). Taken of the
+    smaller side, twice for both directions. Over the slots it is Bonferroni's with the pooled shares as weights: what
+    is rare in all may as well be one of many values that were seen once.
+    """
+    n, m = reference.sum(), current.sum(axis=1)
+    pooled = reference[None, :] + current
+    smaller = np.where((m <= n)[:, None], current, reference[None, :])
+    rows = np.minimum(n, m).astype(np.float64)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share, expected = smaller / rows, pooled / pooled.sum(axis=1, keepdims=True)
+        inside = np.where(share > 0, share * np.log(share / expected), 0.0)
+        outside = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - expected)), 0.0)
+        bound = np.exp(-rows * np.maximum(inside + outside, 0.0)) / expected
+    found = np.minimum(1.0, 2 * np.where(pooled > 0, bound, 1.0).min(axis=1))
+    return np.where((n > 0) & (m > 0), found, np.nan)
 
 
 def homogeneity(before: Floats, after: Floats) -> Floats:
@@ -79,7 +120,7 @@ def _numeric_groups(feature: FeatureBins, reference: Integers, current: Integers
     group where that is not too sparse, else it joins the last."""
     pooled = reference[None, :] + current
     finite = ordered.finite(feature, pooled)
-    rows = current.sum(axis=1, keepdims=True)
+    rows = np.minimum(current.sum(axis=1, keepdims=True), reference.sum())
     wanted = np.clip(rows // (2 * EXPECTED), 2, NUMERIC_GROUPS)
     whole = np.maximum(finite.sum(axis=1, keepdims=True), 1)
     middle = (np.cumsum(finite, axis=1) - finite / 2) / whole
@@ -108,7 +149,7 @@ def _categorical_groups(feature: FeatureBins, reference: Integers, current: Inte
 def _gathered(reference: Integers, current: Integers) -> Integers:
     pooled = reference[None, :] + current
     total = np.maximum(pooled.sum(axis=1, keepdims=True), 1)
-    expected = pooled * (current.sum(axis=1, keepdims=True) / total)
+    expected = pooled * (np.minimum(current.sum(axis=1, keepdims=True), reference.sum()) / total)
     order = np.argsort(-expected, axis=1, kind="stable")
     ranked = np.take_along_axis(expected, order, axis=1)
     alone = ranked >= EXPECTED

@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from store.monitor.bins import Floats, Integers
+from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.profile import Binned
 from store.monitor.statistics import catalogue, sequential
-from store.monitor.statistics.groups import grouped, sequential_groups
+from store.monitor.statistics.causes import Cause, causes
+from store.monitor.statistics.groups import Grouping, grouped, sequential_groups
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
+from store.monitor.statistics.tails import chi_square_quantile
 from store.monitor.statistics.values import Values
 from store.settings import MonitorSettings
 
@@ -29,8 +31,8 @@ Refine = Callable[[int, str, str, float], float]
 WINDOW_LEVEL = 0.005
 #: e-BH's level over the features of a whole watch.
 WATCH_LEVEL = 0.01
-#: More rows than any window has.
-_NEVER = 2**62
+#: Benjamini-Hochberg's level where either side has fewer than `min_rows` rows.
+FEW_ROWS_LEVEL = 0.001
 #: What stands behind an alarm, for people.
 GUARANTEES: dict[Guarantee, str] = {
     "": "",
@@ -42,15 +44,29 @@ GUARANTEES: dict[Guarantee, str] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class Compared:
+    """Counts of reference and window (slots) of one feature."""
+
+    feature: FeatureBins
+    before: Integers
+    after: Integers
+
+    def causes(self) -> tuple[Cause, ...]:
+        return causes(self.feature, self.before, self.after)
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureVerdict:
     """What is to be said of one feature in one window.
 
-    `alarm` needs an effect, |value| > threshold + noise_floor on `min_rows` rows of both, and significance: `q_value`
-    (of the window alone, over its features) at most `WINDOW_LEVEL`: guarantee "window". Else, in a watch, evidence
+    `alarm` needs an effect, |value| > threshold + noise_floor, and significance: `q_value` (of the window alone, over
+    its features) at most `WINDOW_LEVEL`, or `FEW_ROWS_LEVEL` where either side has fewer than `min_rows` rows:
+    guarantee "window". Else, on `min_rows` rows of both, in a watch, evidence
     that has gathered since window `since` (its place among those given): `e_value` is a discovery at `WATCH_LEVEL`, and
     the effect over these windows together, `watch_value`, passes the threshold beyond its own noise floor: guarantee
     "watch". The window's own value must then pass the threshold, too, so that what is over is over. `severity` is
-    critical when the effect passes the statistic's second threshold, too.
+    critical when the effect passes the statistic's second threshold, too. Without an alarm it is steady only where the
+    test would have found an effect of the threshold's size as often as not (`rows_needed`); else it was not judged.
     Null: value, when it cannot be computed (`why`); p and q, when the window holds no values; e_value, without watch.
     """
 
@@ -71,6 +87,13 @@ class FeatureVerdict:
     why: str = ""
     reason: Reason = ""
     """Set where the feature was not judged."""
+    compared: Compared | None = dataclasses.field(default=None, repr=False, compare=False)
+    """The counts that are behind an alarm."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What changed, by the counts alone; of an alarm."""
+        return () if self.compared is None else self.compared.causes()
 
     @property
     def state(self) -> State:
@@ -105,7 +128,8 @@ def verdicts(
         return [[] for _ in range(windows)]
     p = np.stack([column.p for column in columns], axis=1)
     q = benjamini_hochberg(p)
-    found = q <= WINDOW_LEVEL
+    few = np.stack([np.minimum(column.rows, column.reference_rows) < settings.min_rows for column in columns], axis=1)
+    found = q <= np.where(few, FEW_ROWS_LEVEL, WINDOW_LEVEL)
     watched = sequential.e_benjamini_hochberg(np.stack([column.log_e for column in columns], axis=1), WATCH_LEVEL)
     return [
         [
@@ -120,13 +144,17 @@ def verdicts(
 class _Column:
     """One feature in all windows."""
 
-    feature: str
+    bins: FeatureBins
+    before: Integers
+    after: Integers
     statistic: str
     values: Values
     limits: Floats
     criticals: Floats
     rows: Integers
+    reference_rows: int
     least_rows: int
+    needed: Floats
     p: Floats
     log_e: Floats
     starts: Integers | None
@@ -138,12 +166,12 @@ class _Column:
         over_watch = self.watched.at(window) if self.watched is not None else None
         guarantee: Guarantee = ""
         size = 0.0
-        if significant and self.rows[window] >= self.least_rows and _beyond(value.value, value.noise_floor, limit):
+        if significant and _beyond(value.value, value.noise_floor, limit):
             guarantee, size = "window", abs(value.value or 0.0) - (value.noise_floor or 0.0)
         elif (
             evident
             and over_watch is not None
-            and self.watched_rows[window] >= self.least_rows
+            and min(self.watched_rows[window], self.reference_rows) >= self.least_rows
             and _beyond(over_watch.value, over_watch.noise_floor, limit)
             and _beyond(value.value, 0.0, limit)
         ):
@@ -151,7 +179,7 @@ class _Column:
         p = float(self.p[window])
         log_e = float(self.log_e[window])
         return FeatureVerdict(
-            feature=self.feature,
+            feature=self.bins.name,
             statistic=self.statistic,
             value=value.value,
             noise_floor=value.noise_floor,
@@ -167,16 +195,35 @@ class _Column:
             since=int(self.starts[window]) if self.starts is not None else None,
             why=value.why,
             reason="" if guarantee else self._reason(window, value.value),
+            compared=Compared(self.bins, self.before, self.after[window]) if guarantee else None,
         )
 
     def _reason(self, window: int, value: float | None) -> Reason:
-        if self.least_rows == _NEVER:
+        rows = int(self.rows[window])
+        if not self.reference_rows:
             return "few_reference_rows"
-        if not self.rows[window]:
+        if not rows:
             return "no_values"
-        if self.rows[window] < self.least_rows:
-            return "few_rows"
-        return "no_value" if value is None else ""
+        if value is None:
+            return "no_value"
+        if effective(self.reference_rows, rows) < self.needed[window]:
+            return "few_reference_rows" if self.reference_rows < rows else "few_rows"
+        return ""
+
+
+def effective(reference_rows: float, rows: float) -> float:
+    """n m / (n + m): the rows that a comparison of n with m rows is worth."""
+    return reference_rows * rows / (reference_rows + rows)
+
+
+def rows_needed(bins: int, threshold: float) -> float:
+    """Effective rows of which χ² over so many bins finds, as often as not, an effect of PSI `threshold`.
+
+    PSI is about χ² over the effective rows (`store.monitor.statistics.noise`): its expectation must reach the critical
+    value at `WINDOW_LEVEL` of one feature.
+    """
+    freedom = max(1, bins - 1)
+    return (chi_square_quantile(freedom, 1 - WINDOW_LEVEL) - freedom) / max(threshold, 1e-9)
 
 
 def _beyond(value: float | None, floor: float | None, limit: float) -> bool:
@@ -219,17 +266,33 @@ def _column(
         better = [refine(window, feature.name, name, float(value)) for window, value in enumerate(values.values)]
         values = dataclasses.replace(values, values=np.array(better, np.float64))
     return _Column(
-        feature=feature.name,
+        bins=feature,
+        before=before,
+        after=after,
         statistic=name,
         values=values,
         limits=warn * sizes,
         criticals=alarm * sizes,
         rows=rows,
-        # A handful of reference rows gets bins of its own values, which nothing else falls into.
-        least_rows=settings.min_rows if before.sum() >= settings.min_rows else _NEVER,
+        reference_rows=int(before.sum()),
+        least_rows=settings.min_rows,
+        needed=_needed(groups, before, after, settings.psi_warn),
         p=p_values(feature, before, after),
         log_e=log_e,
         starts=starts,
         watched=watched,
         watched_rows=watched_rows,
     )
+
+
+def _needed(groups: Grouping, before: Integers, after: Integers, threshold: float) -> Floats:
+    """`rows_needed` of each window over the bins of PSI that it and the reference use."""
+    rows = np.minimum(after.sum(axis=1), before.sum())
+    numbers = np.array([groups.number(float(count)) for count in rows], np.int64)
+    found = np.zeros(len(after))
+    for number in np.unique(numbers):
+        here = numbers == number
+        slots = groups.at(int(number))
+        used = ((grouped(slots, before) > 0)[None, :] | (grouped(slots, after[here]) > 0)).sum(axis=1)
+        found[here] = [rows_needed(int(bins), threshold) for bins in used]
+    return found

@@ -34,7 +34,7 @@ def day(bench: Bench, number: int, shift: int = 0, rows: int = 500) -> None:
     bench.predict(
         bench.file(
             f"SELECT 'd{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
-            f" (i * 7 % 1000 + {shift})::DOUBLE AS x, i / {rows}.0 AS score FROM range({rows}) t(i)"
+            f" (i * 619 % 1000 + {shift})::DOUBLE AS x, i / {rows}.0 AS score FROM range({rows}) t(i)"
         )
     )
     decide(bench)
@@ -132,10 +132,16 @@ def test_deciding_again_changes_nothing(watched: Bench) -> None:
     assert watched.rows("SELECT count(*) FROM monitor_alert_event") == before
 
 
-def test_few_rows_open_nothing(watched: Bench) -> None:
+def test_few_rows_that_may_be_chance_open_nothing(watched: Bench) -> None:
     for number in range(5):
-        day(watched, number, 800, rows=20)
+        day(watched, number, 100, rows=20)
     assert alerts(watched) == []
+
+
+def test_few_rows_that_are_certain_open_an_alert_whatever_the_least_number_of_rows(watched: Bench) -> None:
+    for number in range(3):
+        day(watched, number, 800, rows=20)
+    assert alerts(watched) == [("a1", "open")]
 
 
 def test_windows_too_small_to_tell_open_an_alert_once_together_they_do(watched: Bench) -> None:

@@ -15,14 +15,14 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import kolmogorov, rel_entr
 
 from store.monitor.bins import FeatureBins, Floats, Integers, NumericCoder, numeric_edges
+from store.monitor.statistics import Grouping, psi_groups, statistic
 from store.monitor.statistics import groups as grouping
-from store.monitor.statistics import psi_groups, statistic
 from store.monitor.statistics.shares import PSI_FLOOR
 
 #: Counts of one categorical feature of ten categories; both samples hold something.
 tallies = st.lists(st.integers(0, 5_000), min_size=12, max_size=12).filter(lambda counts: sum(counts) > 0)
 CATEGORIES = FeatureBins("x", "categorical", 0, categories=list("abcdefghij"))
-EVERY = np.arange(12)
+EVERY = Grouping(np.arange(12))
 #: Counts of one numeric feature of ten bins: below, bins, above, and four that are missing.
 numbers = st.lists(st.integers(0, 5_000), min_size=16, max_size=16).filter(lambda counts: sum(counts[1:11]) > 0)
 EDGES = [-3.0, -1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 2.0, 3.5, 9.0]
@@ -185,12 +185,15 @@ def test_other_is_nothing_new_where_the_reference_had_others() -> None:
     assert statistic("new_categories", CATEGORIES, EVERY, before, after).value == 0
 
 
-def test_rare_categories_are_grouped_by_name_not_by_frequency() -> None:
+def test_rare_categories_are_compared_one_by_one_where_there_are_rows_and_else_in_equal_groups() -> None:
     names = [f"c{place:03}" for place in range(200)]
-    feature = FeatureBins("x", "categorical", 0, categories=names[::-1])
+    feature = FeatureBins("x", "categorical", 0, categories=names)
     groups = psi_groups(feature, np.array([*([5] * 200), 0, 0]))
-    assert (np.diff(groups[:200]) <= 0).all()
-    assert len(np.unique(groups[:200])) == 10
+    assert len(np.unique(groups.at(groups.number(1_000_000)))) == 202
+    few = groups.at(groups.number(100))
+    assert len(np.unique(few)) <= 100 / 8 + 2
+    held = np.bincount(few[:200])
+    assert held[held > 0].min() >= held.max() / 2 - 1
 
 
 @pytest.mark.parametrize("others", [0, 40])

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from store.monitor.bins import FeatureBins, NumericCoder, numeric_edges
-from store.monitor.statistics import psi_groups, statistic
+from store.monitor.statistics import Grouping, psi_groups, statistic
 from store.monitor.statistics.shares import PSI_FLOOR
 from store.protocol import Refusal
 
 tallies = st.lists(st.integers(0, 10_000), min_size=12, max_size=12).filter(lambda counts: sum(counts) > 0)
-EVERY = np.arange(12)
+EVERY = Grouping(np.arange(12))
 TWELVE = FeatureBins("x", "categorical", 0, categories=list("abcdefghij"))
 TEN = FeatureBins("x", "categorical", 0, categories=list("abcdefgh"))
 
@@ -51,7 +51,9 @@ def test_chance_alone_stays_below_the_noise_floor(name: str) -> None:
     generator = np.random.default_rng(7)
     shares = np.full(10, 0.1)
     found = [
-        statistic(name, TEN, np.arange(10), generator.multinomial(5000, shares), generator.multinomial(500, shares))
+        statistic(
+            name, TEN, Grouping(np.arange(10)), generator.multinomial(5000, shares), generator.multinomial(500, shares)
+        )
         for _ in range(400)
     ]
     below = np.mean([(f.value or 0.0) <= (f.noise_floor or 0.0) for f in found])
@@ -79,7 +81,7 @@ def test_psi_merges_128_bins_to_deciles_of_the_reference() -> None:
     edges = numeric_edges(values)
     feature = FeatureBins("x", "numeric", 0, edges)
     reference = np.bincount(NumericCoder(edges).finite(values), minlength=feature.width)
-    groups = psi_groups(feature, reference)
+    groups = psi_groups(feature, reference).finest
     shares = np.bincount(groups, reference)[:10] / 50_000
     assert shares.min() > 0.09
     assert shares.max() < 0.11
