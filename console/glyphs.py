@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Health = Literal["ok", "warning", "critical", "unknown", "busy"]
+Health = Literal["ok", "warning", "critical", "unknown", "busy", "unjudged"]
 
 #: What each health level is called on screen; the word is shown next to its glyph.
 HEALTH_WORDS: Mapping[str, Health] = {
@@ -40,6 +40,8 @@ HEALTH_WORDS: Mapping[str, Health] = {
     "applying": "busy",
     "pending": "busy",
     "waiting": "busy",
+    # "not judged: no reference"
+    "not": "unjudged",
 }
 
 
@@ -53,6 +55,8 @@ class Glyphs:
     critical: str
     unknown: str
     busy: str
+    #: a feature, a cell of the heat map or a deployment of which nothing can be said
+    unjudged: str
     cursor: str
     mark: str
     up: str
@@ -93,6 +97,7 @@ class Glyphs:
             "critical": self.critical,
             "unknown": self.unknown,
             "busy": self.busy,
+            "unjudged": self.unjudged,
         }[level]
 
 
@@ -103,6 +108,7 @@ UNICODE = Glyphs(
     critical="■",
     unknown="○",
     busy="◌",
+    unjudged="?",
     cursor="▸",
     mark="✓",
     up="↑",
@@ -137,6 +143,7 @@ ASCII = Glyphs(
     critical="X",
     unknown="?",
     busy="o",
+    unjudged="?",
     cursor=">",
     mark="*",
     up="^",
