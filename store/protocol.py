@@ -312,11 +312,11 @@ def not_judged_text(reasons: Mapping[str, int], features: int) -> str:
 
     `reasons` is how many features were not judged for which reason, `features` how many there are in all.
     """
-    ranked = sorted(((count, reason) for reason, count in reasons.items() if count), key=lambda pair: (-pair[0], pair[1]))
+    ranked = sorted((-count, reason) for reason, count in reasons.items() if count)
     if not ranked:
         return ""
-    parts = ", ".join(f"{count:,} {reason_words(reason)}" for count, reason in ranked)
-    total = sum(count for count, _ in ranked)
+    parts = ", ".join(f"{-count:,} {reason_words(reason)}" for count, reason in ranked)
+    total = -sum(count for count, _ in ranked)
     return f"{total:,} of {features:,} feature{'' if features == 1 else 's'} {NOT_JUDGED}: {parts}"
 
 

@@ -76,7 +76,7 @@ def drift(
 
 
 def exit_code(report: DriftReport, fail_on_drift: bool, allow_unjudged: bool = False) -> ExitCode:
-    """1 for drift and 6 for a feature that was not judged where `fail_on_drift` asks; 6 also where nothing was judged."""
+    """With `fail_on_drift` 1 for drift, and 6 for a feature that was not judged; always 6 where nothing was judged."""
     if fail_on_drift and drifted(report):
         return ExitCode.REFUSED
     unsure = fail_on_drift and any_expected_unjudged(report)

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from store.agent.fleet import judged_fields
 from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
@@ -39,6 +40,8 @@ def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams
     elif params.kind == "performance" and "/" not in params.name:
         # A deployment; its rows have longer names.
         sections = show_performance(connection, params, rooms.settings.monitor)
+    elif params.kind == "deployments":
+        sections = _deployment(connection, rooms, params)
     else:
         sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
     sections += _journal(connection, rooms, params)
@@ -169,9 +172,14 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
     return [Section("versions", columns=columns, rows=[list(row) for row in rows])]
 
 
-def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+def _deployment(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:
     at = times.asked(params.at)
-    sections = show_deployment(connection, params.name, at)
+    state, *sections = show_deployment(connection, params.name, at)
+    # As the fleet has it: a release that is sound says nothing of what it serves.
+    told = judged_fields(connection, params.name, at, rooms.settings.monitor)
+    health = {field.label for field in told}
+    fields = [field for field in state.fields if field.label not in health]
+    sections = [msgspec.structs.replace(state, fields=[fields[0], *told, *fields[1:]]), *sections]
     odd = oddities(connection, params.name, at)
     if odd:
         sections.append(
@@ -270,5 +278,4 @@ _DESCRIBE: dict[str, Callable[[duckdb.DuckDBPyConnection, ShowParams], list[Sect
     "datasets": _dataset,
     "versions": _version,
     "models": _model,
-    "deployments": _deployment,
 }

@@ -250,7 +250,8 @@ def _with_absence(
         return _absent(shown, _MISSING, "critical")
     notes = [*compared.notes]
     if never:
-        notes.append(f"absent in {_percent(never, reference.rows)} of the reference's rows: not every file has the column")
+        share = _percent(never, reference.rows)
+        notes.append(f"absent in {share} of the reference's rows: not every file has the column")
     shown = msgspec.structs.replace(shown, notes=notes)
     if not absent:
         return shown

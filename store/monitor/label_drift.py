@@ -22,8 +22,8 @@ from store.monitor.realised import PerformanceSums
 from store.monitor.reference import Reference, manifest_of
 from store.monitor.slices import classes
 from store.monitor.statistics import FeatureVerdict
-from store.monitor.statistics.verdicts import Reason
 from store.monitor.statistics.tails import NORMAL_95_TWO_SIDED, normal_tail
+from store.monitor.statistics.verdicts import Reason
 from store.settings import MonitorSettings
 
 _CHANGES = ("mean_change", "spread_change")

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
 
 import duckdb
 import msgspec
@@ -22,6 +23,7 @@ from store.monitor.realised import slice_names
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
+from store.monitor.unjudged import Judging
 from store.monitor.window_rows import window_rows
 from store.monitor.windows import Window
 from store.protocol import Cell, Column, ListParams, SpanParams
@@ -44,7 +46,12 @@ WINDOW_COLUMNS = (
     Column("labelled", "number"),
     Column("files", "number", priority=2),
     Column("recorded_at", "time", priority=2),
+    Column("judged", "number", priority=1),
+    Column("not_judged", "number", priority=1),
+    Column("why", priority=2),
 )
+#: Columns that say how many features were judged: the only ones for which the counts are read.
+_JUDGED = frozenset({"judged", "not_judged", "why"})
 DRIFT_COLUMNS = (
     Column("id", priority=9),
     *_SPAN,
@@ -65,6 +72,8 @@ DRIFT_COLUMNS = (
     Column("importance", "number", priority=2),
     Column("correlation", "number", priority=2),
     Column("relevance", "number", priority=2),
+    Column("state", "health", priority=0),
+    Column("reason", priority=2),
 )
 PERFORMANCE_COLUMNS = (
     Column("id", priority=9),
@@ -149,7 +158,31 @@ def _windows(
 ) -> Iterator[list[Cell]]:
     if params.scope.get("deployment"):
         split(params.scope["deployment"])
-    return window_rows(settings, connection, params, COUNT)
+    rows = list(window_rows(settings, connection, params, COUNT))
+    # A page that names columns which say nothing of it needs no verdicts.
+    if params.columns and not _JUDGED & {*params.columns} and not any(name in params.filter for name in _JUDGED):
+        return iter([*row, None, None, None] for row in rows)
+    return _with_judging(settings, connection, params, rows)
+
+
+def _with_judging(
+    settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams, rows: list[list[Cell]]
+) -> Iterator[list[Cell]]:
+    """The rows of windows with how many features of each were judged, how many were not, and why not."""
+    by_version: dict[tuple[str, str], list[list[Cell]]] = {}
+    for row in rows:
+        by_version.setdefault((str(row[1]), str(row[2])), []).append(row)
+    for (deployment, version), windows in by_version.items():
+        starts, ends = ([cast(float, row[place]) for row in windows] for place in (3, 4))
+        asked = msgspec.structs.replace(
+            _asked(params, deployment, settings), since=min(starts), until=max(ends), statistic="psi", version=version
+        )
+        found: dict[float, list[statistics.FeatureVerdict]] = {}
+        for one in reading.drift(connection, asked, settings):
+            found.setdefault(float(one.start), []).append(one.found)
+        for row, start in zip(windows, starts, strict=True):
+            judging = Judging.of(found.get(start, []))
+            yield [*row, judging.judged, judging.unjudged, judging.describe()]
 
 
 def _drift(
@@ -175,6 +208,8 @@ def _drift(
                         matters.importance.get(name),
                         matters.correlation.get(name),
                         matters.of(name, drifts.get(name, {}).get(row.start)),
+                        row.found.state,
+                        row.found.reason if row.found.state == "not judged" else None,
                     ]
 
 
@@ -210,7 +245,7 @@ def _drift_row(deployment: str, window: Window, row: reading.DriftRow) -> list[C
         row.reference_rows,
         found.rows,
         found.alarm,
-        found.why,
+        found.explanation,
         found.p_value,
         found.q_value,
         found.severity,
