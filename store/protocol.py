@@ -448,6 +448,8 @@ class Distribution(msgspec.Struct, frozen=True):
     """How many different ones there are: estimated where that is more than are kept, null where that is not known: in
     windows that were counted before names were kept, and against a reference of before its rare ones were."""
     new_estimated: bool = False
+    reason: str = ""
+    """Why the feature cannot be judged over this span by the usual test (a code of `REASONS`), "" where it can."""
 
 
 class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):

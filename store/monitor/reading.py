@@ -252,14 +252,13 @@ def distribution(
     version = params.version or max(by_version, key=lambda name: (by_version[name], name), default="")
     reference = load_reference(connection, model, version)
     if reference is None:
-        why = asked.why or f"Version {version or '?'} has no reference."
-        return Distribution(
-            params.deployment, version, params.feature, "", [], [], [], 0, 0, params.since, params.until, [], why
-        )
+        return _unreferenced(params, version, asked.why or f"Version {version or '?'} has no reference.")
     held: Binned | None = reference
     if params.feature == LABEL and params.feature not in reference.by_name:
         held = label_drift.labels_of(connection, reference)
     feature = held.by_name.get(params.feature) if held is not None else None
+    if feature is None and params.feature in without_reference(connection, model, version, reference):
+        return _unreferenced(params, version, f"The reference of version {version} has no {params.feature}.")
     if held is None or feature is None:
         raise Refusal(
             ExitCode.USAGE,
@@ -289,9 +288,26 @@ def distribution(
         statistics=_statistics(held, feature, current, settings),
         why="" if current.sum() else asked.why or "No values of this feature in this span.",
         edges=edges,
+        reason=_reason_of(held, total, feature, settings),
     )
     # Labels are sums of outcomes, not values of a column.
     return found if held is not reference else _with_values(connection, found, reference, feature, current, asked.at)
+
+
+def _unreferenced(params: DistributionParams, version: str, why: str) -> Distribution:
+    """The answer about a feature that there is nothing to hold against."""
+    span = (params.since, params.until)
+    return Distribution(
+        params.deployment, version, params.feature, "", [], [], [], 0, 0, *span, [], why, reason="no_reference"
+    )
+
+
+def _reason_of(held: Binned, total: Integers, feature: FeatureBins, settings: MonitorSettings) -> str:
+    """Why the feature is not judged on counts (of all features, in their slots)."""
+    if not total.any():
+        return "no_values" if held.of(feature).any() else "no_reference"
+    [verdicts] = statistics.verdicts(held, total[None, :], settings, watch=False)
+    return next(_reason(absent_or(one)) for one in verdicts if one.feature == feature.name)
 
 
 def _with_values(
