@@ -69,9 +69,11 @@ def not_judged(feature: str, statistic: str, threshold: float, rows: int, reason
     )
 
 
-def absent_or(found: FeatureVerdict) -> FeatureVerdict:
+def absent_or(verdict: FeatureVerdict) -> FeatureVerdict:
     """The verdict; of a feature without a single row in a window that has some, that its column was absent."""
-    return dataclasses.replace(found, reason="absent") if found.reason == "no_values" and not found.rows else found
+    if verdict.reason != "no_values" or verdict.rows:
+        return verdict
+    return dataclasses.replace(verdict, reason="absent", why="no file of the window has this column")
 
 
 def without_reference(
