@@ -633,10 +633,12 @@ class ReplayLine(msgspec.Struct, frozen=True):
     over: int
     """Decisions (window × feature) above the threshold."""
     quiet_share: float | None
-    """The share of windows in which no alert was on."""
+    """The share of windows in which no alert was on, of those in which anything was decided; null without any."""
     on: list[int]
     """How many alerts were on after each window."""
     episodes: list[Episode]
+    undecided: int = 0
+    """Windows in which nothing could be decided: no data, too few rows, no reference."""
 
 
 class Replay(msgspec.Struct, frozen=True):

@@ -243,8 +243,14 @@ def series_chart(drift: protocol.Heatmap, feature: str, start: float | None) -> 
         title=f"{drift.statistic} over time{', log scale' if log else ''}",
         low=None if log else 0.0,
         log=log,
-        why=drift.why or "no windows yet",
+        why=drift.why or _why_no_value(drift, row),
     )
+
+
+def _why_no_value(drift: protocol.Heatmap, row: int) -> str:
+    """Why a feature has no value in any window."""
+    reasons = Counter(reason for reason in drift.reasons[row] if reason) if drift.reasons else Counter()
+    return f"{NOT_JUDGED}: {reason_words(reasons.most_common(1)[0][0])}" if reasons else "no windows yet"
 
 
 def figures(page: Page, chosen: str) -> FiguresData:
@@ -254,10 +260,10 @@ def figures(page: Page, chosen: str) -> FiguresData:
         Heading("statistic"),
         Heading("value", right=True),
         Heading("noise", right=True),
-        Heading("threshold", right=True),
+        Heading("threshold", right=True, priority=1),
         Heading("verdict"),
         Heading("p", right=True, priority=1),
-        Heading("holds for"),
+        Heading("holds for", priority=2),
     )
     rows = []
     note = ""

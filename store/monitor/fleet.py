@@ -20,7 +20,7 @@ from store.monitor.recent import SPARK_POINTS, Recent, RecentWindows, read_recen
 from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.reference_chunks import load_chunks
 from store.monitor.scan import DEFAULTS
-from store.monitor.unjudged import Judging, absent_or, not_judged, without_reference
+from store.monitor.unjudged import Judging, absent_or, is_unused, not_judged, without_reference
 from store.monitor.windows import Window, window
 from store.settings import MonitorSettings
 
@@ -200,13 +200,16 @@ class Fleet:
         current = windows.total(deployment, version, since)
         names = without_reference(connection, model, version, reference)
         missing = [not_judged(name, "psi", self._settings.psi_warn, found.rows, "no_reference") for name in names]
-        if reference is None or current is None or not reference.rows:
+        if reference is None or current is None:
             # Without counts: what came was recorded before there was a reference.
-            uncounted = reference.features if reference is not None and reference.rows else ()
+            uncounted = [one for one in reference.features if not is_unused(one, reference, 0)] if reference else []
             late = [not_judged(one.name, "psi", self._settings.psi_warn, 0, "no_reference") for one in uncounted]
             found.judging = Judging.of([*missing, *late])
             return found
-        judged = [absent_or(one) for one in self._judged(connection, reference, current)]
+        verdicts = self._judged(connection, reference, current)
+        judged = [
+            absent_or(one) for one in verdicts if not is_unused(reference.by_name[one.feature], reference, one.rows)
+        ]
         found.judging = Judging.of([*missing, *judged])
         found.drifted = sum(one.alarm for one in judged)
         # A value that nothing can be said of is no worst one.

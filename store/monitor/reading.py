@@ -25,7 +25,7 @@ from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
 from store.monitor.statistics.verdicts import Reason, Refine
-from store.monitor.unjudged import absent_or, not_judged, without_reference
+from store.monitor.unjudged import absent_or, is_unused, not_judged, without_reference
 from store.monitor.window_moments import Summary
 from store.monitor.windows import Window, window
 from store.protocol import (
@@ -83,7 +83,7 @@ def drift(
                 rows = rows_of.get((start, version), 0)
                 if rows:
                     yield DriftRow(version, start, 0, not_judged(feature, name, limit, rows, "no_reference"))
-        if reference is None or not reference.rows:
+        if reference is None:
             continue
         until, wanted = asked.window.next(mine[-1]), frozenset(mine)
         starts, dense = counts.slot_sums(
@@ -104,7 +104,8 @@ def drift(
         of_reference = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}
         for start, row in zip(starts[mask].tolist(), judged, strict=True):
             for found in row:
-                yield DriftRow(version, start, of_reference[found.feature], absent_or(found))
+                if not is_unused(reference.by_name[found.feature], reference, found.rows):
+                    yield DriftRow(version, start, of_reference[found.feature], absent_or(found))
         uncounted = [start for start in mine if (start, version) in rows_of and start not in set(starts.tolist())]
         if uncounted:
             watched = watched_rows(
@@ -113,7 +114,7 @@ def drift(
             for start in uncounted:
                 # Files that lack every column, or predictions that came before there was a reference.
                 reason: Reason = "absent" if watched.get(start) else "no_reference"
-                for bins in reference.features:
+                for bins in (one for one in reference.features if not is_unused(one, reference, 0)):
                     found = not_judged(bins.name, name, limit, 0, reason)
                     yield DriftRow(version, start, of_reference[bins.name], found)
         for labels in label_drift.verdicts(connection, reference, sums, mine, name, settings):

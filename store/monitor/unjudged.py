@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import duckdb
 
+from store.monitor.bins import FeatureBins
+from store.monitor.profile import Binned
 from store.monitor.reference import Reference, manifest_of
 from store.monitor.statistics import FeatureVerdict
 from store.monitor.statistics.verdicts import Reason
@@ -79,11 +81,12 @@ def absent_or(verdict: FeatureVerdict) -> FeatureVerdict:
 def without_reference(
     connection: duckdb.DuckDBPyConnection, model: str, version: str, reference: Reference | None
 ) -> Sequence[str]:
-    """The features of a version that there is nothing to hold against: those declared that its reference lacks, and
-    all of them, and the scores, where it has no reference rows."""
+    """The declared features of a version that there is nothing to hold against: its reference lacks them."""
     declared = manifest_of(connection, model, version).features
-    if reference is None:
-        return list(declared)
-    binned = reference.by_name
-    missing = [name for name in declared if name not in binned]
-    return missing if reference.rows else [*missing, *binned]
+    binned = reference.by_name if reference is not None else {}
+    return [name for name in declared if name not in binned]
+
+
+def is_unused(feature: FeatureBins, reference: Binned, rows: int) -> bool:
+    """Whether it is the place of scores that neither the reference nor the `rows` of a window have: no feature."""
+    return feature.kind == "score" and not rows and not reference.of(feature).any()

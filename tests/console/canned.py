@@ -72,8 +72,8 @@ def _deployments() -> Listing:
             '{"2":1.0}', "try it", "", 5, 7,
         ],
         [
-            "fraud@production", "fraud@production", "not judged: no reference", '{"11":0.9,"12":0.1}', NOW - 40 * DAY, None,
-            None, None, None, None, None, 0, NOW - 40 * DAY, "ada", 31, "effective", '{"11":0.9,"12":0.1}',
+            "fraud@production", "fraud@production", "not judged: no reference", '{"11":0.9,"12":0.1}', NOW - 40 * DAY,
+            None, None, None, None, None, None, 0, NOW - 40 * DAY, "ada", 31, "effective", '{"11":0.9,"12":0.1}',
             '{"11":0.9,"12":0.1}', "", "", 0, 25,
         ],
     ]  # fmt: skip
