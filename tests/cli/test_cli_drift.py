@@ -94,7 +94,7 @@ def test_what_nobody_looked_at_is_not_judged_and_never_0(tmp_path: Path, capsys:
 @pytest.fixture
 def partly(tmp_path: Path) -> str:
     """A file with a column that holds nothing, a time, and names of its rows."""
-    lines = [f"{number % 97},,2024-01-01T00:00:{number % 60:02}Z,row-{number}" for number in range(1_000)]
+    lines = [f"{number % 97},,2024-01-01T00:00:{number % 60:02}Z,row-{number}" for number in range(2_500)]
     path = tmp_path / "partly.jsonl"
     names = ("x", "void", "at", "name")
     values = [dict(zip(names, line.split(","), strict=True)) for line in lines]
