@@ -50,7 +50,7 @@ WINDOW_COLUMNS = (
     Column("not_judged", "number", priority=1),
     Column("why", priority=2),
 )
-#: Columns that say how many features were judged: the only ones for which the counts are read.
+#: The last columns, which say how many features were judged: the only ones for which the counts are read.
 _JUDGED = frozenset({"judged", "not_judged", "why"})
 DRIFT_COLUMNS = (
     Column("id", priority=9),
@@ -111,7 +111,13 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
     """The monitor's listings, with this store's thresholds and widths."""
     return [
         ComputedListing(
-            "windows", WINDOW_COLUMNS, functools.partial(_windows, settings), "window_start:desc", "version"
+            "windows",
+            WINDOW_COLUMNS,
+            functools.partial(_windows, settings),
+            "window_start:desc",
+            "version",
+            _JUDGED,
+            functools.partial(_judge_windows, settings),
         ),
         ComputedListing("drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature"),
         ComputedListing(
@@ -158,17 +164,13 @@ def _windows(
 ) -> Iterator[list[Cell]]:
     if params.scope.get("deployment"):
         split(params.scope["deployment"])
-    rows = list(window_rows(settings, connection, params, COUNT))
-    # A page that names columns which say nothing of it needs no verdicts.
-    if params.columns and not _JUDGED & {*params.columns} and not any(name in params.filter for name in _JUDGED):
-        return iter([*row, None, None, None] for row in rows)
-    return _with_judging(settings, connection, params, rows)
+    return ([*row, None, None, None] for row in window_rows(settings, connection, params, COUNT))
 
 
-def _with_judging(
+def _judge_windows(
     settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams, rows: list[list[Cell]]
-) -> Iterator[list[Cell]]:
-    """The rows of windows with how many features of each were judged, how many were not, and why not."""
+) -> None:
+    """Put into rows of windows how many features of each were judged, how many were not, and why not."""
     by_version: dict[tuple[str, str], list[list[Cell]]] = {}
     for row in rows:
         by_version.setdefault((str(row[1]), str(row[2])), []).append(row)
@@ -182,7 +184,7 @@ def _with_judging(
             found.setdefault(float(one.start), []).append(one.found)
         for row, start in zip(windows, starts, strict=True):
             judging = Judging.of(found.get(start, []))
-            yield [*row, judging.judged, judging.unjudged, judging.describe()]
+            row[-len(_JUDGED) :] = [judging.judged, judging.unjudged, judging.describe()]
 
 
 def _drift(

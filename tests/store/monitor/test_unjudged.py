@@ -125,6 +125,16 @@ def test_a_page_of_windows_that_asks_for_other_columns_needs_no_verdicts(watched
     assert (row["rows"], row["judged"], row["not_judged"]) == (500, None, None)
 
 
+def test_windows_may_be_filtered_and_sorted_by_what_was_judged(watched: Bench) -> None:
+    day(watched, 0)
+    day(watched, 1, rows=50)
+    assert [row["rows"] for row in listed(watched, "windows", filter="judged<1")] == [50]
+    page = watched.database.reader.read(
+        lambda c: Listings(listings(SETTINGS)).page(c, ListParams("windows", sort="not_judged:desc", limit=1))
+    )
+    assert page.rows[0][[column.name for column in page.columns].index("not_judged")] == 4
+
+
 def test_the_heat_map_has_the_reason_of_each_cell(watched: Bench) -> None:
     for number, rows in ((0, 500), (1, 50), (3, 500)):
         day(watched, number, rows)
