@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Health = Literal["ok", "warning", "critical", "unknown", "busy"]
+Health = Literal["ok", "warning", "critical", "unknown", "busy", "unjudged"]
 
 #: What each health level is called on screen; the word is shown next to its glyph.
 HEALTH_WORDS: Mapping[str, Health] = {
     "ok": "ok",
     "good": "ok",
     "healthy": "ok",
+    "steady": "ok",
     "done": "ok",
     "effective": "ok",
     "finished": "ok",
@@ -27,6 +28,7 @@ HEALTH_WORDS: Mapping[str, Health] = {
     "warning": "warning",
     "degraded": "warning",
     "drift": "warning",
+    "drifted": "warning",
     "muted": "warning",
     "acknowledged": "warning",
     "alarm": "critical",
@@ -40,6 +42,8 @@ HEALTH_WORDS: Mapping[str, Health] = {
     "applying": "busy",
     "pending": "busy",
     "waiting": "busy",
+    # "not judged: no reference"
+    "not": "unjudged",
 }
 
 
@@ -53,6 +57,8 @@ class Glyphs:
     critical: str
     unknown: str
     busy: str
+    #: a feature, a cell of the heat map or a deployment of which nothing can be said
+    unjudged: str
     cursor: str
     mark: str
     up: str
@@ -93,6 +99,7 @@ class Glyphs:
             "critical": self.critical,
             "unknown": self.unknown,
             "busy": self.busy,
+            "unjudged": self.unjudged,
         }[level]
 
 
@@ -103,6 +110,7 @@ UNICODE = Glyphs(
     critical="■",
     unknown="○",
     busy="◌",
+    unjudged="?",
     cursor="▸",
     mark="✓",
     up="↑",
@@ -135,8 +143,9 @@ ASCII = Glyphs(
     ok="+",
     warning="!",
     critical="X",
-    unknown="?",
+    unknown="-",
     busy="o",
+    unjudged="?",
     cursor=">",
     mark="*",
     up="^",

@@ -35,6 +35,7 @@ class ExitCode(enum.IntEnum):
     NO_AGENT = 3
     CHANGED = 4
     NOT_PERMITTED = 5
+    NOT_JUDGED = 6
 
 
 class Refusal(Exception):
@@ -85,7 +86,7 @@ def refusal_to_error(refusal: Refusal) -> ErrorObject:
 
 def error_to_refusal(error: ErrorObject) -> Refusal:
     number = -32000 - error.code
-    code = ExitCode(number) if 0 < number <= 5 else ExitCode.USAGE
+    code = ExitCode(number) if 0 < number <= max(ExitCode) else ExitCode.USAGE
     return Refusal(code, error.message, str(error.data.get("hint", "")), error.data.get("detail") or {})
 
 
@@ -279,6 +280,46 @@ class RunMetrics(msgspec.Struct, frozen=True):
     series: list[MetricSeries]
 
 
+# --- judged or not ---------------------------------------------------------------------------------------
+
+#: How the judging of a feature ended. "left out": it was not to be judged (a time, an id, a nested value).
+FeatureState = Literal["steady", "drifted", "not judged", "left out"]
+#: Why a feature was not judged, or left out: code → words that follow a count ("5 too few rows").
+REASONS: dict[str, str] = {
+    "no_reference": "no reference",
+    "few_reference_rows": "too few rows in the reference",
+    "no_reference_values": "no usable value in the reference",
+    "few_rows": "too few rows",
+    "no_values": "no values",
+    "absent": "column absent",
+    "no_value": "statistic not computable",
+    "time": "a time",
+    "nested": "nested or binary",
+    "row_names": "names of rows",
+    "prediction_id": "ids of predictions",
+}
+#: What stands for a feature that is not judged, beside a glyph.
+NOT_JUDGED = "not judged"
+
+
+def reason_words(reason: str) -> str:
+    """The words of a reason; a code that this version does not know, as it is."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def not_judged_text(reasons: Mapping[str, int], features: int) -> str:
+    """`7 of 25 features not judged: 5 too few rows, 2 no reference`, most frequent first; "" where all were.
+
+    `reasons` is how many features were not judged for which reason, `features` how many there are in all.
+    """
+    ranked = sorted((-count, reason) for reason, count in reasons.items() if count)
+    if not ranked:
+        return ""
+    parts = ", ".join(f"{-count:,} {reason_words(reason)}" for count, reason in ranked)
+    total = -sum(count for count, _ in ranked)
+    return f"{total:,} of {features:,} feature{'' if features == 1 else 's'} {NOT_JUDGED}: {parts}"
+
+
 # --- monitor ---------------------------------------------------------------------------------------------
 
 
@@ -306,7 +347,8 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Heatmap(msgspec.Struct, frozen=True):
-    """`values[feature][window]`, null where there were no rows; features sorted by the worst value."""
+    """`values[feature][window]`, null where nothing was computed; features sorted by the worst value, those of which
+    nothing was judged last."""
 
     deployment: str
     statistic: str
@@ -336,6 +378,8 @@ class Heatmap(msgspec.Struct, frozen=True):
     given, times the correlation, if positive): which drifted features matter."""
     relevance_basis: str = ""
     """`importance`, `correlation`, or "" when there is neither."""
+    reasons: list[list[str]] = []
+    """Of each cell why it was not judged (a code of `REASONS`), "" where it was and where there were no predictions."""
 
 
 class DistributionParams(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -406,6 +450,8 @@ class Distribution(msgspec.Struct, frozen=True):
     new_estimated: bool = False
     causes: list[str] = []
     """What differs from the reference beyond chance, in words, what explains most rows first."""
+    reason: str = ""
+    """Why the feature cannot be judged over this span by the usual test (a code of `REASONS`), "" where it can."""
 
 
 class PerformanceParams(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -589,10 +635,12 @@ class ReplayLine(msgspec.Struct, frozen=True):
     over: int
     """Decisions (window × feature) above the threshold."""
     quiet_share: float | None
-    """The share of windows in which no alert was on."""
+    """The share of windows in which no alert was on, of those in which anything was decided; null without any."""
     on: list[int]
     """How many alerts were on after each window."""
     episodes: list[Episode]
+    undecided: int = 0
+    """Windows in which nothing could be decided: no data, too few rows, no reference."""
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -782,7 +830,11 @@ class StatisticValue(msgspec.Struct, frozen=True):
 
 
 class ComparedFeature(msgspec.Struct, frozen=True):
-    """One feature's verdict, all its statistics, and both distributions as shares of neighbouring cells."""
+    """One feature's verdict, all its statistics, and both distributions as shares of neighbouring cells.
+
+    `reason` (a code of `REASONS`) says why `state` is "not judged", or "absent" where a column that is missing is the
+    alarm; `why` says it in words, or why a statistic has no value.
+    """
 
     feature: str
     kind: str
@@ -811,6 +863,11 @@ class ComparedFeature(msgspec.Struct, frozen=True):
     reference_dropped: dict[str, int] = {}
     causes: list[str] = []
     """What changed, in words; of an alarm, what explains most rows first."""
+    state: FeatureState = "steady"
+    reason: str = ""
+    absent_share: float = 0.0
+    """The share of the current rows whose file has no such column."""
+    reference_absent_share: float = 0.0
 
 
 class DriftReport(msgspec.Struct, frozen=True):
@@ -829,6 +886,10 @@ class DriftReport(msgspec.Struct, frozen=True):
     preset: str = ""
     preset_drifted: bool | None = None
     preset_share: float | None = None
+    left_out_reasons: dict[str, str] = {}
+    """Column that was left out → a code of `REASONS`."""
+    requested: list[str] = []
+    """Columns that were asked for by their own names: of those, one that was left out was not judged."""
 
 
 class DriftAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

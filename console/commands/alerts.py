@@ -73,6 +73,7 @@ def _line_object(line: ReplayLine, ends: list[float]) -> dict[str, object]:
         "carried": line.carried,
         "over": line.over,
         "quiet_share": line.quiet_share,
+        "undecided": line.undecided,
         "on": [{"window_end": output.iso(end), "alerts": count} for end, count in zip(ends, line.on, strict=True)],
         "episodes": [
             {
@@ -108,10 +109,19 @@ def _print(found: Replay) -> None:
         Column("carried", "number", "on before", 1),
         Column("over", "number", "above", 1),
         Column("quiet", "share", "windows without", 1),
+        Column("undecided", "number", priority=1),
         Column("on", "spark", "alerts on", 2),
     ]
     rows = [
-        [threshold_words(line), line.fired, line.carried, line.over, line.quiet_share, thinned(line.on)]
+        [
+            threshold_words(line),
+            line.fired,
+            line.carried,
+            line.over,
+            line.quiet_share,
+            line.undecided,
+            thinned(line.on),
+        ]
         for line in found.lines
     ]
     for row in output.table_lines(columns, rows, output.terminal_width()):

@@ -6,7 +6,7 @@ import msgspec
 
 from console.commands import output
 from console.link import Client
-from store.protocol import Cell, Column, Distribution, DistributionParams, Field, Section
+from store.protocol import NOT_JUDGED, Cell, Column, Distribution, DistributionParams, Field, Section, reason_words
 
 #: Bins of a number, and categories, whose change is told.
 TOLD = 16
@@ -36,6 +36,7 @@ def sections(found: Distribution) -> list[Section]:
         Field("rows", found.rows, "number"),
         Field("reference rows", found.reference_rows, "number"),
         *([Field("not compared", found.why)] if found.why else []),
+        *([Field(NOT_JUDGED, reason_words(found.reason))] if found.reason else []),
     ]
     made = [Section("feature", first)]
     if found.summary is not None or found.reference_summary is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
 from textual.app import ComposeResult
@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from console.command_lines import feature_command
+from console.glyphs import glyphs
 from console.places import Place
 from console.screens import monitor_data as shown
 from console.screens.over_time import OverTime
@@ -21,10 +22,7 @@ from console.widgets.bars import Bars, BarsData
 from console.widgets.chart import Chart
 from console.widgets.figures import Figures
 from store import protocol
-from store.protocol import Distribution, DistributionParams, ListParams, Page
-
-if TYPE_CHECKING:
-    pass
+from store.protocol import NOT_JUDGED, Distribution, DistributionParams, ListParams, Page, reason_words
 
 WIDE = 110
 LOW = 34
@@ -100,7 +98,10 @@ class FeatureView(OverTime):
 
     def remarks(self) -> list[str]:
         start = self.start
-        return [when(start) if start is not None else "no windows yet", *super().remarks()]
+        remarks = [when(start) if start is not None else "no windows yet", *super().remarks()]
+        if self.distribution is not None and self.distribution.reason:
+            remarks.append(f"{glyphs().unjudged} {NOT_JUDGED}: {reason_words(self.distribution.reason)}")
+        return remarks
 
     def copied(self) -> str:
         """The command line that says the same."""

@@ -71,6 +71,7 @@ def narrowed(data: HeatmapData, text: str) -> HeatmapData:
         values=of(data.values),
         noise=of(data.noise),
         alarms=of(data.alarms),
+        reasons=of(data.reasons),
         importance=of(data.importance),
         relevance=of(data.relevance),
         of=len(data.features),

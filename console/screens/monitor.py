@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 from textual.worker import Worker
 
+from console.glyphs import glyphs
 from console.places import Place
 from console.screens import monitor_data as shown
 from console.screens.doing import leave
@@ -206,6 +207,9 @@ class Monitor(OverTime):
         yield from super().remarks()
         if self.place.filter:
             yield f"/{self.place.filter}"
+        cursor = self.heatmap.cursor
+        if self.drift is not None and cursor is not None and (unjudged := shown.not_judged_in(self.drift, cursor[1])):
+            yield f"{glyphs().unjudged} {unjudged}"
 
     def listed(self) -> ListParams | None:
         drift = self.drift
@@ -321,6 +325,7 @@ class Monitor(OverTime):
         message.stop()
         # At once: the tracks stand on the heat map's axis, which may have moved.
         self._draw_traffic()
+        self.deck_app.deck.refresh_lines()
         self._follow()
 
     def on_heatmap_cell_selected(self, message: Heatmap.CellSelected) -> None:

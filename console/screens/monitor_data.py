@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 from console.glyphs import glyphs
@@ -12,7 +13,7 @@ from console.widgets.chart_data import ChartData, ChartMark, Series
 from console.widgets.figures import FiguresData, Heading, verdict
 from console.widgets.heatmap_data import HeatmapData, HeatmapMark, severity
 from store import protocol
-from store.protocol import Distribution, Page, Statistic, ValueSummary
+from store.protocol import NOT_JUDGED, Distribution, Page, Statistic, ValueSummary, not_judged_text, reason_words
 
 #: Statistics that the distribution pane tells; the feature's own view has all.
 TOLD = 2
@@ -61,6 +62,7 @@ def heatmap_data(drift: protocol.Heatmap) -> HeatmapData:
         warn=drift.warn,
         alarm=drift.alarm,
         alarms=tuple(tuple(row) for row in drift.alarms),
+        reasons=tuple(tuple(reason_words(reason) if reason else "" for reason in row) for row in drift.reasons),
         marks=tuple(HeatmapMark(mark.at, letter(mark)) for mark in drift.marks),
         rows=tuple(drift.rows),
         versions=tuple(drift.versions),
@@ -77,6 +79,17 @@ def window_end(drift: protocol.Heatmap, start: float) -> float:
     """Where the window that begins at `start` ends: calendar windows have no fixed width."""
     following = [other for other in drift.starts if other > start]
     return min(following, default=start + drift.window_seconds)
+
+
+def not_judged_in(drift: protocol.Heatmap, start: float) -> str:
+    """How many features were not judged in the window that begins at `start`, and why; "" where all were."""
+    if start not in drift.starts or not drift.reasons:
+        return ""
+    window = drift.starts.index(start)
+    reasons = Counter(row[window] for row in drift.reasons if row[window])
+    pairs = zip(drift.reasons, drift.values, strict=True)
+    known = sum(1 for row, values in pairs if row[window] or values[window] is not None)
+    return not_judged_text(reasons, known)
 
 
 def letter(mark: protocol.Mark) -> str:
@@ -109,6 +122,11 @@ def bars_data(distribution: Distribution, chosen: str = "psi") -> BarsData:
 def _facts(distribution: Distribution, chosen: str) -> tuple[tuple[str, str], ...]:
     statistics = sorted(distribution.statistics, key=lambda one: one.name != chosen)
     told = [_statistic(one) for one in statistics if not one.name.startswith("missing")][:TOLD]
+    if distribution.reason:
+        # A value that nothing can be said of is neither well nor ill.
+        told = [(f"{glyphs().unjudged} {NOT_JUDGED}: {reason_words(distribution.reason)}", "unjudged")] + [
+            (words, "") for words, _ in told
+        ]
     missing = {one.name: one.value for one in statistics if one.name.startswith("missing")}
     if any(missing.values()):
         told.append(
@@ -225,8 +243,14 @@ def series_chart(drift: protocol.Heatmap, feature: str, start: float | None) -> 
         title=f"{drift.statistic} over time{', log scale' if log else ''}",
         low=None if log else 0.0,
         log=log,
-        why=drift.why or "no windows yet",
+        why=drift.why or _why_no_value(drift, row),
     )
+
+
+def _why_no_value(drift: protocol.Heatmap, row: int) -> str:
+    """Why a feature has no value in any window."""
+    reasons = Counter(reason for reason in drift.reasons[row] if reason) if drift.reasons else Counter()
+    return f"{NOT_JUDGED}: {reason_words(reasons.most_common(1)[0][0])}" if reasons else "no windows yet"
 
 
 def figures(page: Page, chosen: str) -> FiguresData:
@@ -236,10 +260,10 @@ def figures(page: Page, chosen: str) -> FiguresData:
         Heading("statistic"),
         Heading("value", right=True),
         Heading("noise", right=True),
-        Heading("threshold", right=True),
+        Heading("threshold", right=True, priority=1),
         Heading("verdict"),
         Heading("p", right=True, priority=1),
-        Heading("holds for"),
+        Heading("holds for", priority=2),
     )
     rows = []
     note = ""
@@ -248,17 +272,22 @@ def figures(page: Page, chosen: str) -> FiguresData:
     found.sort(key=lambda row: (row.get("statistic") != chosen, order.get(str(row.get("statistic")), len(order))))
     for row in found:
         value, noise, limit = (_float(row.get(name)) for name in ("value", "noise_floor", "threshold"))
-        if value is None and row.get("why"):
+        reason = str(row.get("reason") or "") if row.get("state") == NOT_JUDGED else ""
+        # What a statistic is not for is no line.
+        if value is None and row.get("why") and reason in ("", "no_value"):
             continue
         level = level_of(value, noise, limit)
         alarm = str(row.get("severity") or "") or ("warning" if row.get("alarm") is True else "")
         said = verdict(3 if alarm == "critical" else 2 if alarm else None if level is None else min(level, 1))
         if not alarm and level == 2:
             said = ("not significant", "")
+        if reason:
+            said = (f"{glyphs().unjudged} {NOT_JUDGED}", "unjudged")
         name = str(row.get("statistic"))
         guarantee = str(row.get("guarantee") or "")
         if name == chosen:
-            note = f"{name}: {guarantee or 'no alarm'}{_matters(row)}"
+            verdict_said = f"{NOT_JUDGED}, {reason_words(reason)}" if reason else guarantee or "no alarm"
+            note = f"{name}: {verdict_said}{_matters(row)}"
         rows.append(
             (
                 (f"{glyphs().cursor if name == chosen else ' '} {name}", ""),

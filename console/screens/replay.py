@@ -39,6 +39,7 @@ _COLUMNS = (
     Column("carried", "number", "on before", 2),
     Column("over", "number", "above", 1),
     Column("quiet", "share", "windows without", 1),
+    Column("undecided", "number", "undecided", 2),
     Column("on", "spark", "alerts on", 0),
 )
 
@@ -132,6 +133,7 @@ class ReplayView(View):
                 line.carried,
                 line.over,
                 line.quiet_share,
+                line.undecided,
                 thinned(line.on),
             )
             for place, line in enumerate(found.lines)

@@ -9,7 +9,7 @@ import msgspec
 
 from console.screens.values import metrics, traffic_split
 from console.text import age, number
-from store.protocol import Cell, Column, Kind, Page
+from store.protocol import NOT_JUDGED, Cell, Column, Kind, Page
 
 #: Columns that hold versions with their share of the traffic.
 _VERSIONS = frozenset({"effective", "requested", "observed", "versions", "before", "after"})
@@ -88,8 +88,29 @@ def _age(cells: Cells, now: float) -> Cell:
 
 def _drift(cells: Cells, _: float) -> Cell:
     value = cells.get("drift")
+    if value is None and cells.get("not_judged"):
+        return _reason(cells.get("health")) or NOT_JUDGED
     # The value first: where the line is narrow, rather the name is cut.
     return f"{number(value)} {cells.get('drift_feature') or ''}".strip() if isinstance(value, float) else None
+
+
+def _reason(health: Cell) -> str:
+    """The reason of `not judged: no reference`; "" of another health."""
+    word, _, reason = str(health or "").partition(": ")
+    return reason if word == NOT_JUDGED else ""
+
+
+def _health(cells: Cells, _: float) -> Cell:
+    """Without the reason, which stands where the drift would, and on the page of the deployment."""
+    return NOT_JUDGED if _reason(cells["health"]) else cells["health"]
+
+
+def _unjudged(cells: Cells, _: float) -> Cell:
+    """How many features were not judged, of how many; nothing where all were, or nobody predicted."""
+    judged, unjudged = cells.get("judged"), cells.get("not_judged")
+    if not isinstance(judged, int) or not isinstance(unjudged, int) or not unjudged:
+        return None
+    return f"{unjudged}/{judged + unjudged}"
 
 
 def _performance(cells: Cells, _: float) -> Cell:
@@ -132,12 +153,13 @@ def _traffic(cells: Cells, _: float) -> Cell:
 
 FLEET = (
     Shown("deployment", "text", "", 0),
-    Shown("health", "health", "", 0),
+    Shown("health", "health", "", 0, _health),
     Shown("effective", "text", "ver", 0, _split("effective")),
     Shown("since", "text", "age", 2, _age),
     Shown("traffic", "spark", "", 3, _traffic),
     Shown("drift", "text", "drift {}", 1, _drift),
-    # As a number, that it may not be cut.
+    # As numbers, that they may not be cut.
+    Shown("not_judged", "number", "unjudged", 1, _unjudged),
     Shown("performance", "number", "perf (ref)", 1, _performance),
     Shown("alerts", "number", "", 0),
     Shown("changed", "text", "changed", 2, _change),
@@ -184,7 +206,7 @@ REVISIONS = (
 )
 DEPLOYMENTS = (
     Shown("deployment", "text", "", 0),
-    Shown("health", "health", "", 0),
+    Shown("health", "health", "", 0, _health),
     Shown("requested", "text", "", 0, _split("requested")),
     Shown("observed", "text", "", 0, _split("observed")),
     Shown("effective", "text", "", 0, _split("effective")),
@@ -199,7 +221,12 @@ DEPLOYMENTS = (
 
 
 def as_fleet(page: Page) -> Page:
-    """What is live, since when, how it is, who put it there: in one line of a hundred cells."""
+    """What is live, since when, how it is, who put it there: in one line of a hundred cells. How many features were not
+    judged takes its room only where any was not."""
+    names = [column.name for column in page.columns]
+    place = names.index("not_judged") if "not_judged" in names else None
+    if place is None or not any(row[place] for row in page.rows):
+        return _shape(page, [column for column in FLEET if column.name != "not_judged"])
     return _shape(page, FLEET)
 
 

@@ -6,6 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from console.glyphs import glyphs
 from console.screens.monitor_data import letter, window_end
 from console.text import clean, duration, loading, number, share
@@ -26,8 +28,9 @@ _NO_SHARES = frozenset({"volume", "delay", "staleness"})
 
 
 def asked_windows(drift: protocol.Heatmap, window: str) -> ListParams:
-    """The windows of the heat map as rows."""
-    return _listed("windows", drift, window, drift.starts[0], window_end(drift, drift.starts[-1]))
+    """The windows of the heat map as rows; without how they were judged, which the heat map says."""
+    asked = _listed("windows", drift, window, drift.starts[0], window_end(drift, drift.starts[-1]))
+    return msgspec.structs.replace(asked, columns=["window_start", "window_end", "recorded_at"])
 
 
 def asked_failures(drift: protocol.Heatmap, window: str, chosen: float | None) -> ListParams:

@@ -52,12 +52,13 @@ class Bars(Lines):
     Bars > .bars--label { color: $text-muted; }
     Bars > .bars--reference { color: $text-muted; }
     Bars > .bars--current { color: $text-primary; }
+    Bars > .bars--unjudged { color: $text-secondary; }
     Bars > .bars--ok { color: $text-success; }
     Bars > .bars--warning { color: $text-warning; }
     Bars > .bars--critical { color: $text-error; text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"bars--{part}" for part in ("title", "label", "reference", "current", "ok", "warning", "critical")
+        f"bars--{part}" for part in ("title", "label", "reference", "current", "unjudged", "ok", "warning", "critical")
     }
 
     def __init__(

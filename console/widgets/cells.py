@@ -13,7 +13,7 @@ from console.glyphs import glyphs, health_level
 from console.widgets.rows import ColumnLike, Row
 from console.widgets.sparkline import sparkline
 
-Tone = Literal["", "ok", "warning", "critical", "unknown", "busy"]
+Tone = Literal["", "ok", "warning", "critical", "unknown", "busy", "unjudged"]
 
 RIGHT_ALIGNED = frozenset({"number", "duration", "share", "bytes"})
 MAX_TEXT = 48

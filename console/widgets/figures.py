@@ -51,12 +51,13 @@ class Figures(Lines):
     Figures > .figures--title { text-style: bold; color: $foreground; }
     Figures > .figures--heading { color: $text-muted; }
     Figures > .figures--muted { color: $text-muted; }
+    Figures > .figures--unjudged { color: $text-secondary; }
     Figures > .figures--ok { color: $text-success; }
     Figures > .figures--warning { color: $text-warning; }
     Figures > .figures--critical { color: $text-error; text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"figures--{part}" for part in ("title", "heading", "muted", "ok", "warning", "critical")
+        f"figures--{part}" for part in ("title", "heading", "muted", "unjudged", "ok", "warning", "critical")
     }
 
     def __init__(self, data: FiguresData | None = None, *, id: str | None = None, classes: str | None = None) -> None:

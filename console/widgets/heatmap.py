@@ -23,7 +23,7 @@ from console.widgets.heatmap_data import (
     severity,
     worst,
 )
-from console.widgets.heatmap_paint import FOOT, HEAD, Sight, paint
+from console.widgets.heatmap_paint import FOOT, HEAD, UNJUDGED, Sight, paint
 from console.widgets.lines import Lines, Piece
 
 __all__ = ["Heatmap", "HeatmapData", "HeatmapMark", "Order", "severity"]
@@ -48,13 +48,16 @@ class Heatmap(Lines, can_focus=True, inherit_bindings=False):
     Heatmap > .heatmap--label { color: $text-muted; }
     Heatmap > .heatmap--mark { color: $text-accent; text-style: bold; }
     Heatmap > .heatmap--none { color: $text-muted; }
+    Heatmap > .heatmap--unjudged { color: $text-secondary; }
     Heatmap > .heatmap--noise { color: $text-muted; }
     Heatmap > .heatmap--ok { color: $success; }
     Heatmap > .heatmap--warning { color: $warning; }
     Heatmap > .heatmap--critical { color: $error; }
     Heatmap > .heatmap--extreme { color: $error; text-style: bold; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"heatmap--{part}" for part in ("title", "label", "mark", "none", *LEVELS)}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"heatmap--{part}" for part in ("title", "label", "mark", "none", UNJUDGED, *LEVELS)
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(0, -1)", "Earlier", show=False, id="heatmap.left"),
         Binding("right,l", "move(0, 1)", "Later", show=False, id="heatmap.right"),

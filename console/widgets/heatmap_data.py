@@ -39,6 +39,8 @@ class HeatmapData:
     noise: tuple[tuple[float | None, ...], ...] = ()
     warn: float = 0.1
     alarm: float = 0.25
+    reasons: tuple[tuple[str, ...], ...] = ()
+    """Of each cell in words why it was not judged, "" where it was, or empty."""
     alarms: tuple[tuple[str, ...], ...] = ()
     """Of each cell the verdict, `warning`, `critical` or "", or empty: then the values alone decide."""
     marks: tuple[HeatmapMark, ...] = ()
@@ -76,7 +78,10 @@ def severity(value: float | None, noise: float | None, warn: float, alarm: float
 
 
 def level_at(data: HeatmapData, feature: int, window: int) -> int | None:
-    """The `severity` of a cell; where there are verdicts, only what they call an alarm is one."""
+    """The `severity` of a cell; where there are verdicts, only what they call an alarm is one. None without a value,
+    and of a cell that was not judged."""
+    if reason_at(data, feature, window):
+        return None
     noise = data.noise[feature][window] if data.noise else None
     level = severity(data.values[feature][window], noise, data.warn, data.alarm)
     if level is None or not data.alarms:
@@ -88,6 +93,11 @@ def level_at(data: HeatmapData, feature: int, window: int) -> int | None:
             return min(1, level)
         case _:
             return 2
+
+
+def reason_at(data: HeatmapData, feature: int, window: int) -> str:
+    """Why a cell was not judged, in words; "" where it was, and where there is no data."""
+    return data.reasons[feature][window] if data.reasons else ""
 
 
 def part_of(level: int | None) -> str:

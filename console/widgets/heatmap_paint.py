@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 
 from console import text
 from console.glyphs import glyphs
-from console.widgets.heatmap_data import EXTREME, WORDS, HeatmapData, Rank, level_at, part_of, worst
+from console.widgets.heatmap_data import EXTREME, WORDS, HeatmapData, Rank, level_at, part_of, reason_at, worst
 from console.widgets.lines import Piece
 
 #: Lines above and below the features.
 HEAD = 3
 FOOT = 2
+#: From so many cells on, words are written out.
+ROOMY = 96
+#: The component class of a cell that was not judged, without its prefix.
+UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,19 @@ def _title(sight: Sight, width: int) -> list[Piece]:
         hidden += f"  {glyphs().left}{shown[0]} earlier"
     if shown[-1] < len(data.starts) - 1:
         hidden += f"  {len(data.starts) - 1 - shown[-1]} later{glyphs().right}"
+    unjudged = _not_judged(sight, width)
     named = f"{data.title or data.statistic}, {_count(sight)}"
-    title = text.clean(named, max(8, width - len(span) - len(hidden) - 2))
-    return [(title, "title"), (f"  {span}{hidden}", "label")]
+    title = text.clean(named, max(8, width - len(span) - len(hidden) - len(unjudged) - 2))
+    return [(title, "title"), (f"  {span}{hidden}", "label"), (unjudged, UNJUDGED)]
+
+
+def _not_judged(sight: Sight, width: int) -> str:
+    """How many features were not judged in the cursor's window, of those that have data there; "" where all were."""
+    data, window = sight.data, sight.cursor[1]
+    count = sum(1 for row in sight.order if reason_at(data, row, window))
+    there = sum(1 for row in sight.order if reason_at(data, row, window) or data.values[row][window] is not None)
+    words = " not judged" if width >= ROOMY else ""
+    return f"  {glyphs().unjudged} {count} of {there}{words}" if count else ""
 
 
 def _count(sight: Sight) -> str:
@@ -112,16 +126,22 @@ def _row(sight: Sight, row: int) -> list[Piece]:
     here = row == sight.cursor[0]
     name_width = sight.left - 11
     found = worst(sight.ranks[index], sight.shown)
+    none_judged = found.level < 0 and any(reason_at(data, index, window) for window in sight.shown)
     value = data.values[index][found.window] if found.level >= 0 else None
     pieces: list[Piece] = [
         (f"{glyphs().cursor if here else ' '} ", "title" if here else ""),
         (text.fit(text.middle(data.features[index], name_width), name_width), "title" if here else ""),
-        (text.number(value).rjust(8) + " ", part_of(found.level if found.level >= 0 else None)),
+        (
+            (glyphs().unjudged if none_judged else text.number(value)).rjust(8) + " ",
+            UNJUDGED if none_judged else part_of(found.level if found.level >= 0 else None),
+        ),
     ]
     for window in sight.shown:
         level = level_at(data, index, window)
         glyph = glyphs().no_data if level is None else glyphs().shades[level]
         part = part_of(level)
+        if reason_at(data, index, window):
+            glyph, part = glyphs().unjudged, UNJUDGED
         if here and window == sight.cursor[1]:
             glyph = glyphs().here
             part += "!"
@@ -148,15 +168,16 @@ def _here(sight: Sight, width: int) -> list[Piece]:
     importance = data.importance[index] if data.importance else None
     if importance is not None:
         parts.append(f"importance {text.share(importance)}")
-    word = "no data" if level is None else WORDS[level]
+    reason = reason_at(data, index, window)
+    word = f"not judged: {reason}" if reason else "no data" if level is None else WORDS[level]
     if level is not None and level >= 3 and data.alarm > 0:
         word = f"{abs(value or 0.0) / data.alarm:.3g}{glyphs().times} alarm"
     said = text.clean("  ".join(parts), max(0, width - len(word) - 4))
-    return [(f"{glyphs().cursor} {said}  ", "title"), (word, part_of(level))]
+    return [(f"{glyphs().cursor} {said}  ", "title"), (word, UNJUDGED if reason else part_of(level))]
 
 
 def _legend(data: HeatmapData, width: int) -> list[Piece]:
-    roomy = width >= 96
+    roomy = width >= ROOMY
     words = (
         "below noise" if roomy else "noise",
         "ok",
@@ -165,6 +186,8 @@ def _legend(data: HeatmapData, width: int) -> list[Piece]:
         f"{EXTREME:g}{glyphs().times} alarm",
     )
     entries = [(glyphs().shades[level], part_of(level), word) for level, word in enumerate(words)]
+    if any(any(row) for row in data.reasons):
+        entries.append((glyphs().unjudged, UNJUDGED, "not judged"))
     entries.append((glyphs().no_data, "none", "no data" if roomy else "none"))
     if data.marks:
         entries += [("R", "mark", "revision" if roomy else "rev"), ("!", "mark", "alert")]

@@ -52,6 +52,7 @@ class RowTable(Listing, can_focus=True, inherit_bindings=False):
         "row-table--warning",
         "row-table--critical",
         "row-table--unknown",
+        "row-table--unjudged",
         "row-table--busy",
     }
     DEFAULT_CSS = """
@@ -73,6 +74,7 @@ class RowTable(Listing, can_focus=True, inherit_bindings=False):
     RowTable > .row-table--warning { color: $text-warning; }
     RowTable > .row-table--critical { color: $text-error; text-style: bold; }
     RowTable > .row-table--unknown { color: $text-muted; }
+    RowTable > .row-table--unjudged { color: $text-secondary; }
     RowTable > .row-table--busy { color: $text-primary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

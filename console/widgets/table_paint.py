@@ -282,7 +282,7 @@ def read_palette(table: Widget) -> Palette:
     def style(part: str) -> Style:
         return table.get_component_rich_style(f"row-table--{part}")
 
-    tones: tuple[Tone, ...] = ("ok", "warning", "critical", "unknown", "busy")
+    tones: tuple[Tone, ...] = ("ok", "warning", "critical", "unknown", "busy", "unjudged")
     return Palette(
         base=table.rich_style,
         header=style("header"),

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from store.agent.fleet import health_of
+from store.agent.fleet import state_fields
 from store.agent.rooms import Rooms
 from store.catalog.run_columns import RunColumns
 from store.database import times
@@ -41,6 +41,8 @@ def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams
     elif params.kind == "performance" and "/" not in params.name:
         # A deployment; its rows have longer names.
         sections = show_performance(connection, params, rooms.settings.monitor)
+    elif params.kind == "deployments":
+        sections = _deployment(connection, rooms, params)
     else:
         sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
     sections += _journal(connection, rooms, params)
@@ -184,13 +186,14 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
     return [Section("versions", columns=columns, rows=[list(row) for row in rows])]
 
 
-def _deployment(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
+def _deployment(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams) -> list[Section]:
     at = times.asked(params.at)
-    state, *others = show_deployment(connection, params.name, at)
-    health = health_of(connection, params.name, at)
-    fields = [field for field in state.fields if field.label != "Health"]
-    fields[1:1] = [Field("Health", health.word, "health"), *([Field("Cause", health.cause)] if health.cause else [])]
-    sections = [msgspec.structs.replace(state, fields=fields), *others]
+    state, *sections = show_deployment(connection, params.name, at)
+    # As the fleet has it: a release that is sound says nothing of what it serves.
+    first = state_fields(connection, params.name, at, rooms.settings.monitor)
+    labels = {field.label for field in first}
+    fields = [field for field in state.fields if field.label not in labels]
+    sections = [msgspec.structs.replace(state, fields=[fields[0], *first, *fields[1:]]), *sections]
     odd = oddities(connection, params.name, at)
     if odd:
         sections.append(
@@ -289,5 +292,4 @@ _DESCRIBE: dict[str, Callable[[duckdb.DuckDBPyConnection, ShowParams], list[Sect
     "datasets": _dataset,
     "versions": _version,
     "models": _model,
-    "deployments": _deployment,
 }

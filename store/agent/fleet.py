@@ -12,10 +12,9 @@ from store import monitor
 from store.agent.health import Health, worst
 from store.catalog.listing import ComputedListing
 from store.database import times
-from store.monitor.counts import last_data
 from store.monitor.fleet import Summary, one
 from store.monitor.recent_files import Loss, RecentFiles, losses_of
-from store.protocol import Cell, Column, ExitCode, Field, ListParams, Refusal
+from store.protocol import Cell, Column, Field, ListParams
 from store.release.listings import DeploymentRow, deployment_row, deployment_rows
 from store.release.plan import Insight
 from store.settings import MonitorSettings
@@ -43,6 +42,9 @@ COLUMNS = [
     Column("reason", priority=6),
     Column("message", priority=7),
     Column("target", priority=9),
+    Column("judged", "number", priority=3),
+    Column("not_judged", "number", "not judged", 1),
+    Column("why_not_judged", priority=6),
     Column("cause", priority=2),
 ]
 
@@ -84,8 +86,7 @@ def _lines(
 
 
 def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, losses: Sequence[Loss]) -> list[Cell]:
-    known = health(row, unheeded, on, summary is not None and summary.last_data is not None)
-    state = worst([Health(known), *of_losses(losses)])
+    state = worst([Health(health(row, unheeded, on, summary)), *of_losses(losses)])
     return [
         row.deployment,
         row.deployment,
@@ -109,35 +110,50 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, l
         row.change_reason,
         row.message,
         row.target,
+        summary.judging.judged if summary else None,
+        summary.judging.unjudged if summary else None,
+        summary.judging.describe() if summary else None,
         state.cause,
     ]
 
 
-def health(row: DeploymentRow, unheeded: int, on: int, seen: bool) -> str:
+def health(row: DeploymentRow, unheeded: int, on: int, summary: Summary | None) -> str:
     """The release's own trouble first; a sound release with alerts that nobody took up is `alarm`, else `warning`; one
-    whose predictions were never `seen` is not known to be well."""
+    whose predictions were never seen, or of whose features none was judged, is not known to be well."""
     if row.health not in ("ok", "healthy"):
         return row.health
     if unheeded:
         return "alarm"
     if on:
         return "warning"
-    return row.health if seen else "no data"
+    if summary is None or summary.last_data is None:
+        return "no data"
+    why = summary.judging.why_nothing
+    return f"not judged: {why}" if why else row.health
+
+
+def state_fields(
+    connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None, settings: MonitorSettings
+) -> list[Field]:
+    """What the page of a deployment says first: its health as the fleet tells it, and what was not judged."""
+    row, summary = deployment_row(connection, deployment, at), one(connection, deployment, at, settings)
+    if row is None:
+        return []
+    unheeded, on = monitor.open_alerts(connection, at).get(deployment, (0, 0))
+    losses = losses_of(connection, deployment, at)
+    state = worst([Health(health(row, unheeded, on, summary)), *of_losses(losses)])
+    fields = [Field("Health", state.word, "health"), *([Field("Cause", state.cause)] if state.cause else [])]
+    if summary is not None:
+        judging = summary.judging
+        fields.append(Field("Features judged", f"{judging.judged} of {judging.features}"))
+        if judging.describe():
+            fields.append(Field("Not judged", judging.describe()))
+    return fields
 
 
 def of_losses(losses: Sequence[Loss]) -> list[Health]:
     """Files that lost more rows than their limit are a warning, whatever the windows say that the other rows fed."""
     return [Health("warning", loss.describe()) for loss in losses]
-
-
-def health_of(connection: duckdb.DuckDBPyConnection, deployment: str, at: datetime | None = None) -> Health:
-    """The health of one deployment, as its line of the fleet tells it. Raises `Refusal` when there is no such one."""
-    row = deployment_row(connection, deployment, at)
-    if row is None:
-        raise Refusal(ExitCode.USAGE, f"There is no deployment {deployment[:200]!r}.", "`quarterdeck ls deployments`")
-    unheeded, on = monitor.open_alerts(connection, at).get(deployment, (0, 0))
-    seen = last_data(connection, deployment, at) is not None
-    return worst([Health(health(row, unheeded, on, seen)), *of_losses(losses_of(connection, deployment, at))])
 
 
 def insight(settings: MonitorSettings) -> Insight:
@@ -160,6 +176,8 @@ def insight(settings: MonitorSettings) -> Insight:
             value = f"{summary.worst_value:.2f}"
             worst = f"{value} {unit(settings)}" if settings.preset else f"{unit(settings)} {value}"
             fields.append(Field("Worst drift", f"{summary.worst_feature} {worst}"))
+        if summary.judging.describe():
+            fields.append(Field("Not judged", summary.judging.describe()))
         return [*fields, Field("Traffic", f"{sum(summary.traffic):.0f} predictions in the last day of data")]
 
     return ask

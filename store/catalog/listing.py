@@ -59,13 +59,28 @@ class SqlListing:
 
 @dataclasses.dataclass(frozen=True)
 class ComputedListing:
-    """Rows that a room works out (drift, performance, the fleet): `compute` sees the whole request."""
+    """Rows that a room works out (drift, performance, the fleet): `compute` sees the whole request.
+
+    Cells that cost much (the columns `costly`) it may leave null: `fill` works them out of the rows that are shown, or
+    of all where the request filters or sorts by them, in place.
+    """
 
     kind: str
     columns: Sequence[Column]
     compute: Callable[[duckdb.DuckDBPyConnection, ListParams], Iterable[Sequence[Cell]]]
     default_sort: str
     name_column: str = "name"
+    costly: frozenset[str] = frozenset()
+    fill: Callable[[duckdb.DuckDBPyConnection, ListParams, list[list[Cell]]], None] | None = None
+
+    def decides(self, params: ListParams) -> bool:
+        """Whether the request filters or sorts by what costs much."""
+        named = {term.column for term in filters.parse(params.filter)}
+        return bool(self.costly & {*named, params.sort.partition(":")[0]})
+
+    def shows(self, params: ListParams) -> bool:
+        """Whether what costs much is among the columns that are asked for."""
+        return not params.columns or bool(self.costly & {*params.columns})
 
 
 Listing = SqlListing | ComputedListing
@@ -91,6 +106,8 @@ class Listings:
             columns = list(listing.columns)
             kept = _computed(connection, listing, params)
             rows, total = kept[params.offset : params.offset + params.limit], len(kept)
+            if listing.fill is not None and listing.shows(params) and not listing.decides(params):
+                listing.fill(connection, params, rows)
         return Page(params.kind, columns, rows, total, params.offset, sequence, times.now().timestamp())
 
     def locate(self, connection: duckdb.DuckDBPyConnection, params: ListParams, row_id: str) -> Located:
@@ -295,7 +312,10 @@ def _computed(connection: duckdb.DuckDBPyConnection, listing: ComputedListing, p
     keep = filters.to_predicate(params.filter, listing.columns, listing.name_column)
     column, descending = sort_order(params.sort or listing.default_sort, columns)
     place = list(columns).index(column.name)
-    rows = [list(row) for row in listing.compute(connection, params) if keep(row)]
+    every = [list(row) for row in listing.compute(connection, params)]
+    if listing.fill is not None and listing.decides(params):
+        listing.fill(connection, params, every)
+    rows = [row for row in every if keep(row)]
     present = [row for row in rows if row[place] is not None]
     present.sort(key=lambda row: _sortable(row[place]), reverse=descending)
     return present + [row for row in rows if row[place] is None]

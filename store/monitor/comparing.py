@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -37,6 +37,8 @@ _SAID_NAMES = 5
 #: The column of prediction files that says nothing but which row it is, whatever its type.
 _ID = "prediction_id"
 _MISSING = "the current files have no such column"
+#: A column that is absent in more than this share of the rows above the reference's is a critical alarm.
+_MOST_ROWS = 0.5
 
 
 def compare(
@@ -123,6 +125,8 @@ def compare_files(
         left_out=left_out,
         notes=notes,
         guarantee=statistics.GUARANTEES["window"],
+        left_out_reasons={name: _left_out_reason(before[name]) for name in left_out},
+        requested=[name for name in request.features if name in before],
     )
     if preset is None:
         return report
@@ -187,6 +191,13 @@ def _wanted(patterns: Sequence[str], held: dict[str, Column]) -> set[str] | None
     return chosen
 
 
+def _left_out_reason(column: Column) -> str:
+    """The code of why a column of the reference is not compared."""
+    if column.name == _ID:
+        return "prediction_id"
+    return column.treatment if column.treatment in ("time", "nested") else "row_names"
+
+
 def _some_rows(rows: int, text: str) -> None:
     if not rows:
         raise Refusal(ExitCode.USAGE, f"{text}: no rows.", "There is nothing to compare.")
@@ -223,36 +234,79 @@ def _features(
             chance = ", no more than chance" if _by_chance(reference, feature, was, now) else ""
             notes.append(f"{many}{names.distinct:,} new categories{chance}: {_list(new, _SAID_NAMES)}")
         old_shape, shape, labels = _shapes(feature, was, now)
-        found.append(
-            ComparedFeature(
-                feature=feature.name,
-                kind=feature.kind,
-                statistic=verdict.statistic,
-                value=verdict.value,
-                noise_floor=verdict.noise_floor,
-                threshold=verdict.threshold,
-                p_value=verdict.p_value,
-                q_value=verdict.q_value,
-                # A column that went missing is certain, whatever the rows: no statistic is needed to say so.
-                alarm=verdict.alarm or column is None,
-                severity="critical" if column is None else verdict.severity,
-                guarantee=verdict.guarantee,
-                why=_MISSING if column is None else verdict.why,
-                reference_rows=int(was.sum()),
-                rows=int(now.sum()),
-                statistics=_statistics(reference, feature, was, now, settings, refine),
-                reference_shape=old_shape,
-                shape=shape,
-                shape_labels=labels,
-                reference_mean=_mean(reference.tally, feature.name),
-                mean=_mean(tally, feature.name),
-                new_categories=new,
-                notes=notes,
-                dropped=dropped_values(feature, now, tally.rows),
-                reference_dropped=dropped_values(feature, was, reference.rows),
-            )
+        compared = ComparedFeature(
+            feature=feature.name,
+            kind=feature.kind,
+            statistic=verdict.statistic,
+            value=verdict.value,
+            noise_floor=verdict.noise_floor,
+            threshold=verdict.threshold,
+            p_value=verdict.p_value,
+            q_value=verdict.q_value,
+            alarm=verdict.alarm,
+            severity=verdict.severity,
+            guarantee=verdict.guarantee,
+            why=verdict.explanation,
+            reference_rows=int(was.sum()),
+            rows=int(now.sum()),
+            statistics=_statistics(reference, feature, was, now, settings, refine),
+            reference_shape=old_shape,
+            shape=shape,
+            shape_labels=labels,
+            reference_mean=_mean(reference.tally, feature.name),
+            mean=_mean(tally, feature.name),
+            new_categories=new,
+            notes=notes,
+            dropped=dropped_values(feature, now, tally.rows),
+            reference_dropped=dropped_values(feature, was, reference.rows),
+            state=verdict.state,
+            reason=verdict.reason,
         )
+        found.append(_with_absence(compared, feature, reference, tally, column is None))
     return sorted((_with_causes(one, reference, tally) for one in found), key=_rank)
+
+
+def _with_absence(
+    compared: ComparedFeature, feature: FeatureBins, reference: Profile, tally: Tally, missing: bool
+) -> ComparedFeature:
+    """With the rows whose file lacks the column: as many missing values, which are an alarm where the check of quality
+    that goes by them fails. A column that all files lack is certain, whatever the rows."""
+    absent, never = tally.rows - compared.rows, reference.rows - compared.reference_rows
+    if not absent and not never:
+        return compared
+    # Rare, and the database that quality reads takes its time to be imported.
+    from store.monitor import quality
+
+    checks = {share.check: share for share in quality.shares(reference, feature, tally.counts, tally.rows)}
+    absence, missing_values = checks.get("absent"), checks.get("missing")
+    shown = msgspec.structs.replace(
+        compared, absent_share=absent / tally.rows, reference_absent_share=never / reference.rows
+    )
+    if missing:
+        return _absent(shown, _MISSING, "critical")
+    notes = [*compared.notes]
+    if never:
+        share = _percent(never, reference.rows)
+        notes.append(f"absent in {share} of the reference's rows: not every file has the column")
+    shown = msgspec.structs.replace(shown, notes=notes)
+    if not absent:
+        return shown
+    text = f"absent in {_percent(absent, tally.rows)} of the rows: not every file has the column"
+    if absence and missing_values and quality.fails(absence) and quality.fails(missing_values):
+        above = (missing_values.value or 0.0) - (missing_values.reference or 0.0)
+        return _absent(shown, text, "critical" if above > _MOST_ROWS else "warning")
+    return msgspec.structs.replace(shown, notes=[*notes, text])
+
+
+def _absent(compared: ComparedFeature, why: str, severity: Literal["warning", "critical"]) -> ComparedFeature:
+    worse = "critical" if compared.severity == "critical" else severity
+    return msgspec.structs.replace(compared, alarm=True, severity=worse, why=why, state="drifted", reason="absent")
+
+
+def _percent(part: int, whole: int) -> str:
+    """`50%`; never 0% of what there is, nor 100% of less than all."""
+    share = 100 * part / whole
+    return "under 0.1%" if share < 0.1 else f"{min(share, 99.9) if part < whole else share:.3g}%"
 
 
 def _rank(feature: ComparedFeature) -> tuple[bool, bool, float, str]:
@@ -260,7 +314,7 @@ def _rank(feature: ComparedFeature) -> tuple[bool, bool, float, str]:
     beyond = -math.inf
     if feature.value is not None:
         beyond = (abs(feature.value) - (feature.noise_floor or 0.0)) / (feature.threshold or 1.0)
-    return (not feature.alarm, feature.why != _MISSING, -beyond, feature.feature)
+    return (not feature.alarm, feature.absent_share < 1.0, -beyond, feature.feature)
 
 
 def _type_notes(before: Column, after: Column) -> list[str]:

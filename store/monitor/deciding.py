@@ -117,7 +117,8 @@ class Deciding:
         evident = watched is not None and watched.evident
         if value > threshold + noise and reading.significant and (evident or rule.guarantee == "window"):
             over = True
-        elif value <= quiet + noise:
+        elif value <= quiet + noise and reading.rows >= rule.min_rows:
+            # Too few rows to see anything by are not quiet: they close nothing.
             over = False
         if rule.sudden and over is False:
             self.course.well.add(reading.feature)

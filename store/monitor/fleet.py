@@ -20,6 +20,7 @@ from store.monitor.recent import SPARK_POINTS, Recent, RecentWindows, read_recen
 from store.monitor.reference import Reference, load_reference, manifest_of
 from store.monitor.reference_chunks import load_chunks
 from store.monitor.scan import DEFAULTS
+from store.monitor.unjudged import Judging, absent_or, is_unused, not_judged, without_reference
 from store.monitor.windows import Window, window
 from store.settings import MonitorSettings
 
@@ -47,6 +48,8 @@ class Summary:
     metric_reference: float | None
     labelled: int
     last_data: datetime | None
+    judging: Judging = dataclasses.field(default_factory=Judging)
+    """How many features of those rows there are, and why which number of them was not judged."""
 
 
 #: Drift may lag behind by this share of its window's rows, and only for so many seconds.
@@ -85,6 +88,7 @@ class _Drift:
     value: float | None = None
     noise: float | None = None
     drifted: int = 0
+    judging: Judging = dataclasses.field(default_factory=Judging)
 
 
 _Performance = tuple[str, float | None, float | None, int]
@@ -147,6 +151,7 @@ class Fleet:
             metric_reference=reference,
             labelled=labelled,
             last_data=recent.last,
+            judging=drift.judging,
         )
 
     def _past(self, connection: duckdb.DuckDBPyConnection, at: datetime) -> dict[str, Summary]:
@@ -190,13 +195,26 @@ class Fleet:
         if not here:
             return found
         version = max(here)[1]
-        reference = load_reference(connection, split(deployment).model, version)
+        model = split(deployment).model
+        reference = load_reference(connection, model, version)
         current = windows.total(deployment, version, since)
+        names = without_reference(connection, model, version, reference)
+        missing = [not_judged(name, "psi", self._settings.psi_warn, found.rows, "no_reference") for name in names]
         if reference is None or current is None:
+            # Without counts: what came was recorded before there was a reference.
+            uncounted = [one for one in reference.features if not is_unused(one, reference, 0)] if reference else []
+            late = [not_judged(one.name, "psi", self._settings.psi_warn, 0, "no_reference") for one in uncounted]
+            found.judging = Judging.of([*missing, *late])
             return found
-        judged = self._judged(connection, reference, current)
+        verdicts = self._judged(connection, reference, current)
+        judged = [
+            absent_or(one) for one in verdicts if not is_unused(reference.by_name[one.feature], reference, one.rows)
+        ]
+        found.judging = Judging.of([*missing, *judged])
         found.drifted = sum(one.alarm for one in judged)
-        known = [(size, one) for one in judged if (size := presets.size(one)) is not None]
+        # A value that nothing can be said of is no worst one.
+        sized = [(presets.size(one), one) for one in judged if one.state != "not judged"]
+        known = [(size, one) for size, one in sized if size is not None]
         if known:
             found.value, worst = max(known, key=lambda pair: pair[0])
             found.feature, found.noise = worst.feature, worst.noise_floor

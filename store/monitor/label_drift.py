@@ -23,6 +23,7 @@ from store.monitor.reference import Reference, manifest_of
 from store.monitor.slices import classes
 from store.monitor.statistics import FeatureVerdict
 from store.monitor.statistics.tails import NORMAL_95_TWO_SIDED, normal_tail
+from store.monitor.statistics.verdicts import Reason
 from store.settings import MonitorSettings
 
 _CHANGES = ("mean_change", "spread_change")
@@ -148,6 +149,13 @@ def _of_regression(connection: duckdb.DuckDBPyConnection, reference: Reference) 
     return task == "regression" and LABEL not in reference.by_name and bool(len(reference.performance.slots))
 
 
+def _reason(tested: bool, before: float, rows: float, least: int) -> Reason:
+    """Why the labels of a window were not judged; "" where they were."""
+    if not tested:
+        return "no_value"
+    return "few_reference_rows" if before < least else "few_rows" if rows < least else ""
+
+
 def _of_targets(before: Targets, after: Targets, name: str, settings: MonitorSettings) -> list[FeatureVerdict]:
     """Change of mean (Welch's test) and spread, in standard deviations of the reference; signed."""
     warn, critical = statistics.thresholds(name, settings)
@@ -183,6 +191,7 @@ def _of_targets(before: Targets, after: Targets, name: str, settings: MonitorSet
                 severity="" if not alarm else "critical" if over > critical else "warning",
                 rows=int(rows),
                 why="" if known else _WHY if name not in _CHANGES else "the reference's labels do not vary",
+                reason="" if alarm else _reason(tested, n, rows, settings.min_rows),
             )
         )
     return found

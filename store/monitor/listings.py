@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import duckdb
 import msgspec
@@ -23,6 +23,7 @@ from store.monitor.realised import slice_names
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import Span, span
+from store.monitor.unjudged import Judging
 from store.monitor.window_rows import window_rows
 from store.monitor.windows import Window
 from store.protocol import Cell, Column, ListParams, SpanParams
@@ -45,7 +46,12 @@ WINDOW_COLUMNS = (
     Column("labelled", "number"),
     Column("files", "number", priority=2),
     Column("recorded_at", "time", priority=2),
+    Column("judged", "number", priority=1),
+    Column("not_judged", "number", priority=1),
+    Column("why", priority=2),
 )
+#: The last columns, which say how many features were judged: the only ones for which the counts are read.
+_JUDGED = frozenset({"judged", "not_judged", "why"})
 DRIFT_COLUMNS = (
     Column("id", priority=9),
     *_SPAN,
@@ -66,6 +72,8 @@ DRIFT_COLUMNS = (
     Column("importance", "number", priority=2),
     Column("correlation", "number", priority=2),
     Column("relevance", "number", priority=2),
+    Column("state", "health", priority=0),
+    Column("reason", priority=2),
     Column("causes", priority=2),
 )
 PERFORMANCE_COLUMNS = (
@@ -104,7 +112,13 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
     """The monitor's listings, with this store's thresholds and widths."""
     return [
         ComputedListing(
-            "windows", WINDOW_COLUMNS, functools.partial(_windows, settings), "window_start:desc", "version"
+            "windows",
+            WINDOW_COLUMNS,
+            functools.partial(_windows, settings),
+            "window_start:desc",
+            "version",
+            _JUDGED,
+            functools.partial(_judge_windows, settings),
         ),
         ComputedListing("drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature"),
         ComputedListing(
@@ -156,7 +170,27 @@ def _windows(
 ) -> Iterator[list[Cell]]:
     if params.scope.get("deployment"):
         split(params.scope["deployment"])
-    return window_rows(settings, connection, params, COUNT)
+    return ([*row, None, None, None] for row in window_rows(settings, connection, params, COUNT))
+
+
+def _judge_windows(
+    settings: MonitorSettings, connection: duckdb.DuckDBPyConnection, params: ListParams, rows: list[list[Cell]]
+) -> None:
+    """Put into rows of windows how many features of each were judged, how many were not, and why not."""
+    by_version: dict[tuple[str, str], list[list[Cell]]] = {}
+    for row in rows:
+        by_version.setdefault((str(row[1]), str(row[2])), []).append(row)
+    for (deployment, version), windows in by_version.items():
+        starts, ends = ([cast(float, row[place]) for row in windows] for place in (3, 4))
+        asked = msgspec.structs.replace(
+            _asked(params, deployment, settings), since=min(starts), until=max(ends), statistic="psi", version=version
+        )
+        found: dict[float, list[statistics.FeatureVerdict]] = {}
+        for one in reading.drift(connection, asked, settings):
+            found.setdefault(float(one.start), []).append(one.found)
+        for row, start in zip(windows, starts, strict=True):
+            judging = Judging.of(found.get(start, []))
+            row[-len(_JUDGED) :] = [judging.judged, judging.unjudged, judging.describe()]
 
 
 def _drift(
@@ -182,6 +216,8 @@ def _drift(
                         matters.importance.get(name),
                         matters.correlation.get(name),
                         matters.of(name, drifts.get(name, {}).get(row.start)),
+                        row.found.state,
+                        row.found.reason if row.found.state == "not judged" else None,
                         "; ".join(map(statistics.describe, row.found.causes)),
                     ]
 
@@ -218,7 +254,7 @@ def _drift_row(deployment: str, window: Window, row: reading.DriftRow) -> list[C
         row.reference_rows,
         found.rows,
         found.alarm,
-        found.why,
+        found.explanation,
         found.p_value,
         found.q_value,
         found.severity,

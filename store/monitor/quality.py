@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Protocol
 
 import duckdb
 import numpy as np
@@ -154,7 +155,22 @@ class Share:
     rows: int
 
 
-def shares(reference: Reference, feature: FeatureBins, window: Integers, window_rows: int) -> Iterator[Share]:
+class Counted(Protocol):
+    """What a window's counts are held against: a version's reference, or the profile of some files."""
+
+    @property
+    def rows(self) -> int: ...
+    def of(self, feature: FeatureBins) -> Integers: ...
+
+
+def fails(share: Share) -> bool | None:
+    """Whether more rows than the limit allows fail the check, beyond chance; null where nothing says what would be."""
+    if share.value is None or share.reference is None or share.noise is None:
+        return None
+    return share.value > share.reference + LIMITS[share.check] + share.noise
+
+
+def shares(reference: Counted, feature: FeatureBins, window: Integers, window_rows: int) -> Iterator[Share]:
     """Every check of one feature, from the counts of a window (its slots) of so many rows."""
     before = reference.of(feature)
     after = window[feature.offset : feature.offset + feature.width]
@@ -208,7 +224,7 @@ def _feature(
             why = "the reference holds no values of this feature"
         else:
             limit = share.reference + LIMITS[share.check]
-            failed = share.value > limit + share.noise
+            failed = fails(share)
         yield QualityRow(
             version,
             feature.name,

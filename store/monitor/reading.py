@@ -17,13 +17,15 @@ from store.monitor.deployments import split
 from store.monitor.kept_moments import KeptMoments, moments_for
 from store.monitor.new_categories import new_categories
 from store.monitor.profile import Binned
+from store.monitor.quality import watched_rows
 from store.monitor.realised import performance_sums
 from store.monitor.reference import Reference, load_reference
 from store.monitor.reference_chunks import load_chunks
 from store.monitor.relevance import excess, relevance
 from store.monitor.scan import DEFAULTS
 from store.monitor.spans import marks, span
-from store.monitor.statistics.verdicts import Refine
+from store.monitor.statistics.verdicts import Reason, Refine
+from store.monitor.unjudged import absent_or, is_unused, not_judged, without_reference
 from store.monitor.window_moments import Summary
 from store.monitor.windows import Window, window
 from store.protocol import (
@@ -56,7 +58,7 @@ def drift(
 ) -> Iterator[DriftRow]:
     """The statistic of every feature in every window that has data, of the version that predicted most in it
     (or of `params.version`), with the verdict of that window alone: no row depends on the span that was asked for.
-    Where labels have come they are one more, `label`.
+    Where labels have come they are one more, `label`. A feature without a reference has a row, too: not judged.
     `params.statistic` may name a preset: then the rows are that preset's. Raises `Refusal` when there is no such
     statistic."""
     name = preferred(params.statistic, settings)
@@ -68,9 +70,19 @@ def drift(
         version = params.version or traffic.main_version(start)
         if version is not None:
             chosen.setdefault(version, []).append(start)
+    rows_of = {
+        (start, version): int(rows)
+        for start, version, rows in zip(traffic.starts.tolist(), traffic.versions, traffic.rows, strict=True)
+    }
     sums = performance_sums(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
+    model, limit = split(params.deployment).model, thresholds(name, settings)[0]
     for version, mine in chosen.items():
-        reference = load_reference(connection, split(params.deployment).model, version)
+        reference = load_reference(connection, model, version)
+        for feature in without_reference(connection, model, version, reference):
+            for start in mine:
+                rows = rows_of.get((start, version), 0)
+                if rows:
+                    yield DriftRow(version, start, 0, not_judged(feature, name, limit, rows, "no_reference"))
         if reference is None:
             continue
         until, wanted = asked.window.next(mine[-1]), frozenset(mine)
@@ -89,10 +101,22 @@ def drift(
             judged = statistics.verdicts(
                 reference, dense[mask], settings, name, watch=False, fallback=False, refine=refine
             )
-        rows = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}
+        of_reference = {feature.name: int(reference.of(feature).sum()) for feature in reference.features}
         for start, row in zip(starts[mask].tolist(), judged, strict=True):
             for found in row:
-                yield DriftRow(version, start, rows[found.feature], found)
+                if not is_unused(reference.by_name[found.feature], reference, found.rows):
+                    yield DriftRow(version, start, of_reference[found.feature], absent_or(found))
+        uncounted = [start for start in mine if (start, version) in rows_of and start not in set(starts.tolist())]
+        if uncounted:
+            watched = watched_rows(
+                connection, params.deployment, version, reference, asked.window, mine[0], until, asked.at
+            )
+            for start in uncounted:
+                # Files that lack every column, or predictions that came before there was a reference.
+                reason: Reason = "absent" if watched.get(start) else "no_reference"
+                for bins in (one for one in reference.features if not is_unused(one, reference, 0)):
+                    found = not_judged(bins.name, name, limit, 0, reason)
+                    yield DriftRow(version, start, of_reference[bins.name], found)
         for labels in label_drift.verdicts(connection, reference, sums, mine, name, settings):
             yield DriftRow(version, labels.start, labels.reference_rows, labels.found)
 
@@ -132,10 +156,11 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         cells.setdefault(row.found.feature, [None] * len(place))[place[row.start]] = row.found
         if row.found.value is not None and statistic not in presets.NAMES:
             scales.append(row.found.threshold / warn)
+    # What the statistic is not for is no line.
+    cells = {name: row for name, row in cells.items() if any(cell and cell.reason != "no_value" for cell in row)}
     values = {name: [presets.size(cell) if cell else None for cell in row] for name, row in cells.items()}
-    # A feature that never had a value (scores without a reference) is no line.
-    features = [name for name in values if any(value is not None for value in values[name])]
-    features.sort(key=lambda name: (-max(abs(value) for value in values[name] if value is not None), name))
+    worst = {name: _worst(row) for name, row in cells.items()}
+    features = sorted(values, key=lambda name: (-worst[name], name))
     # Of statistics that grow with the sample the legend has the thresholds of a window of the usual size.
     scale = float(np.median(scales)) if scales else 1.0
     traffic = counts.traffic(connection, params.deployment, asked.window, asked.since, asked.end, asked.at)
@@ -156,12 +181,45 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         alarm=alarm * scale,
         marks=marks(connection, params.deployment, asked.since, asked.end, asked.at),
         why=asked.why or ("" if features else f"No version of {model} that predicted here has a reference."),
+        reasons=_reasons(connection, params, [cells[name] for name in features], asked.starts, traffic),
         alarms=[[cell.severity if cell else "" for cell in cells[name]] for name in features],
         importance=[matters.importance.get(name) for name in features],
         correlation=[matters.correlation.get(name) for name in features],
         relevance=[matters.of(name, max(drifts[name].values(), default=None)) for name in features],
         relevance_basis=matters.basis,
     )
+
+
+def _worst(row: Sequence[statistics.FeatureVerdict | None]) -> float:
+    """The greatest size of what was judged in a row of cells; below any where nothing was."""
+    sizes = [presets.size(cell) for cell in row if cell is not None and cell.state != "not judged"]
+    return max((abs(size) for size in sizes if size is not None), default=-1.0)
+
+
+def _reasons(
+    connection: duckdb.DuckDBPyConnection,
+    params: SpanParams,
+    cells: Sequence[Sequence[statistics.FeatureVerdict | None]],
+    starts: Sequence[int],
+    traffic: counts.Traffic,
+) -> list[list[str]]:
+    """Of each cell (features × windows) why it was not judged; "" where it was, and where nobody predicted."""
+    model = split(params.deployment).model
+    predicted = set(zip(traffic.starts.tolist(), traffic.versions, strict=True))
+    blank = []
+    for start in starts:
+        version = params.version or traffic.main_version(start)
+        reference = load_reference(connection, model, version) if version is not None else None
+        unknown = (start, version) in predicted and (reference is None or not reference.rows)
+        # Of a version without a reference not even its features need be known: then none of those shown is judged.
+        blank.append("no_reference" if unknown else "")
+    return [
+        [_reason(cell) if cell is not None else other for cell, other in zip(row, blank, strict=True)] for row in cells
+    ]
+
+
+def _reason(verdict: statistics.FeatureVerdict) -> str:
+    return verdict.reason if verdict.state == "not judged" else ""
 
 
 def _excess(cells: Sequence[statistics.FeatureVerdict | None], starts: Sequence[int]) -> dict[int, float]:
@@ -195,14 +253,13 @@ def distribution(
     version = params.version or max(by_version, key=lambda name: (by_version[name], name), default="")
     reference = load_reference(connection, model, version)
     if reference is None:
-        why = asked.why or f"Version {version or '?'} has no reference."
-        return Distribution(
-            params.deployment, version, params.feature, "", [], [], [], 0, 0, params.since, params.until, [], why
-        )
+        return _unreferenced(params, version, asked.why or f"Version {version or '?'} has no reference.")
     held: Binned | None = reference
     if params.feature == LABEL and params.feature not in reference.by_name:
         held = label_drift.labels_of(connection, reference)
     feature = held.by_name.get(params.feature) if held is not None else None
+    if feature is None and params.feature in without_reference(connection, model, version, reference):
+        return _unreferenced(params, version, f"The reference of version {version} has no {params.feature}.")
     if held is None or feature is None:
         raise Refusal(
             ExitCode.USAGE,
@@ -232,9 +289,26 @@ def distribution(
         statistics=_statistics(held, feature, current, settings),
         why="" if current.sum() else asked.why or "No values of this feature in this span.",
         edges=edges,
+        reason=_reason_of(held, total, feature, settings),
     )
     # Labels are sums of outcomes, not values of a column.
     return found if held is not reference else _with_values(connection, found, reference, feature, current, asked.at)
+
+
+def _unreferenced(params: DistributionParams, version: str, why: str) -> Distribution:
+    """The answer about a feature that there is nothing to hold against."""
+    span = (params.since, params.until)
+    return Distribution(
+        params.deployment, version, params.feature, "", [], [], [], 0, 0, *span, [], why, reason="no_reference"
+    )
+
+
+def _reason_of(held: Binned, total: Integers, feature: FeatureBins, settings: MonitorSettings) -> str:
+    """Why the feature is not judged on counts (of all features, in their slots)."""
+    if not total.any():
+        return "no_values" if held.of(feature).any() else "no_reference"
+    [verdicts] = statistics.verdicts(held, total[None, :], settings, watch=False)
+    return next(_reason(absent_or(one)) for one in verdicts if one.feature == feature.name)
 
 
 def _with_values(

@@ -12,6 +12,7 @@ from store.database import times
 from store.monitor import counts
 from store.monitor.bins import Integers
 from store.monitor.deployments import split
+from store.monitor.quality import watched_rows
 from store.monitor.reference import Reference, load_reference
 from store.monitor.windows import DAY, HOUR, Window, window
 from store.settings import MonitorSettings
@@ -176,5 +177,8 @@ def read_recent(
         reference = load_reference(connection, split(deployment).model, version)
         if reference is not None:
             starts, dense = counts.slot_sums(connection, deployment, version, reference, width, begin, until, at)
+            # Files that lack every column are counted in no slot.
+            over = (connection, deployment, version, reference, width, begin, until, at)
+            recent.counts |= {(start, version): np.zeros(reference.width, np.int64) for start in watched_rows(*over)}
             recent.counts |= {(int(start), version): part for start, part in zip(starts, dense, strict=True)}
     return found

@@ -137,6 +137,7 @@ class _Tally:
         self._rule = rule
         self._episodes: list[Episode] = []
         self._on: dict[int, int] = {}
+        self._decided: set[int] = set()
         self._fired = self._carried = self._over = 0
 
     def run(
@@ -156,6 +157,7 @@ class _Tally:
         self._carried += len(under_way)
         for end in ends:
             for step in deciding.decide([end]):
+                self._decided.add(end)
                 self._fired += step.move == "open"
                 self._over += step.finding.over is True
                 self._note(deployment, step, under_way)
@@ -177,6 +179,7 @@ class _Tally:
 
     def line(self, threshold: float | None, own: bool, axis: list[int]) -> ReplayLine:
         on = [self._on.get(end, 0) for end in axis]
+        decided = [count for end, count in zip(axis, on, strict=True) if end in self._decided]
         episodes = sorted(self._episodes, key=lambda episode: (episode.opened, episode.deployment, episode.feature))
         return ReplayLine(
             threshold=threshold,
@@ -184,9 +187,10 @@ class _Tally:
             fired=self._fired,
             carried=self._carried,
             over=self._over,
-            quiet_share=sum(1 for count in on if not count) / len(on) if on else None,
+            quiet_share=sum(1 for count in decided if not count) / len(decided) if decided else None,
             on=on,
             episodes=episodes[:MAX_EPISODES],
+            undecided=len(axis) - len(decided),
         )
 
 

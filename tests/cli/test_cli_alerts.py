@@ -69,7 +69,18 @@ def test_a_replay_as_a_table(command: Command) -> None:
     assert status == 0
     assert lines[0] == "drift: psi of * above 0.1 in 1 of 1 windows (1d)"
     assert lines[1] == f"  {DEPLOYMENT}; 2024-05-01 00:00Z to 2024-05-05 00:00Z, 4 windows, 8 decisions"
-    assert lines[2].split() == ["THRESHOLD", "FIRED", "ON", "BEFORE", "ABOVE", "WINDOWS", "WITHOUT", "ALERTS", "ON"]
+    assert lines[2].split() == [
+        "THRESHOLD",
+        "FIRED",
+        "ON",
+        "BEFORE",
+        "ABOVE",
+        "WINDOWS",
+        "WITHOUT",
+        "UNDECIDED",
+        "ALERTS",
+        "ON",
+    ]
     assert lines[3].startswith("0.1 (the rule's)")
     assert "2024-05-03 00:00:00Z" in out
 

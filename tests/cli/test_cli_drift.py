@@ -72,6 +72,59 @@ def test_fail_on_drift_exits_with_1_only_when_something_drifted(
     capsys.readouterr()
 
 
+def test_what_nobody_looked_at_is_not_judged_and_never_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few, many = str(rows(tmp_path / "few.csv", 3, number=60)), str(rows(tmp_path / "many.csv", 1))
+    assert drift(many, few) == 6
+    told = capsys.readouterr().out
+    assert f"{glyphs().unjudged} not judged" in told
+    assert "steady  " not in told.replace("steady   psi", "")
+    assert "0 of 3 features drifted: 60 rows against 1,000.\n3 of 3 features not judged: 3 too few rows.\n" in told
+    assert drift(many, few, "--fail-on-drift") == 6
+    assert drift(many, few, "--fail-on-drift", "--allow-unjudged") == 0
+    assert drift(many, few, "--allow-unjudged") == 0
+    capsys.readouterr()
+    assert drift(many, few, "--json") == 6
+    found = json.loads(capsys.readouterr().out)
+    assert {(row["state"], row["reason"], row["alarm"]) for row in found if row["statistic"] == "psi"} == {
+        ("not judged", "few_rows", False)
+    }
+    assert {row["why"] for row in found if row["statistic"] == "psi"} == {"too few rows: 60"}
+
+
+@pytest.fixture
+def partly(tmp_path: Path) -> str:
+    """A file with a column that holds nothing, a time, and names of its rows."""
+    lines = [f"{number % 97},,2024-01-01T00:00:{number % 60:02}Z,row-{number}" for number in range(2_500)]
+    path = tmp_path / "partly.jsonl"
+    names = ("x", "void", "at", "name")
+    values = [dict(zip(names, line.split(","), strict=True)) for line in lines]
+    path.write_text("\n".join(json.dumps({**one, "x": float(one["x"]), "void": None}) for one in values) + "\n")
+    return str(path)
+
+
+def test_columns_left_out_are_listed_and_counted_apart(partly: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert drift(partly, partly, "--json") == 0
+    found = {row["feature"]: row for row in json.loads(capsys.readouterr().out) if row["statistic"] == "psi"}
+    assert (found["name"]["state"], found["name"]["reason"], found["name"]["value"]) == ("left out", "row_names", None)
+    assert drift(partly, partly) == 0
+    assert "left out: " in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_what_was_asked_for_by_name_and_left_out_fails(partly: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert drift(partly, partly, "--fail-on-drift") == 0
+    assert drift(partly, partly, "--fail-on-drift", "--features", "x,name") == 6
+    assert drift(partly, partly, "--fail-on-drift", "--features", "x,name", "--allow-unjudged") == 0
+    capsys.readouterr()
+
+
+def test_a_missing_column_fails_whatever_a_preset_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = rows(tmp_path / "whole.csv", 1)
+    cut = tmp_path / "cut.csv"
+    cut.write_text("\n".join(line.partition(",")[2] for line in whole.read_text().splitlines()) + "\n")
+    assert drift(str(whole), str(cut), "--fail-on-drift", "--preset", "evidently") == 1
+    assert "beside missing columns (moved)" in capsys.readouterr().out
+
+
 def test_a_preset_judges_in_its_own_way(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert drift(*files, "--preset", "evidently", "--features", "moved", "--fail-on-drift") == 1
     assert "By the preset evidently the data drifted" in capsys.readouterr().out

@@ -57,22 +57,24 @@ def _deployments() -> Listing:
         Column("observed", "json", priority=8),
         Column("reason", priority=6),
         Column("message", priority=7),
+        Column("judged", "number", priority=3),
+        Column("not_judged", "number", "not judged", 1),
     ]
     rows: list[list[Any]] = [
         [
             "flight-delay@production", "flight-delay@production", "alarm", '{"1":1.0}', NOW - 3 * DAY, _TRAFFIC,
             "temperature_f", 8.48, "auc", 0.592, 0.702, 5, NOW - 3 * DAY, "ada", 7, "effective", '{"1":1.0}',
-            '{"1":1.0}', "the first version", "",
+            '{"1":1.0}', "the first version", "", 12, 0,
         ],
         [
             "flight-delay@staging", "flight-delay@staging", "ok", '{"2":1.0}', NOW - 2 * HOUR, _TRAFFIC[::-1],
             "carrier", 0.021, "auc", 0.742, 0.751, 0, NOW - 2 * HOUR, "grace", 2, "effective", '{"2":1.0}',
-            '{"2":1.0}', "try it", "",
+            '{"2":1.0}', "try it", "", 5, 7,
         ],
         [
-            "fraud@production", "fraud@production", "ok", '{"11":0.9,"12":0.1}', NOW - 40 * DAY, None,
-            None, None, None, None, None, 0, NOW - 40 * DAY, "ada", 31, "effective", '{"11":0.9,"12":0.1}',
-            '{"11":0.9,"12":0.1}', "", "",
+            "fraud@production", "fraud@production", "not judged: no reference", '{"11":0.9,"12":0.1}', NOW - 40 * DAY,
+            None, None, None, None, None, None, 0, NOW - 40 * DAY, "ada", 31, "effective", '{"11":0.9,"12":0.1}',
+            '{"11":0.9,"12":0.1}', "", "", 0, 25,
         ],
     ]  # fmt: skip
     return columns, rows
@@ -262,6 +264,11 @@ def _heatmap(params: Any) -> Heatmap:
         params.deployment, params.statistic, int(DAY), starts, features, values, noise, [900] * 30, ["1"] * 30, 0.1,
         0.25, marks, alarms=alarms, importance=[0.41, 0.22, 0.05], relevance=[3.0, 0.2, 4.0],
         relevance_basis="importance",
+        reasons=[
+            [""] * 30,
+            ["few_rows" if day in (3, 4, 29) else "" for day in range(30)],
+            ["no_reference" if day < 12 and day != 9 else "" for day in range(30)],
+        ],
     )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ async def test_of_many_features_another_window_is_asked_for_and_another_feature_
             rows = [drift.values[1]] * 300
             return msgspec.structs.replace(
                 drift, features=[f"f{number:03d}" for number in range(300)], values=rows, noise=rows, alarms=[],
-                importance=[], relevance=[], relevance_basis="",
+                importance=[], relevance=[], relevance_basis="", reasons=[],
             )  # fmt: skip
 
         driver.agent.answer("heatmap", wide)

@@ -91,6 +91,13 @@ def judged(
     )
 
 
+def _without_values(part: Judged, empty: Flags) -> Judged:
+    """A statistic has no value in the windows (windows,) that hold none of the feature; checks of presence keep it."""
+    if part.check:
+        return part
+    return dataclasses.replace(part, values=np.where(empty, np.nan, part.values), drifted=part.drifted & ~empty)
+
+
 class Preset(abc.ABC):
     """The defaults of another monitor, computed from counts: which statistic of which feature, and the verdicts."""
 
@@ -140,7 +147,9 @@ class Preset(abc.ABC):
                 every.append(judged(feature.name, "", nothing, np.nan, np.zeros(len(current), bool), why))
                 continue
             own = None if chunks is None else plain(feature, chunks[:, held])[1]
-            every += self.feature(flat, before, plain(feature, current[:, held])[1], own)
+            parts = self.feature(flat, before, plain(feature, current[:, held])[1], own)
+            empty = values_of(feature, current[:, held]) == 0
+            every += [_without_values(part, empty) for part in parts] if empty.any() else parts
         return every, self.dataset(every, len(current))
 
     @abc.abstractmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 
@@ -11,6 +9,7 @@ from store.monitor.bins import Integers
 from store.monitor.presets.judging import Preset
 from store.monitor.presets.verdicts import PresetVerdict, verdicts
 from store.monitor.profile import Binned
+from store.monitor.statistics import FeatureVerdict
 from store.protocol import ComparedFeature, DriftReport, StatisticValue
 
 
@@ -43,13 +42,15 @@ def reported(
         report,
         features=sorted(features, key=rank),
         preset=preset.name,
-        preset_drifted=judgement.drifted,
+        # Of a window in which it judged nothing a preset says nothing either.
+        preset_drifted=judgement.drifted if any(row.drifted is not None for row in judgement.rows) else None,
         preset_share=judgement.share,
     )
 
 
-def _headed(feature: ComparedFeature, verdict: Any, statistics: list[StatisticValue]) -> ComparedFeature:
-    gone = feature.alarm and not feature.rows
+def _headed(feature: ComparedFeature, verdict: FeatureVerdict, statistics: list[StatisticValue]) -> ComparedFeature:
+    # Rows without the column are certain, whatever a preset says of those that have it.
+    gone = feature.alarm and feature.reason == "absent"
     return msgspec.structs.replace(
         feature,
         statistic=verdict.statistic,
@@ -59,8 +60,10 @@ def _headed(feature: ComparedFeature, verdict: Any, statistics: list[StatisticVa
         p_value=verdict.p_value,
         q_value=None,
         alarm=verdict.alarm or gone,
-        severity="critical" if gone else verdict.severity,
+        severity=feature.severity if gone else verdict.severity,
         guarantee="",
-        why=feature.why if gone else verdict.why,
+        why=feature.why if gone else verdict.explanation,
+        state="drifted" if gone else verdict.state,
+        reason=feature.reason if gone else verdict.reason,
         statistics=[*statistics, *feature.statistics],
     )

@@ -12,6 +12,7 @@ import numpy as np
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.presets.judging import Flags, Judged, Preset
 from store.monitor.statistics import FeatureVerdict, Values
+from store.monitor.statistics.verdicts import Reason
 
 #: Nothing is said to be further beyond its threshold than this.
 _MOST = 1_000.0
@@ -59,7 +60,7 @@ def verdicts(
     ]
     return [
         [
-            column.verdict(window, _part(feature, current)[window])
+            column.verdict(window, _part(feature, current)[window], reference.of(feature), feature)
             for column, feature in zip(columns, reference.features, strict=True)
         ]
         for window in range(len(current))
@@ -90,7 +91,7 @@ class _Told:
     drifted: Flags
     why: str
 
-    def verdict(self, window: int, counts: Integers) -> PresetVerdict:
+    def verdict(self, window: int, counts: Integers, before: Integers, feature: FeatureBins) -> PresetVerdict:
         row = self.parts[int(self.chosen[window])].row(window)
         size = float(self.strengths[window])
         drifted = bool(self.drifted[window])
@@ -108,7 +109,17 @@ class _Told:
             rows=int(counts.sum()),
             why=row.why,
             strength=None if math.isnan(size) else size,
+            reason="" if drifted or row.drifted is not None else _reason(feature, before, counts),
         )
+
+
+def _reason(feature: FeatureBins, before: Integers, counts: Integers) -> Reason:
+    """Why a preset gives no verdict on a window's counts."""
+    if not before.sum():
+        return "no_reference"
+    if not before[: feature.missing_from].sum():
+        return "no_reference_values"
+    return "no_value" if counts[: feature.missing_from].sum() else "no_values"
 
 
 def _told(

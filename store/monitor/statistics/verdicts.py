@@ -16,13 +16,16 @@ from store.monitor.statistics.groups import Grouping, grouped, sequential_groups
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
 from store.monitor.statistics.tails import chi_square_quantile
 from store.monitor.statistics.values import Values
+from store.protocol import reason_words
 from store.settings import MonitorSettings
 
 Guarantee = Literal["", "window", "watch"]
 #: How the judging of a feature of a window ended. What was not looked at is never steady.
 State = Literal["steady", "drifted", "not judged"]
 #: Why a feature was not judged, as a code; `FeatureVerdict.why` says it in words.
-Reason = Literal["", "no_reference", "few_reference_rows", "few_rows", "no_values", "no_value", "absent"]
+Reason = Literal[
+    "", "no_reference", "few_reference_rows", "no_reference_values", "few_rows", "no_values", "no_value", "absent"
+]
 #: (feature, statistic, value by the counts) → value.
 #: (window's place, feature, statistic, value by the counts) → the value.
 Refine = Callable[[int, str, str, float], float]
@@ -99,6 +102,13 @@ class FeatureVerdict:
     def state(self) -> State:
         return "drifted" if self.alarm else "not judged" if self.reason else "steady"
 
+    @property
+    def explanation(self) -> str:
+        """Why it was not judged, or has no value, in words; "" where there is nothing to explain."""
+        if self.why or not self.reason or self.alarm:
+            return self.why
+        return f"{reason_words(self.reason)}: {self.rows:,}" if self.reason == "few_rows" else reason_words(self.reason)
+
 
 def verdicts(
     reference: Binned,
@@ -142,7 +152,7 @@ def verdicts(
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
-    """One feature in all windows."""
+    """One feature in all windows; `values_in` and `reference_values` count the rows that hold a usable value."""
 
     bins: FeatureBins
     before: Integers
@@ -152,7 +162,9 @@ class _Column:
     limits: Floats
     criticals: Floats
     rows: Integers
+    values_in: Integers
     reference_rows: int
+    reference_values: int
     least_rows: int
     needed: Floats
     p: Floats
@@ -201,7 +213,9 @@ class _Column:
     def _reason(self, window: int, value: float | None) -> Reason:
         rows = int(self.rows[window])
         if not self.reference_rows:
-            return "few_reference_rows"
+            return "no_reference"
+        if not self.reference_values and not self.values_in[window]:
+            return "no_reference_values"
         if not rows:
             return "no_values"
         if value is None:
@@ -274,7 +288,9 @@ def _column(
         limits=warn * sizes,
         criticals=alarm * sizes,
         rows=rows,
+        values_in=after[:, : feature.missing_from].sum(axis=1),
         reference_rows=int(before.sum()),
+        reference_values=int(before[: feature.missing_from].sum()),
         least_rows=settings.min_rows,
         needed=_needed(groups, before, after, settings.psi_warn),
         p=p_values(feature, before, after),

@@ -209,6 +209,46 @@ async def test_a_great_value_of_few_rows_does_not_stand_above_a_real_alarm() -> 
         assert app.lines()[3].split()[2] == "0.3"
 
 
+REASONS = (("", "too few rows", *[""] * 7, "too few rows"), ("",) * 10, ("no reference",) * 10)
+
+
+@pytest.mark.parametrize("chosen", [glyphs.UNICODE, glyphs.ASCII])
+async def test_what_was_not_judged_has_a_glyph_and_a_word_of_its_own(chosen: glyphs.Glyphs) -> None:
+    glyphs.use(chosen)
+    app = WidgetApp(Heatmap(data(reasons=REASONS)))
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.press("down")
+        rows = app.lines()
+        assert len({chosen.unjudged, chosen.no_data, chosen.here, *chosen.shades}) == 8
+        ok = chosen.shades[1]
+        carrier, hour = (next(row for row in rows[3:] if name in row) for name in ("carrier", "hour"))
+        assert carrier.split()[-1] == ok * 3 + chosen.unjudged * 3 + ok * 21 + chosen.here * 3
+        # A feature of which nothing was judged has no worst value, and is not drawn as if it had no data.
+        assert hour.split()[-2:] == [chosen.unjudged, chosen.unjudged * 30]
+        assert rows[0].endswith(f"{chosen.unjudged} 2 of 3 not judged")
+        assert rows[-2].endswith("not judged: too few rows") or "not judged: too few rows" in "".join(rows)
+        assert f"{chosen.unjudged} not judged" in rows[-1]
+
+
+async def test_what_was_not_judged_is_never_drawn_in_the_colour_of_what_is_well() -> None:
+    heatmap = Heatmap(data(reasons=REASONS))
+    app = WidgetApp(heatmap)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.pause()
+        colours = {
+            part: heatmap.get_component_rich_style(f"heatmap--{part}").color for part in ("ok", "unjudged", "none")
+        }
+        assert len(set(colours.values())) == 3
+
+
+async def test_a_large_value_that_was_not_judged_is_no_alarm_and_does_not_stand_on_top() -> None:
+    values = ((9.0,) * 10, (0.3,) * 10, (0.001,) * 10)
+    app = WidgetApp(Heatmap(data(values=values, reasons=(("too few rows",) * 10, ("",) * 10, ("",) * 10))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.widget.features == ["temperature_f", "hour", "carrier"]
+
+
 async def test_the_title_counts_the_features_in_sight() -> None:
     many = tuple(f"feature_{number}" for number in range(300))
     rows = tuple((0.1,) * 10 for _ in many)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 import pytest
 
@@ -242,6 +243,111 @@ def test_numbers_of_predictions_are_ids_too_unless_they_are_asked_for(pair: Pair
     assert report.left_out == {"prediction_id": "it names the predictions, not compared"}
     [asked] = pair.compare(before, after, features=["prediction_id"]).features
     assert asked.alarm
+
+
+# --- judged or not --------------------------------------------------------------------------------------
+
+
+def state(found: ComparedFeature) -> tuple[str, str]:
+    return found.state, found.reason
+
+
+def test_each_feature_is_steady_drifted_or_not_judged_with_the_reason(pair: Pair) -> None:
+    nothing = pa.nulls(ROWS, pa.float64())
+    assert state(pair.feature(normal(1), normal(2))) == ("steady", "")
+    assert state(pair.feature(normal(1), normal(2, 3.0))) == ("drifted", "")
+    assert state(pair.feature(normal(1), normal(2, rows=30))) == ("not judged", "few_rows")
+    assert state(pair.feature(normal(1, rows=30), normal(2))) == ("not judged", "few_reference_rows")
+    assert state(pair.feature(nothing, nothing)) == ("not judged", "no_reference_values")
+    # What the reference lacks and the current rows have is found by the test, and the other way round.
+    assert state(pair.feature(nothing, normal(1))) == ("drifted", "")
+    assert state(pair.feature(normal(1), nothing)) == ("drifted", "")
+
+
+def test_text_where_numbers_were_is_judged(pair: Pair) -> None:
+    words = pa.array(["?"] * ROWS)
+    assert state(pair.feature(normal(1), words)) == ("drifted", "")
+    mixed = pa.array(["?" if place % 10 == 0 else f"{value}" for place, value in enumerate(normal(2))])
+    assert state(pair.feature(normal(1), mixed)) == ("drifted", "")
+
+
+def test_columns_that_are_left_out_have_a_reason_code(pair: Pair) -> None:
+    at = pa.array(np.full(ROWS, np.datetime64("2024-01-01T00:00:00", "us")))
+    ids = pa.array([f"id-{number}" for number in range(ROWS)])
+    columns = {"x": normal(1), "at": at, "list": pa.array([[1]] * ROWS), "row": ids, "prediction_id": ids}
+    report = pair.compare(columns, columns)
+    assert report.left_out_reasons == {
+        "at": "time", "list": "nested", "row": "row_names", "prediction_id": "prediction_id",
+    }  # fmt: skip
+    assert report.left_out_reasons.keys() == report.left_out.keys()
+    assert pair.compare(columns, columns, features=["at", "x*"]).requested == ["at"]
+
+
+@pytest.mark.parametrize("preset", ["evidently", "nannyml", "sagemaker", "vertex", "whylogs"])
+def test_a_preset_judges_nothing_of_a_feature_without_values(pair: Pair, preset: str) -> None:
+    nothing = pa.nulls(ROWS, pa.float64())
+    before = {"x": normal(1), "void": nothing, "gone": normal(3)}
+    report = pair.compare(before, {"x": normal(2, rows=500), "void": nothing.slice(0, 500)}, preset=preset)
+    found = {feature.feature: state(feature) for feature in report.features}
+    assert found["void"] == ("not judged", "no_reference_values")
+    assert found["gone"] == ("drifted", "absent")
+    nothing_there = pair.compare({"void": nothing}, {"void": nothing}, preset=preset)
+    assert (nothing_there.preset_drifted, nothing_there.features[0].state) == (None, "not judged")
+
+
+# --- files that lack a column ----------------------------------------------------------------------------
+
+
+class Folders:
+    """A reference and a current folder of files of 1,000 rows, some of which lack the column `some`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def compare(self, reference: list[bool], current: list[bool], suffix: str = "parquet") -> ComparedFeature:
+        for name, parts in (("reference", reference), ("current", current)):
+            for place, has in enumerate(parts):
+                path = self._folder / name / f"{place}.{suffix}"
+                path.parent.mkdir(exist_ok=True)
+                columns = {"x": normal(place, rows=1000)} | ({"some": normal(place + 50, rows=1000)} if has else {})
+                if suffix == "parquet":
+                    parquet.write_table(pa.table(columns), path)
+                else:
+                    csv.write_csv(pa.table(columns), path)
+        request = DriftRequest(str(self._folder / "current"), str(self._folder / "reference"))
+        return next(one for one in compare(request, MonitorSettings()).features if one.feature == "some")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    return Folders(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_column_that_half_of_the_files_lack_is_an_alarm_with_its_share(folders: Folders, suffix: str) -> None:
+    found = folders.compare([True, True], [True, False], suffix)
+    assert (found.alarm, found.state, found.reason, found.severity) == (True, "drifted", "absent", "warning")
+    assert (found.absent_share, found.reference_absent_share, found.rows) == (0.5, 0.0, 1000)
+    assert found.why == "absent in 50% of the rows: not every file has the column"
+
+
+def test_a_column_that_most_files_lack_is_critical(folders: Folders) -> None:
+    found = folders.compare([True], [True, False, False])
+    assert (found.severity, found.absent_share) == ("critical", pytest.approx(2 / 3))
+    assert found.why.startswith("absent in 66.7% of the rows")
+
+
+def test_a_column_that_files_of_the_reference_lack_is_said(folders: Folders) -> None:
+    found = folders.compare([True, False], [True, True])
+    assert (found.alarm, found.state) == (False, "steady")
+    assert found.reference_absent_share == 0.5
+    assert found.notes == ["absent in 50% of the reference's rows: not every file has the column"]
+
+
+def test_a_column_that_as_many_files_lacked_before_is_no_alarm(folders: Folders) -> None:
+    found = folders.compare([True, False], [True, False])
+    assert (found.alarm, found.absent_share, found.reference_absent_share) == (False, 0.5, 0.5)
+    assert len(found.notes) == 2
 
 
 # --- what is asked ---------------------------------------------------------------------------------------

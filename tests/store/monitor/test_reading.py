@@ -229,6 +229,8 @@ def test_drift_rows_have_designs_names(flights: Bench) -> None:
         "importance",
         "correlation",
         "relevance",
+        "state",
+        "reason",
         "causes",
     ]
     assert page.rows[0][3] == "temperature_f"

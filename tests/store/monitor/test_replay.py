@@ -97,6 +97,21 @@ def test_volume_can_be_replayed(told: Bench) -> None:
     assert (found.lines[0].fired, found.decisions) == (1, 10)
 
 
+def test_windows_in_which_nothing_was_decided_are_not_quiet(bench: Bench) -> None:
+    bench.reference(bench.register(), bench.file("SELECT (i % 1000)::DOUBLE AS x FROM range(20000) t(i)"))
+    for number, rows in enumerate([500, 20, 500, 20, 500, 500]):
+        bench.predict(
+            bench.file(
+                f"SELECT 'd{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
+                f" (i * 7 % 1000 + {800 if number == 4 else 0})::DOUBLE AS x FROM range({rows}) t(i)"
+            )
+        )
+    found = asked(bench, rule='{statistic = "psi", threshold = 1.0, for = 1}')
+    # Of five windows that ended three were decided, and in one of them an alert was on.
+    assert (len(found.ends), found.lines[0].undecided, found.lines[0].on) == (5, 2, [0, 0, 0, 0, 1])
+    assert found.lines[0].quiet_share == pytest.approx(2 / 3)
+
+
 def test_of_a_deployment_without_data_it_says_so(told: Bench) -> None:
     found = asked(told, deployment="other@production")
     assert found.ends == []
