@@ -118,6 +118,7 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
             {"deployment": "deployment"},
             # Those opened at one moment by their numbers: a32 is newer than a9.
             tie="TRY_CAST(substr(alert, 2) AS BIGINT)",
+            natural=frozenset({"version", "deployment", "feature"}),
         ),
     ]
 

@@ -10,6 +10,7 @@ import msgspec
 
 from store.catalog.listing import Listing, Source, SqlListing
 from store.catalog.listings import fixed
+from store.catalog.natural import natural_sql
 from store.database import times
 from store.protocol import Cell, Column, ExitCode, Field, Refusal, Section
 
@@ -175,6 +176,9 @@ REVISIONS = SqlListing(
     "at:desc",
     name_column="deployment",
     scopes={"deployment": "deployment", "model": "model", "environment": "environment"},
+    # Deployments are equal in time where one transaction recorded them.
+    tie=f"{natural_sql('deployment')} || chr(1) || lpad(revision::VARCHAR, 10, '0') || chr(1) || deployment",
+    natural=frozenset({"id", "deployment", "versions", "before", "model", "environment"}),
 )
 
 
