@@ -244,6 +244,8 @@ def print_outcome(outcome: Outcome) -> None:
     print(line)
     if outcome.message:
         print(f"  {text.clean(outcome.message, 600)}")
+    if outcome.warning:
+        print(f"  warning: {text.clean(outcome.warning, 600)}")
 
 
 def _print_plan(plan: Plan, as_json: bool) -> int:

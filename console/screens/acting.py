@@ -114,7 +114,7 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
 
     model, _, _ = deployment.rpartition("@")
     page: Page = await deck.deck_app.link.call(
-        "list", ListParams("versions", sort="registered:desc", limit=VERSIONS_OFFERED, scope={"model": model})
+        "list", ListParams("versions", sort="rank", limit=VERSIONS_OFFERED, scope={"model": model})
     )
     names = [column.name for column in page.columns]
     if not page.rows:
@@ -236,7 +236,9 @@ def _data_age(deck: Deck) -> float:
 
 
 def _tone(outcome: Outcome) -> Tone:
-    return "critical" if outcome.phase == "failed" else "ok"
+    if outcome.phase == "failed":
+        return "critical"
+    return "warning" if outcome.warning else "ok"
 
 
 def _result(outcome: Outcome) -> str:
@@ -250,6 +252,8 @@ def _result(outcome: Outcome) -> str:
     # Of what went well the phase says everything.
     if outcome.message and outcome.phase != "effective":
         parts.append(clean(outcome.message, 160))
+    if outcome.warning:
+        parts.append(f"warning: {clean(outcome.warning, 160)}")
     if outcome.repeated:
         parts.append("(it had been done before)")
     return ": ".join(parts[:1]) + (": " + "; ".join(parts[1:]) if parts[1:] else ": done")

@@ -9,11 +9,12 @@ import duckdb
 import msgspec
 
 from store import monitor
+from store.catalog import models
 from store.catalog.listing import ComputedListing
 from store.database import times
 from store.monitor.fleet import Summary, one
 from store.protocol import Cell, Column, Field, ListParams
-from store.release.listings import DeploymentRow, deployment_rows
+from store.release.listings import DeploymentRow, deployment_rows, with_warning
 from store.release.plan import Insight
 from store.settings import MonitorSettings
 
@@ -68,13 +69,14 @@ def _lines(
 ) -> Iterator[list[Cell]]:
     summaries = kept.summary(connection, at)
     alerts = monitor.open_alerts(connection, at)
+    lacking = set(models.lacking_artifact(connection))
     for row in deployment_rows(connection, at):
         if wanted in (None, row.deployment):
             unheeded, on = alerts.get(row.deployment, (0, 0))
-            yield _line(row, summaries.get(row.deployment), unheeded, on)
+            yield _line(row, summaries.get(row.deployment), unheeded, on, with_warning(row, lacking))
 
 
-def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -> list[Cell]:
+def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, message: str) -> list[Cell]:
     return [
         row.deployment,
         row.deployment,
@@ -96,7 +98,7 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int) -
         _json(row.requested),
         _json(row.observed),
         row.change_reason,
-        row.message,
+        message,
         row.target,
     ]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import duckdb
 
 from store.catalog.listing import Listing, Source, SqlListing
-from store.catalog.models import NEWEST_FIRST
+from store.catalog.models import ARTIFACT_SQL, FILES_SQL, NEWEST_FIRST
 from store.catalog.natural import natural_sql
 from store.catalog.run_columns import RunColumns
 from store.database import times
@@ -91,23 +91,15 @@ DATASETS = SqlListing(
     natural=frozenset({"id", "name"}),
 )
 
-#: How much of a version came, in words. Of one that was registered without a row in `object` nobody knows.
-ARTIFACT_SQL = (
-    "CASE WHEN digest <> '' AND files IS NULL THEN 'not known'"
-    " WHEN digest <> '' AND files > 1 THEN (files - 1) || CASE WHEN files = 2 THEN ' file' ELSE ' files' END"
-    " WHEN coalesce(manifest->>'$.served_by', '') = 'name' THEN 'by name' ELSE 'none' END"
-)
-
 
 def _version_source(at: datetime | None) -> Source:
     """Versions with their `rank` among those of their model: 1 is the newest by what they say themselves."""
     condition = "true" if at is None else "v.recorded_at <= ?"
     return Source(
-        "(SELECT v.*, o.files,"
+        f"(SELECT v.*, {FILES_SQL} AS files,"
         f" row_number() OVER (PARTITION BY v.model ORDER BY {NEWEST_FIRST}) AS rank,"
         " max(v.sequence) OVER (PARTITION BY v.model) AS last_of_model"
-        " FROM model_version AS v LEFT JOIN (SELECT digest, any_value(files) AS files FROM object GROUP BY digest) AS o"
-        f" USING (digest) WHERE {condition})",
+        f" FROM model_version AS v WHERE {condition})",
         params=() if at is None else (times.to_db(at),),
     )
 
@@ -145,7 +137,7 @@ def _model_source(at: datetime | None) -> Source:
     condition = "true" if at is None else "recorded_at <= ?"
     params = () if at is None else (times.to_db(at),)
     return Source(
-        "(SELECT model, version AS newest, task, \"owner\", count(*) OVER (PARTITION BY model) AS versions,"
+        '(SELECT model, version AS newest, task, "owner", count(*) OVER (PARTITION BY model) AS versions,'
         " max(recorded_at) OVER (PARTITION BY model) AS registered_at"
         f" FROM model_version WHERE {condition}"
         f" QUALIFY row_number() OVER (PARTITION BY model ORDER BY {NEWEST_FIRST}) = 1)",

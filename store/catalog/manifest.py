@@ -81,8 +81,8 @@ def _time(key: str, text: str) -> datetime:
 class ModelManifest(msgspec.Struct, frozen=True):
     """The keys of model.json that the house knows; `extra` (filled by `parse`) keeps the rest.
 
-    `created_at` (ISO 8601, "" where it is not said) and then the natural order of `version` say which version of a model
-    is the newest. `served_by` "name" declares that targets need no more than the version's name.
+    `created_at` (ISO 8601, "" where it is not said) and then the natural order of `version` say which version of a
+    model is the newest. `served_by` "name" declares that targets need no more than the version's name.
     """
 
     model: str
@@ -141,7 +141,9 @@ def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
     try:
         manifest = msgspec.convert({**known, "extra": extra}, ModelManifest)
     except msgspec.ValidationError as error:
-        raise Refusal(ExitCode.USAGE, f"model.json: {_with_near_key(error)}", detail=_found(known, str(error))) from error
+        raise Refusal(
+            ExitCode.USAGE, f"model.json: {_with_near_key(error)}", detail=_found(known, str(error))
+        ) from error
     for key, found, expected in (("model", manifest.model, model), ("version", manifest.version, version)):
         if expected and found != expected:
             raise Refusal(
@@ -169,7 +171,8 @@ def unknown_keys(document: bytes) -> list[UnknownKey]:
     means nothing.
     """
     raw = msgspec.json.decode(document)
-    unknown = [UnknownKey(key, likely) for key in raw if key not in _TOP_LEVEL and (likely := near_key(key, _TOP_LEVEL))]
+    likely_keys = {key: near_key(key, _TOP_LEVEL) for key in raw if key not in _TOP_LEVEL}
+    unknown = [UnknownKey(key, likely) for key, likely in likely_keys.items() if likely]
     columns = raw.get("columns")
     if isinstance(columns, dict):
         roles = ColumnNames.__struct_fields__

@@ -1,7 +1,8 @@
 """Models and their versions: a version's bits, manifest and reference never change once it is registered.
 
-The newest version of a model is the one that says the latest `created_at`; of those that say none (they count as older)
-the last in the natural order of their names. When a version was registered does not matter: a folder is read in any order.
+The newest version of a model is the one that says the latest `created_at`; of those that say none (they count as
+older) the last in the natural order of their names. When a version was registered does not matter: a folder is read in
+any order.
 """
 
 from __future__ import annotations
@@ -185,9 +186,19 @@ def _storable(file: StoredFile) -> StoredFile:
     return msgspec.structs.replace(file, path=path)
 
 
+#: How many files the bits of a row of `model_version AS v` have, model.json among them; NULL where nobody knows.
+FILES_SQL = "(SELECT any_value(object.files) FROM object WHERE object.digest = v.digest)"
+#: The same in words, of rows that have it as `files`: "2 files", "by name" (declared), "none" or "not known".
+ARTIFACT_SQL = (
+    "CASE WHEN digest <> '' AND files IS NULL THEN 'not known'"
+    " WHEN digest <> '' AND files > 1 THEN (files - 1) || CASE WHEN files = 2 THEN ' file' ELSE ' files' END"
+    " WHEN coalesce(manifest->>'$.served_by', '') = 'name' THEN 'by name' ELSE 'none' END"
+)
+
+
 _SELECT = (
     "SELECT model, version, digest, flavour, flagged, reference_digest, manifest, sequence,"
-    " (SELECT any_value(files) FROM object WHERE object.digest = model_version.digest) FROM model_version"
+    f" {FILES_SQL} FROM model_version AS v"
 )
 _NATURAL = natural_sql("version")
 #: What orders versions of one model, the newest first.
@@ -199,16 +210,26 @@ def find(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> Mod
     return _version(row) if row else None
 
 
+def contents(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> list[StoredFile]:
+    """The files of the version's bits; empty of one that was registered before they were kept."""
+    row = first_row(
+        connection.execute("SELECT contents FROM model_version WHERE model = ? AND version = ?", [model, version])
+    )
+    return msgspec.json.decode(row[0], type=list[StoredFile]) if row and row[0] else []
+
+
 def versions(connection: duckdb.DuckDBPyConnection, model: str) -> list[ModelVersion]:
     """Every version of `model`, newest first by what they say themselves."""
     rows = connection.execute(f"{_SELECT} WHERE model = ? ORDER BY {NEWEST_FIRST}", [model]).fetchall()
     return [_version(row) for row in rows]
 
 
-def every_version(connection: duckdb.DuckDBPyConnection) -> list[ModelVersion]:
-    """The versions of all models, model by model, newest first."""
-    rows = connection.execute(f"{_SELECT} ORDER BY model, {NEWEST_FIRST}").fetchall()
-    return [_version(row) for row in rows]
+def lacking_artifact(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """(model, version) of those that came without an artifact and do not declare that they are served by name."""
+    return connection.execute(
+        f"SELECT model, version FROM (SELECT v.*, {FILES_SQL} AS files FROM model_version AS v)"
+        f" WHERE {ARTIFACT_SQL} = 'none' ORDER BY model, {NEWEST_FIRST}"
+    ).fetchall()
 
 
 def _version(row: tuple[Any, ...]) -> ModelVersion:

@@ -1,12 +1,12 @@
-"""The natural order of names with numbers in them, above all of versions: 9 before 10, 1.9 before 1.10, rc before release.
+"""The natural order of names with numbers in them, above all of versions: 9 before 10, 1.9 before 1.10, 1-rc before 1.
 
-The order is that of a text key, so that it is total and transitive whatever the names are. The key is worked out twice by
-the same steps, in Python (`natural_key`) and in SQL (`natural_sql`), because listings are sorted in the database.
+The order is that of a text key, so that it is total and transitive whatever the names are. The key is worked out twice
+by the same steps, in Python (`natural_key`) and in SQL (`natural_sql`), because listings are sorted in the database.
 
-Sources: PEP 440 and Semantic Versioning 2.0 agree on dev < alpha < beta < rc < release < later, and that numbers compare
-as numbers. Where they differ or are silent: `1.0` and `1.0.0` are one release; `1.0-1` and `1.0.post1` come after `1.0`;
-build metadata (`+…`) comes after the release without it; a leading `v`, letter case and `. - _` make no difference. What
-is equal in all this is ordered by the caller, by the plain text.
+Sources: PEP 440 and Semantic Versioning 2.0 agree on dev < alpha < beta < rc < release < later, and that numbers
+compare as numbers. Where they differ or are silent: `1.0` and `1.0.0` are one release; `1.0-1` and `1.0.post1` come
+after `1.0`; build metadata (`+…`) comes after the release without it; a leading `v`, letter case and `. - _` make no
+difference. What is equal in all this is ordered by the caller, by the plain text.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ tokenizer, `conda.yaml`). Left out are only hidden files and those that editors 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -91,9 +92,7 @@ def examine(folder: str, watched: str, model: str, version: str, limit: int) -> 
     if not artifact and not reference and manifest.flavour != "opaque":
         raise Trouble.wrong("artifact", "nothing", f"the name of the {manifest.flavour} file")
     flagged = _flag(artifact, named, manifest, folder, watched)
-    return VersionFolder(
-        manifest, document, artifact, named, manifest.reference, flagged, _notes(document, left_out)
-    )
+    return VersionFolder(manifest, document, artifact, named, manifest.reference, flagged, _notes(document, left_out))
 
 
 def _notes(document: bytes, left_out: list[str]) -> list[Note]:
@@ -105,7 +104,8 @@ def _notes(document: bytes, left_out: list[str]) -> list[Note]:
         notes.append(Note("unknown_key", f"`{path}` is not a key of model.json{likely}", examples=(path,)))
     if left_out:
         examples = tuple(clean_line(name, 100) for name in left_out[:3])
-        notes.append(Note("left_out", "hidden files and editors' copies are not among the bits", len(left_out), "", examples))
+        words = f"{len(left_out):,} hidden or left by an editor, not among the bits"
+        notes.append(Note("left_out", words, examples=examples))
     return notes
 
 
@@ -158,6 +158,7 @@ def _files(folder: str, watched: str, name: str, key: str) -> Iterator[tuple[str
         _refuse_linked_folders(place, folders)
         for file in sorted(names):
             below = os.path.relpath(f"{place}/{file}", real)
+            _wait_for_unfinished(f"{place}/{file}", f"{name}/{below}")
             with opening.opened(f"{place}/{file}", watched) as (_, look):
                 yield f"{name}/{below}", look
             found += 1
@@ -184,13 +185,7 @@ def _beside(
             name = below + file
             if name in taken:
                 continue
-            if _is_unfinished(f"{place}/{file}", file):
-                raise Waiting(
-                    f"waits for {clean_line(name, 200)}, which is still being written",
-                    key="artifact",
-                    found=clean_line(name, 200),
-                    expected="files that have their final names",
-                )
+            _wait_for_unfinished(f"{place}/{file}", name)
             if ignored(file):
                 left_out.append(name)
                 continue
@@ -207,15 +202,21 @@ _RSYNC = re.compile(r"\..+\.[A-Za-z0-9]{6}")
 _RSYNC_SECONDS = 10.0
 
 
-def _is_unfinished(path: str, name: str) -> bool:
-    if name.endswith(UNFINISHED):
-        return True
-    if not _RSYNC.fullmatch(name):
-        return False
-    try:
-        return time.time() - os.lstat(path).st_mtime < _RSYNC_SECONDS
-    except OSError:
-        return True
+def _wait_for_unfinished(path: str, name: str) -> None:
+    """Raises `Waiting` where somebody still writes the file at `path`, which is called `name` in the folder."""
+    if not name.endswith(UNFINISHED):
+        if not _RSYNC.fullmatch(name.rpartition("/")[2]):
+            return
+        with contextlib.suppress(OSError):
+            if time.time() - os.lstat(path).st_mtime >= _RSYNC_SECONDS:
+                return
+    shown_name = clean_line(name, 200)
+    raise Waiting(
+        f"waits for {shown_name}, which is still being written",
+        key="artifact",
+        found=shown_name,
+        expected="files that have their final names",
+    )
 
 
 def _refuse_linked_folders(place: str, folders: list[str]) -> None:

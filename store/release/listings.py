@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import msgspec
 
+from store.catalog import models
 from store.catalog.listing import Listing, Source, SqlListing
 from store.catalog.listings import fixed
 from store.catalog.natural import natural_sql
 from store.database import times
 from store.protocol import Cell, Column, ExitCode, Field, Refusal, Section
+from store.release.state import NO_ARTIFACT
 
 #: Revisions on a deployment's page; the listing `revisions` has them all.
 SHOWN = 20
@@ -80,7 +83,7 @@ def show_deployment(
             Field("By", row.actor),
             Field("Reason", row.reason),
             Field("Target", row.target),
-            Field("Message", row.message),
+            Field("Message", with_warning(row, dict.fromkeys(models.lacking_artifact(connection)))),
             Field("Last change", times.seconds(row.changed_at), "time"),
             Field("Last change by", row.changed_by),
             Field("Last change reason", row.change_reason),
@@ -105,6 +108,12 @@ def show_deployment(
     return [state, Section("Revisions", columns=columns, rows=rows), *_versions(connection, row)]
 
 
+def with_warning(row: DeploymentRow, lacking: Container[tuple[str, str]]) -> str:
+    """The row's message, with what serves although it is among those that are `lacking` an artifact."""
+    bare = [version for version in row.effective if (row.model, version) in lacking]
+    return "; ".join([*([row.message] if row.message else []), *(f"version {one}: {NO_ARTIFACT}" for one in bare)])
+
+
 def _versions(connection: duckdb.DuckDBPyConnection, row: DeploymentRow) -> list[Section]:
     """The versions that are asked for or served, with the digests that their bits were asked for by."""
     found = connection.execute(
@@ -114,10 +123,16 @@ def _versions(connection: duckdb.DuckDBPyConnection, row: DeploymentRow) -> list
     digests: dict[str, str] = {}
     for (text,) in found:
         digests |= msgspec.json.decode(text, type=dict[str, str])
-    fields = [
-        Field(f"Version {version}", digests.get(version) or "no bits: released by name alone")
-        for version in dict.fromkeys([*row.effective, *row.requested])
-    ]
+    fields = []
+    for version in dict.fromkeys([*row.effective, *row.requested]):
+        known = models.find(connection, row.model, version)
+        digest = digests.get(version, "")
+        if known is not None and known.digest == digest and not known.has_artifact:
+            declared = not known.lacks_artifact
+            text = "served by name, as model.json declares" if declared else f"warning: {NO_ARTIFACT}"
+        else:
+            text = digest or "no bits: released by name alone"
+        fields.append(Field(f"Version {version}", text))
     return [Section("Bits", fields)] if fields else []
 
 

@@ -54,8 +54,7 @@ def in_sql(names: list[str]) -> list[str]:
 
 #: Text that is made of what the rules look at, beside text of any kind.
 VERSION_LIKE = st.lists(
-    st.sampled_from([*"0123456789.-_+ vVabcAZ", "rc", "dev", "alpha", "10", "00", "1.0", ".0", "é", "٣", "１", "\n", "'"]),
-    max_size=14,
+    st.sampled_from([*"0123456789.-_+ vVabcAZé٣１\n'", "rc", "dev", "alpha", "10", "00", "1.0", ".0"]), max_size=14
 ).map("".join)
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 
@@ -88,7 +87,7 @@ PARTS = st.integers(0, 120)
 @st.composite
 def pep440(draw: st.DrawFn) -> str:
     text = ".".join(map(str, draw(st.lists(PARTS, min_size=1, max_size=4))))
-    text += draw(st.sampled_from(["", "", "a", "b", "rc"]).flatmap(lambda m: PARTS.map(lambda n: f"{m}{n}" if m else "")))
+    text += draw(st.sampled_from(["", "", f"a{draw(PARTS)}", f"b{draw(PARTS)}", f"rc{draw(PARTS)}"]))
     return text + draw(st.sampled_from(["", "", f".post{draw(PARTS)}", f".dev{draw(PARTS)}"]))
 
 
