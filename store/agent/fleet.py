@@ -61,7 +61,8 @@ def listing(settings: MonitorSettings) -> ComputedListing:
         at = times.asked(params.at)
         return _lines(connection, at, params.scope.get("deployment"), summaries)
 
-    return ComputedListing("deployments", columns, compute, "deployment", name_column="deployment")
+    natural = frozenset({"id", "deployment", "effective", "requested", "observed", "drift_feature"})
+    return ComputedListing("deployments", columns, compute, "deployment", name_column="deployment", natural=natural)
 
 
 def _lines(

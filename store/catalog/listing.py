@@ -77,6 +77,8 @@ class ComputedListing:
     compute: Callable[[duckdb.DuckDBPyConnection, ListParams], Iterable[Sequence[Cell]]]
     default_sort: str
     name_column: str = "name"
+    natural: frozenset[str] = frozenset()
+    """As of `SqlListing`."""
 
 
 Listing = SqlListing | ComputedListing
@@ -308,17 +310,18 @@ def _computed(connection: duckdb.DuckDBPyConnection, listing: ComputedListing, p
     place = list(columns).index(column.name)
     rows = [list(row) for row in listing.compute(connection, params) if keep(row)]
     present = [row for row in rows if row[place] is not None]
-    present.sort(key=lambda row: _sortable(row[place]), reverse=descending)
+    natural = column.name in listing.natural
+    present.sort(key=lambda row: _sortable(row[place], natural), reverse=descending)
     return present + [row for row in rows if row[place] is None]
 
 
-def _sortable(cell: Cell) -> tuple[int, Any]:
-    """Numbers before texts, so that a mixed column still has an order; texts in natural order: 9 before 10."""
+def _sortable(cell: Cell, natural: bool) -> tuple[int, Any]:
+    """Numbers before texts, so that a mixed column still has an order; texts as 9, 10, 11 where they are `natural`."""
     if isinstance(cell, int | float):
         return (0, cell)
     if isinstance(cell, list):
         return (2, [value or 0.0 for value in cell])
-    return (1, (natural_key(str(cell)), str(cell)))
+    return (1, natural_key(str(cell)) if natural else str(cell))
 
 
 def _cell(value: Any) -> Cell:

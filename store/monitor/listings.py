@@ -98,17 +98,28 @@ QUALITY_COLUMNS = (
 )
 
 
+#: Columns of names that people number.
+_NAMES = frozenset({"version", "deployment", "feature"})
+
+
 def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
     """The monitor's listings, with this store's thresholds and widths."""
     return [
         ComputedListing(
-            "windows", WINDOW_COLUMNS, functools.partial(_windows, settings), "window_start:desc", "version"
+            "windows", WINDOW_COLUMNS, functools.partial(_windows, settings), "window_start:desc", "version", _NAMES
         ),
-        ComputedListing("drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature"),
+        ComputedListing("drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature", _NAMES),
         ComputedListing(
-            "performance", PERFORMANCE_COLUMNS, functools.partial(_performance, settings), "window_start:desc", "metric"
+            "performance",
+            PERFORMANCE_COLUMNS,
+            functools.partial(_performance, settings),
+            "window_start:desc",
+            "metric",
+            _NAMES,
         ),
-        ComputedListing("quality", QUALITY_COLUMNS, functools.partial(_quality, settings), "failed:desc", "feature"),
+        ComputedListing(
+            "quality", QUALITY_COLUMNS, functools.partial(_quality, settings), "failed:desc", "feature", _NAMES
+        ),
         SqlListing(
             "alerts",
             _alert_columns,
@@ -118,7 +129,7 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
             {"deployment": "deployment"},
             # Those opened at one moment by their numbers: a32 is newer than a9.
             tie="TRY_CAST(substr(alert, 2) AS BIGINT)",
-            natural=frozenset({"version", "deployment", "feature"}),
+            natural=_NAMES,
         ),
     ]
 
