@@ -95,15 +95,18 @@ DATASETS = SqlListing(
 def _version_source(at: datetime | None) -> Source:
     """Versions with their `rank` among those of their model: 1 is the newest by what they say themselves."""
     condition = "true" if at is None else "v.recorded_at <= ?"
+    # Natural keys are worked out once: the sort, its ties and the rank all go by them.
     return Source(
-        f"(SELECT v.*, {FILES_SQL} AS files,"
-        f" row_number() OVER (PARTITION BY v.model ORDER BY {NEWEST_FIRST}) AS rank,"
-        " max(v.sequence) OVER (PARTITION BY v.model) AS last_of_model"
-        f" FROM model_version AS v WHERE {condition})",
+        "(SELECT *, row_number() OVER (PARTITION BY model"
+        " ORDER BY created_at DESC NULLS LAST, version_key DESC, version DESC) AS rank,"
+        " max(sequence) OVER (PARTITION BY model) AS last_of_model"
+        f" FROM (SELECT v.*, {FILES_SQL} AS files, {natural_sql('model')} AS model_key,"
+        f" {natural_sql('version')} AS version_key FROM model_version AS v WHERE {condition}))",
         params=() if at is None else (times.to_db(at),),
     )
 
 
+_VERSION_KEY = "model_key || chr(1) || version_key"
 VERSIONS = SqlListing(
     "versions",
     fixed(
@@ -127,9 +130,15 @@ VERSIONS = SqlListing(
     # The model that something was registered of last on top, its versions from the newest on.
     "rank",
     scopes={"model": "model"},
-    tie=f"{natural_sql('model')} || chr(1) || {natural_sql('version')} || chr(1) || model || '@' || version",
-    natural=frozenset({"id", "name", "model", "version", "run"}),
-    sort_keys={"rank": "rank - last_of_model * 1000000"},
+    tie=f"{_VERSION_KEY} || chr(1) || model || '@' || version",
+    natural=frozenset({"run"}),
+    sort_keys={
+        "id": _VERSION_KEY,
+        "name": _VERSION_KEY,
+        "model": "model_key",
+        "version": "version_key",
+        "rank": "rank - last_of_model * 1000000",
+    },
 )
 
 
