@@ -129,13 +129,14 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
         cells = list[object](row)
         version = str(value(cells, "version") or str(row[0]).rpartition("@")[2])
         registered = value(cells, "registered")
-        state = "effective now" if version in present else ""
+        states = ["effective now"] if version in present else []
+        states += ["no artifact"] if value(cells, "artifact") == "none" else []
         choices.append(
             Choice(
                 version,
                 (
                     version,
-                    state,
+                    ", ".join(states),
                     registered if isinstance(registered, float) else None,
                     metrics(value(cells, "metrics")),
                 ),
