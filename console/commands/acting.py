@@ -242,7 +242,7 @@ def print_outcome(outcome: Outcome) -> None:
     if outcome.repeated:
         line += " (it had been done before)"
     print(line)
-    if outcome.message:
+    if outcome.message and outcome.message != outcome.warning:
         print(f"  {text.clean(outcome.message, 600)}")
     if outcome.warning:
         print(f"  warning: {text.clean(outcome.warning, 600)}")

@@ -111,7 +111,9 @@ def show_deployment(
 def with_warning(row: DeploymentRow, lacking: Container[tuple[str, str]]) -> str:
     """The row's message, with what serves although it is among those that are `lacking` an artifact."""
     bare = [version for version in row.effective if (row.model, version) in lacking]
-    return "; ".join([*([row.message] if row.message else []), *(f"version {one}: {NO_ARTIFACT}" for one in bare)])
+    warnings = [f"version {version}: {NO_ARTIFACT}" for version in bare]
+    # The revision's own message says the same until something else is seen of the target.
+    return "; ".join(dict.fromkeys([*filter(None, row.message.split("; ")), *warnings]))
 
 
 def _versions(connection: duckdb.DuckDBPyConnection, row: DeploymentRow) -> list[Section]:

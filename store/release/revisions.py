@@ -217,7 +217,8 @@ def begin(tx: Transaction, deployment: str, revision: int) -> Intent | None:
         Entry(AGENT, "apply", "deployments", deployment, after={"revision": revision, "phase": Phase.APPLYING})
     )
     _append(tx, held, revision, Phase.APPLYING, "", sequence)
-    return Intent(deployment, model, environment, revision, tuple(placements))
+    warning = _warning(tx.connection, model, latest.versions)
+    return Intent(deployment, model, environment, revision, tuple(placements), warning)
 
 
 def finish(

@@ -156,3 +156,11 @@ def test_bits_that_are_gone_refuse_a_version_without_artifact_too(empty: Bench) 
     found = empty.database.reader.read(lambda c: plan(c, params, environment, empty.objects))
     assert not found.allowed
     assert "are missing" in found.why
+
+
+def test_the_revision_itself_says_it(empty: Bench) -> None:
+    register(empty, "1", {})
+    assert empty.act("promote", "1").message == f"version 1: {NAME_ONLY}"
+    assert empty.row().message == f"version 1: {NAME_ONLY}"
+    now = next(field.value for field in planned(empty, "1").facts if field.label == "Now")
+    assert str(now).endswith(f"(revision 1, effective): version 1: {NAME_ONLY}")
