@@ -717,6 +717,8 @@ class Outcome(msgspec.Struct, frozen=True):
     sequence: int
     """Journal sequence of the change."""
     repeated: bool = False
+    warning: str = ""
+    """What is odd about what is served now, although the change was made: a version without an artifact."""
 
 
 # --- the store itself ------------------------------------------------------------------------------------

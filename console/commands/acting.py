@@ -242,8 +242,10 @@ def print_outcome(outcome: Outcome) -> None:
     if outcome.repeated:
         line += " (it had been done before)"
     print(line)
-    if outcome.message:
+    if outcome.message and outcome.message != outcome.warning:
         print(f"  {text.clean(outcome.message, 600)}")
+    if outcome.warning:
+        print(f"  warning: {text.clean(outcome.warning, 600)}")
 
 
 def _print_plan(plan: Plan, as_json: bool) -> int:

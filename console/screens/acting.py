@@ -114,7 +114,7 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
 
     model, _, _ = deployment.rpartition("@")
     page: Page = await deck.deck_app.link.call(
-        "list", ListParams("versions", sort="registered:desc", limit=VERSIONS_OFFERED, scope={"model": model})
+        "list", ListParams("versions", sort="rank", limit=VERSIONS_OFFERED, scope={"model": model})
     )
     names = [column.name for column in page.columns]
     if not page.rows:
@@ -129,13 +129,14 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
         cells = list[object](row)
         version = str(value(cells, "version") or str(row[0]).rpartition("@")[2])
         registered = value(cells, "registered")
-        state = "effective now" if version in present else ""
+        states = ["effective now"] if version in present else []
+        states += ["no artifact"] if value(cells, "artifact") == "none" else []
         choices.append(
             Choice(
                 version,
                 (
                     version,
-                    state,
+                    ", ".join(states),
                     registered if isinstance(registered, float) else None,
                     metrics(value(cells, "metrics")),
                 ),
@@ -236,7 +237,9 @@ def _data_age(deck: Deck) -> float:
 
 
 def _tone(outcome: Outcome) -> Tone:
-    return "critical" if outcome.phase == "failed" else "ok"
+    if outcome.phase == "failed":
+        return "critical"
+    return "warning" if outcome.warning else "ok"
 
 
 def _result(outcome: Outcome) -> str:
@@ -250,6 +253,8 @@ def _result(outcome: Outcome) -> str:
     # Of what went well the phase says everything.
     if outcome.message and outcome.phase != "effective":
         parts.append(clean(outcome.message, 160))
+    if outcome.warning:
+        parts.append(f"warning: {clean(outcome.warning, 160)}")
     if outcome.repeated:
         parts.append("(it had been done before)")
     return ": ".join(parts[:1]) + (": " + "; ".join(parts[1:]) if parts[1:] else ": done")

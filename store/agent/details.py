@@ -12,25 +12,32 @@ import msgspec
 
 from store.agent.fleet import state_fields
 from store.agent.rooms import Rooms
+from store.catalog.models import ARTIFACT_SQL, FILES_SQL, NEWEST_FIRST
+from store.catalog.objects import StoredFile
 from store.catalog.run_columns import RunColumns
 from store.database import times
 from store.database.rows import first_row
+from store.monitor.notes import Note
 from store.monitor.oddities import oddities
 from store.monitor.performance_detail import show_performance
 from store.monitor.reference import load_reference
-from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
+from store.protocol import Cell, Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
 from store.release.listings import show_deployment
+from store.release.state import NO_ARTIFACT
 
 _KINDS: dict[str, Kind] = {
     "started_at": "time",
     "ended_at": "time",
     "recorded_at": "time",
     "effective_at": "time",
+    "created_at": "time",
     "bytes": "bytes",
     "row_count": "number",
 }
 _JSON = frozenset({"columns", "profile", "manifest", "tags", "datasets_in", "datasets_out", "extra", "overflow"})
 _LATELY = 20
+#: Files of a version's bits that its page names.
+FILES_SHOWN = 50
 
 
 def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams, sequence: int) -> Detail:
@@ -53,7 +60,9 @@ def _row(connection: duckdb.DuckDBPyConnection, params: ShowParams, sql: str, *v
     """One fact as a mapping. `sql` ends in a condition that `recorded_at` is added to."""
     at = times.to_db(times.asked(params.at))
     cursor = connection.execute(
-        f"{sql} AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY recorded_at DESC LIMIT 1", [*values, at, at]
+        # What one transaction recorded has one time: the numbers of the journal go on counting.
+        f"{sql} AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY recorded_at DESC, sequence DESC LIMIT 1",
+        [*values, at, at],
     )
     names = [str(field[0]) for field in cursor.description or []]
     row = first_row(cursor)
@@ -101,7 +110,9 @@ def _run(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Sect
         ),
     )  # fmt: skip
     models = connection.execute(
-        "SELECT model || '@' || version, digest, epoch(recorded_at) FROM model_version WHERE run = ?", [params.name]
+        "SELECT model || '@' || version, digest, epoch(recorded_at) FROM model_version WHERE run = ?"
+        f" ORDER BY model, {NEWEST_FIRST}",
+        [params.name],
     ).fetchall()
     made = Section(
         "model versions from this run",
@@ -141,19 +152,35 @@ def _dataset(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[
 
 def _version(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
     model, _, version = params.name.rpartition("@")
-    row = _row(connection, params, "FROM model_version WHERE model = ? AND version = ?", model, version)
+    row = _row(
+        connection, params,
+        f"FROM (SELECT *, {ARTIFACT_SQL} AS artifact FROM (SELECT v.*, {FILES_SQL} AS files FROM model_version AS v))"
+        " WHERE model = ? AND version = ?",
+        model, version,
+    )  # fmt: skip
+    if row["artifact"] == "none":
+        row["artifact"] = NO_ARTIFACT
     manifest = json.loads(row["manifest"])
+    notes = msgspec.json.decode(row["notes"] or "[]", type=list[Note])
+    contents = msgspec.json.decode(row["contents"] or "[]", type=list[StoredFile])
+    listed: list[list[Cell]] = [[file.path, file.bytes, file.digest] for file in contents[:FILES_SHOWN]]
     metrics = manifest.pop("metrics", {})
     features = manifest.pop("features", {})
     sections = [
         Section(
             "model version",
-            _fields(row, "model", "version", "flavour", "flagged", "task", "run", "digest", "reference_digest",
-                    "owner", "source", "recorded_at"),
+            _fields(row, "model", "version", "created_at", "artifact", "flavour", "flagged", "task", "run", "digest",
+                    "reference_digest", "owner", "source", "recorded_at"),
         ),
+        Section("odd about its folder", [Field(note.code, note.describe()) for note in notes]),
         Section("metrics", [Field(key, value, "number") for key, value in sorted(metrics.items())]),
         Section("features", [Field(key, str(value)) for key, value in features.items()]),
         Section("manifest", [Field(key, value, "json") for key, value in manifest.items() if value]),
+        Section(
+            "files" if len(contents) <= FILES_SHOWN else f"the first {FILES_SHOWN} of {len(contents):,} files",
+            columns=[Column("path"), Column("bytes", "bytes"), Column("digest")],
+            rows=listed,
+        ),
         _reference_notes(connection, model, version),
     ]  # fmt: skip
     return [section for section in sections if section.fields or section.rows]
@@ -175,13 +202,14 @@ def _model(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Se
     _row(connection, params, "FROM model_version WHERE model = ?", params.name)
     at = times.to_db(times.asked(params.at))
     rows = connection.execute(
-        "SELECT version, flavour, run, digest[8:19], manifest->>'$.metrics', epoch(recorded_at) FROM model_version"
-        " WHERE model = ? AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY sequence DESC",
+        f"SELECT version, {ARTIFACT_SQL}, flavour, run, digest[8:19], manifest->>'$.metrics', epoch(created_at),"
+        f" epoch(recorded_at) FROM (SELECT v.*, {FILES_SQL} AS files FROM model_version AS v)"
+        f" WHERE model = ? AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) ORDER BY {NEWEST_FIRST}",
         [params.name, at, at],
     ).fetchall()
     columns = [
-        Column("version"), Column("flavour"), Column("run"), Column("digest"), Column("metrics", "json"),
-        Column("registered", "time"),
+        Column("version"), Column("artifact"), Column("flavour"), Column("run"), Column("digest"),
+        Column("metrics", "json"), Column("created", "time"), Column("registered", "time"),
     ]  # fmt: skip
     return [Section("versions", columns=columns, rows=[list(row) for row in rows])]
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import duckdb
 
+from store.catalog import models
 from store.catalog.objects import Objects
 from store.database import Database, Layout, times
 from store.governance import journal
 from store.protocol import CheckResult, DoctorReport
+from store.release.listings import deployment_rows
 from store.settings import FILE_NAME, Settings
 
 _LOW_DISK_BYTES = 1 << 30
@@ -40,6 +42,7 @@ def examine(
             _disk(layout.root),
             _chain(connection),
             *_digests(connection, Objects(layout.objects)),
+            *_artifacts(connection),
             _inotify(layout, settings),
             *_messages(connection, layout, settings),
         ]
@@ -85,7 +88,30 @@ def _digests(connection: duckdb.DuckDBPyConnection, objects: Objects) -> list[Ch
     if wrong:
         hint = "Bring the artifact again under the same version, or restore a backup; until then it cannot be promoted."
         return [CheckResult("bits", "failed", found, hint) for found in wrong[:20]]
-    return [CheckResult("bits", "ok", f"{len(digests)} artifacts, every digest holds")]
+    return [CheckResult("bits", "ok", f"{len(digests)} kept, every digest holds")]
+
+
+def _artifacts(connection: duckdb.DuckDBPyConnection) -> list[CheckResult]:
+    """Versions that came without their model, those that serve first; nothing where there are none."""
+    lacking = models.lacking_artifact(connection)
+    if not lacking:
+        return []
+    serving: dict[tuple[str, str], list[str]] = {}
+    for row in deployment_rows(connection):
+        for version in row.effective:
+            serving.setdefault((row.model, version), []).append(row.deployment)
+    ordered = sorted(lacking, key=lambda version: version not in serving)
+    served = {version: f" (serves {', '.join(deployments)})" for version, deployments in serving.items()}
+    named = ", ".join(f"{'@'.join(version)}{served.get(version, '')}" for version in ordered[:5])
+    more = f" and {len(ordered) - 5:,} more" if len(ordered) > 5 else ""
+    return [
+        CheckResult(
+            "artifacts",
+            "warning",
+            f"no artifact came with {named}{more}: a target gets only the version's name",
+            'Bring the model\'s files beside model.json as a new version, or declare "served_by": "name" in it.',
+        )
+    ]
 
 
 def _inotify(layout: Layout, settings: Settings) -> CheckResult:

@@ -10,12 +10,13 @@ import msgspec
 
 from store import monitor
 from store.agent.health import Health, worst
+from store.catalog import models
 from store.catalog.listing import ComputedListing
 from store.database import times
 from store.monitor.fleet import Summary, one
 from store.monitor.recent_files import Loss, RecentFiles, losses_of
 from store.protocol import Cell, Column, Field, ListParams
-from store.release.listings import DeploymentRow, deployment_row, deployment_rows
+from store.release.listings import DeploymentRow, deployment_row, deployment_rows, with_warning
 from store.release.plan import Insight
 from store.settings import MonitorSettings
 
@@ -66,7 +67,8 @@ def listing(settings: MonitorSettings) -> ComputedListing:
         at = times.asked(params.at)
         return _lines(connection, at, params.scope.get("deployment"), summaries, files)
 
-    return ComputedListing("deployments", columns, compute, "deployment", name_column="deployment")
+    natural = frozenset({"id", "deployment", "effective", "requested", "observed", "drift_feature"})
+    return ComputedListing("deployments", columns, compute, "deployment", name_column="deployment", natural=natural)
 
 
 def _lines(
@@ -79,14 +81,20 @@ def _lines(
     summaries = kept.summary(connection, at)
     alerts = monitor.open_alerts(connection, at)
     losses = files.losses(connection, at)
+    lacking = set(models.lacking_artifact(connection))
     for row in deployment_rows(connection, at):
         if wanted in (None, row.deployment):
             unheeded, on = alerts.get(row.deployment, (0, 0))
-            yield _line(row, summaries.get(row.deployment), unheeded, on, losses.get(row.deployment, []))
+            state = worst(
+                [
+                    Health(health(row, unheeded, on, summaries.get(row.deployment))),
+                    *of_losses(losses.get(row.deployment, [])),
+                ]
+            )
+            yield _line(row, summaries.get(row.deployment), on, state, with_warning(row, lacking))
 
 
-def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, losses: Sequence[Loss]) -> list[Cell]:
-    state = worst([Health(health(row, unheeded, on, summary)), *of_losses(losses)])
+def _line(row: DeploymentRow, summary: Summary | None, on: int, state: Health, message: str) -> list[Cell]:
     return [
         row.deployment,
         row.deployment,
@@ -108,7 +116,7 @@ def _line(row: DeploymentRow, summary: Summary | None, unheeded: int, on: int, l
         _json(row.requested),
         _json(row.observed),
         row.change_reason,
-        row.message,
+        message,
         row.target,
         summary.judging.judged if summary else None,
         summary.judging.unjudged if summary else None,

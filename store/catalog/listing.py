@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store.catalog import filter as filters
+from store.catalog.natural import natural_key, natural_sql
 from store.database import times
 from store.database.rows import first_row
 from store.protocol import Cell, Column, ExitCode, ListParams, Located, Page, Refusal
@@ -54,7 +55,17 @@ class SqlListing:
     """True for a plain table: big sorts then go over row ids alone and fetch only the page's rows."""
     default_shown: int = 40
     tie: str = ""
-    """SQL that orders rows of which the sorted column is the same; "" takes the id, as text."""
+    """SQL that orders rows of which the sorted column is the same, a value of its own for each; "" takes the id."""
+    natural: frozenset[str] = frozenset()
+    """Columns of names with numbers in them: they sort as 9, 10, 11 (`store.catalog.natural`)."""
+    sort_keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """SQL to sort a column by where that is not its own value."""
+
+    def sort_key(self, column: str, sql: str) -> str:
+        """What rows are sorted by where `column`, which is computed by `sql`, is asked for."""
+        if column in self.sort_keys:
+            return self.sort_keys[column]
+        return natural_sql(sql) if column in self.natural else sql
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +92,9 @@ class ComputedListing:
     def shows(self, params: ListParams) -> bool:
         """Whether what costs much is among the columns that are asked for."""
         return not params.columns or bool(self.costly & {*params.columns})
+
+    natural: frozenset[str] = frozenset()
+    """As of `SqlListing`."""
 
 
 Listing = SqlListing | ComputedListing
@@ -189,7 +203,7 @@ class _Query:
         self._from = f"FROM {source.sql} WHERE {' AND '.join(conditions)}"
         self._bound = bound
         self._column, self._descending = sort_order(params.sort or listing.default_sort, self._all)
-        self._key = self._sql[self._column.name]
+        self._key = listing.sort_key(self._column.name, self._sql[self._column.name])
         self._tie = "rowid" if listing.has_rowid else listing.tie or self._sql[described[0][0].name]
 
     def page(self, totals: _Totals, sequence: int) -> tuple[list[Column], list[list[Cell]], int]:
@@ -317,17 +331,18 @@ def _computed(connection: duckdb.DuckDBPyConnection, listing: ComputedListing, p
         listing.fill(connection, params, every)
     rows = [row for row in every if keep(row)]
     present = [row for row in rows if row[place] is not None]
-    present.sort(key=lambda row: _sortable(row[place]), reverse=descending)
+    natural = column.name in listing.natural
+    present.sort(key=lambda row: _sortable(row[place], natural), reverse=descending)
     return present + [row for row in rows if row[place] is None]
 
 
-def _sortable(cell: Cell) -> tuple[int, Any]:
-    """Numbers before texts, so that a mixed column still has an order."""
+def _sortable(cell: Cell, natural: bool) -> tuple[int, Any]:
+    """Numbers before texts, so that a mixed column still has an order; texts as 9, 10, 11 where they are `natural`."""
     if isinstance(cell, int | float):
         return (0, cell)
     if isinstance(cell, list):
         return (2, [value or 0.0 for value in cell])
-    return (1, str(cell))
+    return (1, natural_key(str(cell)) if natural else str(cell))
 
 
 def _cell(value: Any) -> Cell:

@@ -8,6 +8,8 @@ from datetime import datetime
 import duckdb
 
 from store.catalog.listing import Listing, Source, SqlListing
+from store.catalog.models import ARTIFACT_SQL, FILES_SQL, NEWEST_FIRST
+from store.catalog.natural import natural_sql
 from store.catalog.run_columns import RunColumns
 from store.database import times
 from store.protocol import Column, Kind
@@ -85,8 +87,26 @@ DATASETS = SqlListing(
     recorded("dataset_version"),
     "recorded:desc",
     scopes={"dataset": "dataset"},
+    tie="sequence",
+    natural=frozenset({"id", "name"}),
 )
 
+
+def _version_source(at: datetime | None) -> Source:
+    """Versions with their `rank` among those of their model: 1 is the newest by what they say themselves."""
+    condition = "true" if at is None else "v.recorded_at <= ?"
+    # Natural keys are worked out once: the sort, its ties and the rank all go by them.
+    return Source(
+        "(SELECT *, row_number() OVER (PARTITION BY model"
+        " ORDER BY created_at DESC NULLS LAST, version_key DESC, version DESC) AS rank,"
+        " max(sequence) OVER (PARTITION BY model) AS last_of_model"
+        f" FROM (SELECT v.*, {FILES_SQL} AS files, {natural_sql('model')} AS model_key,"
+        f" {natural_sql('version')} AS version_key FROM model_version AS v WHERE {condition}))",
+        params=() if at is None else (times.to_db(at),),
+    )
+
+
+_VERSION_KEY = "model_key || chr(1) || version_key"
 VERSIONS = SqlListing(
     "versions",
     fixed(
@@ -94,17 +114,31 @@ VERSIONS = SqlListing(
         ("name", "text", 0, "model || '@' || version"),
         ("model", "text", 8, "model"),
         ("version", "text", 8, "version"),
+        ("rank", "number", 8, "rank"),
+        ("artifact", "text", 2, ARTIFACT_SQL),
         ("flavour", "text", 2, "CASE WHEN flagged <> '' THEN flavour || ' (flagged)' ELSE flavour END"),
         ("task", "text", 3, "task"),
         ("run", "text", 2, "run"),
         ("metrics", "json", 1, "manifest->>'$.metrics'"),
         ("digest", "text", 4, "digest[8:19]"),
         ("owner", "text", 5, '"owner"'),
+        ("created", "time", 3, "epoch(created_at)"),
         ("registered", "time", 1, "epoch(recorded_at)"),
+        ("notes", "number", 4, "json_array_length(notes)"),
     ),
-    recorded("model_version"),
-    "registered:desc",
+    _version_source,
+    # The model that something was registered of last on top, its versions from the newest on.
+    "rank",
     scopes={"model": "model"},
+    tie=f"{_VERSION_KEY} || chr(1) || model || '@' || version",
+    natural=frozenset({"run"}),
+    sort_keys={
+        "id": _VERSION_KEY,
+        "name": _VERSION_KEY,
+        "model": "model_key",
+        "version": "version_key",
+        "rank": "rank - last_of_model * 1000000",
+    },
 )
 
 
@@ -112,9 +146,10 @@ def _model_source(at: datetime | None) -> Source:
     condition = "true" if at is None else "recorded_at <= ?"
     params = () if at is None else (times.to_db(at),)
     return Source(
-        "(SELECT model, count(*) AS versions, arg_max(version, sequence) AS newest, arg_max(task, sequence) AS task,"
-        ' arg_max("owner", sequence) AS "owner", max(recorded_at) AS recorded_at'
-        f" FROM model_version WHERE {condition} GROUP BY model)",
+        '(SELECT model, version AS newest, task, "owner", count(*) OVER (PARTITION BY model) AS versions,'
+        " max(recorded_at) OVER (PARTITION BY model) AS registered_at"
+        f" FROM model_version WHERE {condition}"
+        f" QUALIFY row_number() OVER (PARTITION BY model ORDER BY {NEWEST_FIRST}) = 1)",
         params=params,
     )
 
@@ -128,10 +163,11 @@ MODELS = SqlListing(
         ("newest", "text", 0, "newest"),
         ("task", "text", 2, "task"),
         ("owner", "text", 3, '"owner"'),
-        ("registered", "time", 1, "epoch(recorded_at)"),
+        ("registered", "time", 1, "epoch(registered_at)"),
     ),
     _model_source,
     "registered:desc",
+    natural=frozenset({"id", "name", "newest"}),
 )
 
 JOURNAL = SqlListing(

@@ -1,10 +1,12 @@
-"""model.json: what a model version says of itself (DESIGN.md, "What arrives")."""
+"""model.json: what a model version says of itself (docs/model-json.md has every key)."""
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
@@ -32,13 +34,12 @@ PLAIN = ColumnNames("prediction_id", "timestamp", "prediction", "score", "label"
 class ColumnFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one column is written where that is not to be found out: `time` a strptime format (DuckDB's), or s, ms, us or
     ns since the epoch; `zone` the IANA zone of its times that name none; `decimal` and `thousands` the signs of its
-    numbers; `null_words` what stands for no value in it. "" and null: as it is found."""
+    numbers. "": as it is found."""
 
     time: str = ""
     zone: str = ""
     decimal: str = ""
     thousands: str = ""
-    null_words: list[str] | None = None
 
     def __post_init__(self) -> None:
         if self.time and self.time not in TIME_UNITS and not _is_time_format(self.time):
@@ -103,21 +104,32 @@ class ReferenceSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _moment(key: str, text: str) -> float:
+    return _time(f"reference.{key}", text).timestamp()
+
+
+def _time(key: str, text: str) -> datetime:
+    """ISO 8601 as UTC; without a zone it is taken for UTC. Raises ValueError that names `key`."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"reference.{key} is {text[:40]!r}; expected for instance 2013-03-01T00:00Z") from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{key} is {text[:40]!r}; expected for instance 2013-03-01T00:00Z") from error
 
 
 class ModelManifest(msgspec.Struct, frozen=True):
-    """The keys of model.json that the house knows; `extra` (filled by `parse`) keeps the rest."""
+    """The keys of model.json that the house knows; `extra` (filled by `parse`) keeps the rest.
+
+    `created_at` (ISO 8601, "" where it is not said) and then the natural order of `version` say which version of a
+    model is the newest. `served_by` "name" declares that targets need no more than the version's name.
+    """
 
     model: str
     version: str
+    created_at: str = ""
     task: Literal["binary", "multiclass", "regression"] = "binary"
     flavour: Literal["skops", "onnx", "mlflow", "opaque"] = "opaque"
     artifact: str = ""
+    served_by: Literal["artifact", "name"] = "artifact"
     features: dict[str, FeatureKind] = {}
     columns: ColumnNames = ColumnNames()
     formats: dict[str, ColumnFormat] = {}
@@ -133,8 +145,21 @@ class ModelManifest(msgspec.Struct, frozen=True):
     metrics: dict[str, float] = {}
     extra: dict[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        if self.created_at:
+            _time("created_at", self.created_at)
+        if self.served_by == "name" and self.artifact:
+            raise ValueError(f"served_by is 'name', but artifact names {self.artifact[:80]!r}; give one of the two")
+
+    @property
+    def created(self) -> datetime | None:
+        """When the version was made as it says itself, in UTC; None where it does not say."""
+        return _time("created_at", self.created_at) if self.created_at else None
+
 
 _KNOWN = frozenset(ModelManifest.__struct_fields__) - {"extra"}
+#: Keys that are read out of `extra`, with the module that reads them.
+READ_FROM_EXTRA = {"importance": "store.monitor.relevance", "quantiles": "store.monitor.quantiles"}
 
 
 def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
@@ -148,7 +173,7 @@ def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
         raise Refusal(ExitCode.USAGE, f"model.json is no JSON: {error}") from error
     if not isinstance(raw, dict):
         raise Refusal(ExitCode.USAGE, f"model.json: found {type(raw).__name__}, expected an object")
-    if isinstance(raw.get("version"), int):
+    if isinstance(raw.get("version"), int) and not isinstance(raw["version"], bool):
         raw["version"] = str(raw["version"])
     raw.setdefault("model", model)
     raw.setdefault("version", version)
@@ -158,7 +183,9 @@ def parse(document: bytes, model: str = "", version: str = "") -> ModelManifest:
     try:
         manifest = msgspec.convert({**known, "extra": extra}, ModelManifest)
     except msgspec.ValidationError as error:
-        raise Refusal(ExitCode.USAGE, f"model.json: {error}", detail=_found(known, str(error))) from error
+        raise Refusal(
+            ExitCode.USAGE, f"model.json: {_with_near_key(error)}", detail=_found(known, str(error))
+        ) from error
     for key, found, expected in (("model", manifest.model, model), ("version", manifest.version, version)):
         if expected and found != expected:
             raise Refusal(
@@ -183,10 +210,64 @@ def _check_formats(formats: Any) -> None:
             raise Refusal(ExitCode.USAGE, f"model.json: `{key}`: {words}", detail=detail) from error
 
 
+class UnknownKey(NamedTuple):
+    """A key of model.json that nothing reads: where it stands (`columns.labels`), and the key that was likely meant.
+
+    `likely` is "" where none is near.
+    """
+
+    path: str
+    likely: str
+
+
+def unknown_keys(document: bytes) -> list[UnknownKey]:
+    """The keys of a model.json that `parse` accepts which look like a slip, at every level.
+
+    At the top, where any key may be kept for people to see, only those close to a known one; elsewhere every one that
+    means nothing.
+    """
+    raw = msgspec.json.decode(document)
+    likely_keys = {key: near_key(key, _TOP_LEVEL) for key in raw if key not in _TOP_LEVEL}
+    unknown = [UnknownKey(key, likely) for key, likely in likely_keys.items() if likely]
+    columns = raw.get("columns")
+    if isinstance(columns, dict):
+        roles = ColumnNames.__struct_fields__
+        for key in columns:
+            if key not in roles:
+                likely = near_key(key, roles)
+                unknown.append(UnknownKey(f"columns.{key}", f"columns.{likely}" if likely else ""))
+    return unknown
+
+
+_TOP_LEVEL = (*sorted(_KNOWN), *READ_FROM_EXTRA)
+#: difflib's ratio from which on a key is taken for a slip of another: "artefact" and "artifact" have 0.875, "tags" and
+#: "task" 0.75.
+_NEAR = 0.8
+
+
+def near_key(key: str, known: Iterable[str]) -> str:
+    """The one of `known` that `key` was likely meant to be ("" where none is near); case, `_` and `-` do not count."""
+    plain = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=_NEAR)
+    return plain[near[0]] if near else ""
+
+
+def _plain(key: str) -> str:
+    return key[:100].lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+def _with_near_key(error: msgspec.ValidationError) -> str:
+    """The message; where it names a field that `reference` does not have, with the one that was likely meant."""
+    message = str(error)
+    unknown = re.match(r"Object contains unknown field `([^`]*)` - at `\$\.reference`", message)
+    likely = near_key(unknown[1], ReferenceSource.__struct_fields__) if unknown else ""
+    return f"{message}; did you mean `{likely}`?" if likely else message
+
+
 def _found(known: dict[str, Any], error: str) -> dict[str, Any]:
-    """The key that a msgspec message names (`… - at `$.task``), with what was found there."""
-    _, _, path = error.rpartition("$.")
-    key = path.strip("`").split(".")[0].split("[")[0]
+    """The key that a msgspec message names (`… - at `$.task``), or begins with, and what was found there."""
+    _, inside, path = error.rpartition("$.")
+    key = path.strip("`").split(".")[0].split("[")[0] if inside else error.split(" ")[0]
     choices = get_args(get_type_hints(ModelManifest).get(key))
     words = all(isinstance(choice, str) for choice in choices)
     expected = f"one of {', '.join(choices)}" if choices and words else error.partition(" - at")[0]

@@ -6,7 +6,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from store.protocol import ExitCode, Refusal
 
@@ -19,13 +22,34 @@ def file_digest(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class StoredFile(msgspec.Struct, frozen=True):
+    """One file of a folder of bits: its path below the folder, with `/`, its size and its digest."""
+
+    path: str
+    bytes: int
+    digest: str
+
+
+def files_of(folder: Path) -> list[StoredFile]:
+    """Every file below `folder`, in the order in which its digest takes them. Raises OSError."""
+    return [
+        StoredFile(path.relative_to(folder).as_posix(), path.stat().st_size, file_digest(path))
+        for path in sorted(found for found in folder.rglob("*") if found.is_file())
+    ]
+
+
+def digest_of_files(files: Iterable[StoredFile]) -> str:
+    """`sha256:<hex>` over the paths and digests of the files, in whatever order they come."""
+    whole = hashlib.sha256()
+    for file in sorted(files, key=lambda file: PurePosixPath(file.path)):
+        whole.update(file.path.encode("utf-8", "surrogateescape") + b"\0")
+        whole.update(file.digest.encode() + b"\n")
+    return "sha256:" + whole.hexdigest()
+
+
 def tree_digest(folder: Path) -> str:
     """`sha256:<hex>` over the sorted relative paths and file digests of a folder. Raises OSError."""
-    whole = hashlib.sha256()
-    for path in sorted(found for found in folder.rglob("*") if found.is_file()):
-        whole.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape") + b"\0")
-        whole.update(file_digest(path).encode() + b"\n")
-    return "sha256:" + whole.hexdigest()
+    return digest_of_files(files_of(folder))
 
 
 def digest_of(path: Path) -> str:
@@ -65,9 +89,21 @@ class Objects:
 
     def adopt(self, bits: Path) -> tuple[str, int, int]:
         """Move `bits` (file or folder, on this disk, nobody else writing) in; as `keep`, without the copy."""
-        files = [found for found in bits.rglob("*") if found.is_file()] if bits.is_dir() else [bits]
-        digest = digest_of(bits)
-        size = sum(file.stat().st_size for file in files)
+        if bits.is_dir():
+            digest, files = self.adopt_folder(bits)
+            return digest, sum(file.bytes for file in files), len(files)
+        size, digest = bits.stat().st_size, file_digest(bits)
+        self._move(bits, digest, [bits])
+        return digest, size, 1
+
+    def adopt_folder(self, bits: Path) -> tuple[str, list[StoredFile]]:
+        """As `adopt`, for a folder; returns its digest and its files."""
+        files = files_of(bits)
+        digest = digest_of_files(files)
+        self._move(bits, digest, [bits / file.path for file in files])
+        return digest, files
+
+    def _move(self, bits: Path, digest: str, files: Iterable[Path]) -> None:
         final = self.path(digest)
         if not final.exists():
             for file in files:
@@ -81,7 +117,6 @@ class Objects:
                 if not final.exists():
                     raise
             _sync(final.parent)
-        return digest, size, len(files)
 
     def verify(self, digest: str) -> str:
         """ "" when the bits are there and have this digest, else what is wrong."""

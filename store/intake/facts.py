@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import pwd
 import shutil
@@ -12,11 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from store.catalog import datasets, models
 from store.catalog.datasets import DatasetArrival
 from store.catalog.manifest import ModelManifest, ReferenceSource
 from store.catalog.models import VersionArrival
-from store.catalog.objects import Objects
+from store.catalog.objects import Objects, digest_of_files
 from store.catalog.runs import RunArrival
 from store.database import Actor, Database, Layout, Transaction, times
 from store.intake import follow, opening, read, tables, versions
@@ -38,6 +41,8 @@ from store.monitor.remembered import Remembered
 from store.monitor.scan import PredictionScan, scan_predictions
 from store.protocol import ExitCode, Refusal
 from store.settings import Settings
+
+log = logging.getLogger(__name__)
 
 INTAKE = Actor("intake", "intake")
 
@@ -201,20 +206,26 @@ class Facts:
             reference = self._scan_reference(kept, manifest)
         staged = versions.stage(folder, found.path, found.within, self._layout.objects)
         try:
-            digest, size, files = self._objects.adopt(staged)
+            digest, files = self._objects.adopt_folder(staged)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+        named = [file for file in files if file.path in folder.named or file.path == versions.MANIFEST]
         arrival = VersionArrival(
             manifest,
             digest,
-            size,
-            files,
+            sum(file.bytes for file in files),
+            len(files),
             folder.flagged,
             kept.digest,
             _shown(found.path),
             _owner_of(found.path),
             times.now(),
+            msgspec.json.encode(folder.notes).decode(),
+            files,
+            digest_of_files(named) if len(named) < len(files) else "",
         )
+        for note in folder.notes:
+            log.warning("%s@%s: %s", manifest.model, manifest.version, note.describe())
 
         def change(tx: Transaction) -> bool:
             models.register(tx, arrival, INTAKE)

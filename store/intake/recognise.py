@@ -15,7 +15,9 @@ KINDS_OF_FOLDER = ("datasets", "runs", "models", "predictions", "labels")
 _RUN_FILES: dict[str, Kind] = {"run.json": "run", "params.json": "params", "metrics.jsonl": "metrics"}
 FORMATS: dict[str, Format] = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
 #: Endings of files that somebody is still writing and will rename.
-_UNFINISHED = (".tmp", ".part", ".partial", ".swp", ".crdownload", "~")
+UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
+#: Endings of what editors leave beside a file.
+_EDITORS = (".swp", "~")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ class Place(msgspec.Struct, frozen=True):
 
 def ignored(relative: str) -> bool:
     """Whether `relative` is nobody's business: hidden, or on its way to another name."""
-    return any(part.startswith(".") for part in relative.split("/")) or relative.endswith(_UNFINISHED)
+    return any(part.startswith(".") for part in relative.split("/")) or relative.endswith((*UNFINISHED, *_EDITORS))
 
 
 def recognise(relative: str, environments: frozenset[str] = frozenset()) -> Place | None:

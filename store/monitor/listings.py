@@ -108,6 +108,10 @@ QUALITY_COLUMNS = (
 )
 
 
+#: Columns of names that people number.
+_NAMES = frozenset({"version", "deployment", "feature"})
+
+
 def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
     """The monitor's listings, with this store's thresholds and widths."""
     return [
@@ -119,12 +123,22 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
             "version",
             _JUDGED,
             functools.partial(_judge_windows, settings),
+            natural=_NAMES,
         ),
-        ComputedListing("drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature"),
         ComputedListing(
-            "performance", PERFORMANCE_COLUMNS, functools.partial(_performance, settings), "window_start:desc", "metric"
+            "drift", DRIFT_COLUMNS, functools.partial(_drift, settings), "value:desc", "feature", natural=_NAMES
         ),
-        ComputedListing("quality", QUALITY_COLUMNS, functools.partial(_quality, settings), "failed:desc", "feature"),
+        ComputedListing(
+            "performance",
+            PERFORMANCE_COLUMNS,
+            functools.partial(_performance, settings),
+            "window_start:desc",
+            "metric",
+            natural=_NAMES,
+        ),
+        ComputedListing(
+            "quality", QUALITY_COLUMNS, functools.partial(_quality, settings), "failed:desc", "feature", natural=_NAMES
+        ),
         SqlListing(
             "alerts",
             _alert_columns,
@@ -134,6 +148,7 @@ def listings(settings: MonitorSettings = DEFAULTS) -> list[Listing]:
             {"deployment": "deployment"},
             # Those opened at one moment by their numbers: a32 is newer than a9.
             tie="TRY_CAST(substr(alert, 2) AS BIGINT)",
+            natural=_NAMES,
         ),
     ]
 

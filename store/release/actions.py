@@ -16,7 +16,7 @@ from store.release import reconcile, revisions
 from store.release.executor import Executor, Settled
 from store.release.plan import Insight, plan
 from store.release.reconcile import Reconciled
-from store.release.state import ACTIONS, share
+from store.release.state import ACTIONS, Phase, share
 from store.release.targets import Target
 from store.release.targets.local import LocalTarget
 from store.settings import EnvironmentSettings, Settings
@@ -212,4 +212,5 @@ def _outcome(request: revisions.Request, settled: Settled) -> Outcome:
         message,
         request.sequence,
         request.repeated,
+        "" if settled.phase in (Phase.FAILED, Phase.ABORTED) else request.warning,
     )

@@ -129,6 +129,8 @@ class Executor:
         else:
             phase, message = self._apply(target, begun)
             observation, phase, message = _read_back(target, begun, phase, message)
+            if phase is Phase.EFFECTIVE:
+                message = message or begun.warning
         settled = Settled(phase, message)
         self._writer.change(
             lambda tx: revisions.finish(tx, work.deployment, work.revision, phase, message, observation)

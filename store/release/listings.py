@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import msgspec
 
+from store.catalog import models
 from store.catalog.listing import Listing, Source, SqlListing
 from store.catalog.listings import fixed
+from store.catalog.natural import natural_sql
 from store.database import times
 from store.protocol import Cell, Column, ExitCode, Field, Refusal, Section
+from store.release.state import NO_ARTIFACT
 
 #: Revisions on a deployment's page; the listing `revisions` has them all.
 SHOWN = 20
@@ -79,7 +83,7 @@ def show_deployment(
             Field("By", row.actor),
             Field("Reason", row.reason),
             Field("Target", row.target),
-            Field("Message", row.message),
+            Field("Message", with_warning(row, dict.fromkeys(models.lacking_artifact(connection)))),
             Field("Last change", times.seconds(row.changed_at), "time"),
             Field("Last change by", row.changed_by),
             Field("Last change reason", row.change_reason),
@@ -104,6 +108,14 @@ def show_deployment(
     return [state, Section("Revisions", columns=columns, rows=rows), *_versions(connection, row)]
 
 
+def with_warning(row: DeploymentRow, lacking: Container[tuple[str, str]]) -> str:
+    """The row's message, with what serves although it is among those that are `lacking` an artifact."""
+    bare = [version for version in row.effective if (row.model, version) in lacking]
+    warnings = [f"version {version}: {NO_ARTIFACT}" for version in bare]
+    # The revision's own message says the same until something else is seen of the target.
+    return "; ".join(dict.fromkeys([*filter(None, row.message.split("; ")), *warnings]))
+
+
 def _versions(connection: duckdb.DuckDBPyConnection, row: DeploymentRow) -> list[Section]:
     """The versions that are asked for or served, with the digests that their bits were asked for by."""
     found = connection.execute(
@@ -113,10 +125,16 @@ def _versions(connection: duckdb.DuckDBPyConnection, row: DeploymentRow) -> list
     digests: dict[str, str] = {}
     for (text,) in found:
         digests |= msgspec.json.decode(text, type=dict[str, str])
-    fields = [
-        Field(f"Version {version}", digests.get(version) or "no bits: released by name alone")
-        for version in dict.fromkeys([*row.effective, *row.requested])
-    ]
+    fields = []
+    for version in dict.fromkeys([*row.effective, *row.requested]):
+        known = models.find(connection, row.model, version)
+        digest = digests.get(version, "")
+        if known is not None and known.digest == digest and not known.has_artifact:
+            declared = not known.lacks_artifact
+            text = "served by name, as model.json declares" if declared else f"warning: {NO_ARTIFACT}"
+        else:
+            text = digest or "no bits: released by name alone"
+        fields.append(Field(f"Version {version}", text))
     return [Section("Bits", fields)] if fields else []
 
 
@@ -175,6 +193,9 @@ REVISIONS = SqlListing(
     "at:desc",
     name_column="deployment",
     scopes={"deployment": "deployment", "model": "model", "environment": "environment"},
+    # Deployments are equal in time where one transaction recorded them.
+    tie=f"{natural_sql('deployment')} || chr(1) || lpad(revision::VARCHAR, 10, '0') || chr(1) || deployment",
+    natural=frozenset({"id", "deployment", "versions", "before", "model", "environment"}),
 )
 
 

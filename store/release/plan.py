@@ -13,9 +13,10 @@ from store.database.rows import first_row
 from store.database.times import seconds
 from store.protocol import ActionParams, ExitCode, Field, Plan, Refusal
 from store.release import revisions
-from store.release.state import Decision, Situation, Versions, compare, decide, share
+from store.release.state import NO_ARTIFACT, Decision, Situation, Versions, compare, decide, share
 from store.settings import EnvironmentSettings
 
+MANIFEST = "model.json"
 #: Bits up to this size are hashed while the operator looks at the dialog; larger ones when they are placed.
 VERIFY_BYTES = 256 << 20
 
@@ -52,7 +53,7 @@ def plan(
     if not why:
         facts += _origin(held, decision)
         for version in decision.versions:
-            bits, wrong = _bits(connection, objects, digests.get(version, ""))
+            bits, wrong = _bits(connection, objects, model, version, digests.get(version, ""))
             facts.append(Field(f"Bits of version {version}", bits))
             facts += _registered(connection, model, version)
             why = why or wrong
@@ -130,10 +131,16 @@ def _origin(held: Situation, decision: Decision) -> list[Field]:
     return facts
 
 
-def _bits(connection: duckdb.DuckDBPyConnection, objects: Objects, digest: str) -> tuple[str, str]:
+def _bits(
+    connection: duckdb.DuckDBPyConnection, objects: Objects, model: str, version: str, digest: str
+) -> tuple[str, str]:
     """What there is to say of the bits, and why they cannot be released ("" when they can)."""
-    if not digest:
-        return "none came with this version; the target gets its name and model.json", ""
+    found = models.find(connection, model, version)
+    if not digest or (found is not None and not found.has_artifact and found.digest == digest):
+        declared = found is not None and not found.lacks_artifact
+        text = "served by name, as model.json declares" if declared else f"warning: {NO_ARTIFACT}"
+        wrong = objects.verify(digest) if digest else ""
+        return text if not wrong else f"{text}; {wrong}", wrong[:1].upper() + wrong[1:] + "." if wrong else ""
     short = digest[:19] + "…"
     if not objects.holds(digest):
         return f"{short} missing from the store", f"The bits {short} are not in the store."
@@ -144,14 +151,15 @@ def _bits(connection: duckdb.DuckDBPyConnection, objects: Objects, digest: str) 
         wrong = objects.verify(digest)
     except OSError as error:
         wrong = f"the bits of {short} cannot be read: {error.strerror}"
-    return (
-        (f"{short} present but spoilt", wrong[:1].upper() + wrong[1:] + ".")
-        if wrong
-        else (
-            f"{short} present and verified",
-            "",
-        )
-    )
+    if wrong:
+        return f"{short} present but spoilt", wrong[:1].upper() + wrong[1:] + "."
+    beside = [file.path for file in models.contents(connection, model, version) if file.path != MANIFEST]
+    if found is not None and found.manifest.artifact:
+        more = f", with {len(beside) - 1:,} more" if len(beside) > 1 else ""
+        return f"{short} present and verified: {found.manifest.artifact[:100]}{more}", ""
+    # Nobody said which of these is the model: they are named, and no more is claimed than that they are unchanged.
+    names = f"{', '.join(name[:100] for name in beside[:3])}{f' and {len(beside) - 3:,} more' if beside[3:] else ''}"
+    return f"{short} unchanged: {names or 'all files'}; model.json names no artifact", ""
 
 
 def _registered(connection: duckdb.DuckDBPyConnection, model: str, version: str) -> list[Field]:

@@ -15,7 +15,7 @@ from store.database import Actor, Entry, Transaction
 from store.database.rows import first_row
 from store.database.times import from_db, to_db
 from store.protocol import ActionParams, ExitCode, Refusal
-from store.release.state import Phase, Revision, Situation, Versions, compare, decide, follows
+from store.release.state import NO_ARTIFACT, Phase, Revision, Situation, Versions, compare, decide, follows
 from store.release.targets import Intent, Observation, Placement
 
 #: Who the journal names for what the agent did by itself.
@@ -43,6 +43,8 @@ class Request(msgspec.Struct, frozen=True):
     before: Versions
     sequence: int
     repeated: bool
+    warning: str = ""
+    """That a version came without an artifact, "" where none did."""
 
 
 def split(deployment: str) -> tuple[str, str]:
@@ -176,7 +178,13 @@ def request(tx: Transaction, params: ActionParams, actor: Actor, target: Callabl
         tx.now,
         Phase.REQUESTED,
     )
-    return Request(made, held.effective, sequence, False)
+    return Request(made, held.effective, sequence, False, _warning(tx.connection, model, decision.versions))
+
+
+def _warning(connection: duckdb.DuckDBPyConnection, model: str, versions: Versions) -> str:
+    found = [models.find(connection, model, version) for version in versions]
+    lacking = [known.version for known in found if known is not None and known.lacks_artifact]
+    return "; ".join(f"version {version}: {NO_ARTIFACT}" for version in lacking)
 
 
 def registered(connection: duckdb.DuckDBPyConnection, model: str, versions: Sequence[str]) -> dict[str, str]:
@@ -209,7 +217,8 @@ def begin(tx: Transaction, deployment: str, revision: int) -> Intent | None:
         Entry(AGENT, "apply", "deployments", deployment, after={"revision": revision, "phase": Phase.APPLYING})
     )
     _append(tx, held, revision, Phase.APPLYING, "", sequence)
-    return Intent(deployment, model, environment, revision, tuple(placements))
+    warning = _warning(tx.connection, model, latest.versions)
+    return Intent(deployment, model, environment, revision, tuple(placements), warning)
 
 
 def finish(
@@ -316,7 +325,9 @@ def _repeated(tx: Transaction, params: ActionParams) -> Request | None:
             f" {params.action} of {params.subject}.",
             "Send a new request id.",
         )
-    return Request(since(tx.connection, row[0], row[1])[0], _decode_versions(row[3]), int(row[4]), True)
+    first = since(tx.connection, row[0], row[1])[0]
+    warning = _warning(tx.connection, split(row[0])[0], first.versions)
+    return Request(first, _decode_versions(row[3]), int(row[4]), True, warning)
 
 
 def _revision(row: tuple[Any, ...]) -> Revision:

@@ -14,6 +14,9 @@ from store.protocol import ExitCode, Refusal
 Versions = Mapping[str, float]
 """Share of the traffic by version, adding up to 1; empty when nothing is served."""
 
+#: What is said of a version that came without its model and does not declare that its name is enough.
+NO_ARTIFACT = "no artifact: the target gets only the version's name"
+
 ACTIONS = ("promote", "rollback", "abort", "retry")
 
 

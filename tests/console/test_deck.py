@@ -15,7 +15,7 @@ from store.protocol import Change, Column, ExitCode, Outcome, Progress, Refusal
 from tests.console.canned import HOSTILE
 from tests.console.conftest import Console
 from tests.console.driving import Driver
-from tests.console.fake_agent import FakeAgent
+from tests.console.fake_agent import NOW, FakeAgent
 
 DEPLOYMENT = "flight-delay@production"
 
@@ -278,6 +278,41 @@ async def test_promoting_from_the_fleet_sends_what_was_seen(console: Console) ->
         assert params.data_age is not None
         await driver.until(lambda: "revision 8 is effective" in driver.foot)
         assert "version 1 → version 2" in driver.foot
+
+
+async def test_the_picker_stands_on_the_newest_version_whenever_it_arrived(console: Console) -> None:
+    async with console() as driver:
+        columns, _ = driver.agent.listings["versions"]
+        names = [column.name for column in columns]
+        # In the order of their arrival; the agent ranks them by what they say.
+        arrived = [("9", 2, NOW), ("10", 1, NOW - 60), ("10-rc1", 3, NOW - 5)]
+        rows = [
+            [{"id": f"flight-delay@{version}", "model": "flight-delay", "version": version, "rank": rank,
+              "registered": at}.get(name, "") for name in names]
+            for version, rank, at in arrived
+        ]  # fmt: skip
+        driver.agent.listings["versions"] = (columns, rows)
+        await driver.press("P")
+        await driver.until(lambda: "Promote which version" in driver.picture)
+        await driver.settle()
+        await driver.press("enter")
+        await confirm(driver, "better", "flight-delay")
+        await driver.until(lambda: driver.agent.asked("act"))
+        assert driver.agent.asked("act")[0].version == "10"
+
+
+async def test_a_warning_of_an_outcome_is_said(console: Console) -> None:
+    async with console() as driver:
+        act = driver.agent._act
+        words = "version 2: no artifact: the target gets only the version's name"
+        driver.agent.answer("act", lambda params: msgspec.structs.replace(act(params), warning=words))
+        await driver.press("P")
+        await driver.until(lambda: "Promote which version" in driver.picture)
+        await driver.settle()
+        await driver.press("enter")
+        await confirm(driver, "better", "flight-delay")
+        await driver.until(lambda: "revision 8 is effective" in driver.foot)
+        assert "warning: version 2: no artifact" in driver.foot
 
 
 async def test_a_version_is_promoted_to_the_chosen_environment(console: Console) -> None:

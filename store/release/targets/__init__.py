@@ -25,13 +25,17 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """What a deployment is to serve from this revision on; no placements: nothing."""
+    """What a deployment is to serve from this revision on; no placements: nothing.
+
+    `warning` is what is to be said once it is effective: that a version came without an artifact.
+    """
 
     deployment: str
     model: str
     environment: str
     revision: int
     placements: tuple[Placement, ...]
+    warning: str = ""
 
 
 class Observation(msgspec.Struct, frozen=True):

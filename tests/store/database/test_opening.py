@@ -31,6 +31,7 @@ AS_RUN = {
     10: "09358cfb79d261a0",
     11: "bce50aee9410aacb",
     12: "f2f2f04df7da56dd",
+    16: "07ec2f61e0987df8",
 }
 
 

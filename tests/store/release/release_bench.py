@@ -89,7 +89,9 @@ class Bench:
         for version in versions:
             folder = self.layout.root / "made" / model / version
             folder.mkdir(parents=True)
-            (folder / "model.json").write_text(json.dumps({"model": model, "version": version}))
+            (folder / "model.json").write_text(
+                json.dumps({"model": model, "version": version, "artifact": "model.skops"})
+            )
             (folder / "model.skops").write_text(f"bits of {version}")
             digest, size, files = self.objects.keep(folder) if with_bits else ("", 0, 0)
             manifest = parse((folder / "model.json").read_bytes())

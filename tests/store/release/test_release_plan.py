@@ -26,7 +26,7 @@ def test_a_rollback_needs_one_look(bench: Bench) -> None:
     found = plan(bench, "rollback", reason="it drifts")
     assert (found.allowed, found.before, found.after, found.revision) == (True, {"2": 1.0}, {"1": 1.0}, 2)
     assert found.command == ("quarterdeck rollback flight-delay@production --reason 'it drifts' --expect 2")
-    assert fact(found, "Bits of version 1").endswith("present and verified")
+    assert fact(found, "Bits of version 1").endswith("present and verified: model.skops")
     assert fact(found, "Was effective").startswith("revision 1, promote by alice at ")
 
 
