@@ -134,7 +134,8 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]], wid
 
     from console import text
 
-    titles = [text.clean(column.title or column.name.replace("_", " ")).upper() for column in columns]
+    # A title is kept as it is written: metrics AUC and auc are two.
+    titles = [text.clean(column.title or column.name.replace("_", " ").upper()) for column in columns]
     cells = [[_cell(value, column) for value, column in zip(row, columns, strict=True)] for row in rows]
     widths = [max([cell_len(title), *(cell_len(row[index]) for row in cells)]) for index, title in enumerate(titles)]
     shown = _columns_that_fit(columns, widths, width, 1 if _repeated(cells) else 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
 import duckdb
 
+from store.catalog.filter import Form
 from store.catalog.listing import Listing, Source, SqlListing
 from store.catalog.run_columns import RunColumns
 from store.database import times
@@ -49,11 +51,18 @@ def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, st
         ("tags", "json", 8, "tags"),
     ]
     described = [(Column(name, kind, priority=priority), sql) for name, kind, priority, sql in base]
+    # A heading is the name alone where no other one reads the same, in whatever case.
+    headings = Counter([name for name, *_ in base] + [key.partition(".")[2].casefold() for key in keys])
     for place, key in enumerate(shown):
         kind: Kind = "number" if key.startswith("metric.") else "text"
-        title = key.partition(".")[2]
+        bare = key.partition(".")[2]
+        title = bare if headings[bare.casefold()] == 1 else key
         described.append((Column(key, kind, title, 2 + place // 3), f'"{keys[key]}"'))
     return described
+
+
+def _run_form(column: str) -> Form:
+    return "float" if column.startswith("metric.") else "mixed" if column.startswith("param.") else "plain"
 
 
 def _run_source(at: datetime | None) -> Source:
@@ -64,7 +73,14 @@ def _run_source(at: datetime | None) -> Source:
 
 
 RUNS = SqlListing(
-    "runs", _run_columns, _run_source, "sequence:desc", scopes={"parent": "parent"}, has_rowid=True, default_shown=36
+    "runs",
+    _run_columns,
+    _run_source,
+    "sequence:desc",
+    scopes={"parent": "parent"},
+    has_rowid=True,
+    default_shown=36,
+    form_of=_run_form,
 )
 
 DATASETS = SqlListing(
