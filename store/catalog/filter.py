@@ -239,7 +239,7 @@ def _condition(term: Term, column: Column, sql: str, form: Form, text: str) -> t
 
 def _same_number(sql: str, text: str, number: float) -> tuple[str, list[Any]]:
     """Whether a text is that number however written. Whole numbers compare exactly: seeds go beyond 2^53."""
-    if _WHOLE_NUMBER.fullmatch(text):
+    if abs(number) >= 2**53 and _WHOLE_NUMBER.fullmatch(text):
         return (
             f"({sql} = ? OR CASE WHEN regexp_full_match({sql}, '[+-]?[0-9]{{1,38}}')"
             f" THEN TRY_CAST({sql} AS HUGEINT) = ?::HUGEINT ELSE TRY_CAST({sql} AS DOUBLE) = ? END)",
