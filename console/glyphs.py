@@ -28,6 +28,7 @@ HEALTH_WORDS: Mapping[str, Health] = {
     "degraded": "warning",
     "drift": "warning",
     "muted": "warning",
+    "silent": "warning",
     "acknowledged": "warning",
     "alarm": "critical",
     "critical": "critical",

@@ -185,7 +185,15 @@ def print_fields(fields: Sequence[Field], stream: IO[str] | None = None) -> None
     labels = [text.clean(field.label, 40) for field in fields]
     width = max((len(label) for label in labels), default=0)
     for label, field in zip(labels, fields, strict=True):
-        print(f"  {text.fit(label, width)}  {cell_text(field.value, field.kind, 400)}", file=stream)
+        print(f"  {text.fit(label, width)}  {_whole(field)}", file=stream)
+
+
+def _whole(field: Field) -> str:
+    """A field's value, its numbers with every digit."""
+    value = field.value
+    if isinstance(value, float) and field.kind == "number":
+        return repr(value)
+    return cell_text(value, field.kind, 400)
 
 
 def print_sections(sections: Iterable[Section]) -> None:

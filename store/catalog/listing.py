@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store.catalog import filter as filters
+from store.catalog.silence import MOMENT
 from store.database import times
 from store.database.rows import first_row
 from store.protocol import Cell, Column, ExitCode, ListParams, Located, Page, Refusal
@@ -43,8 +44,9 @@ class SqlListing:
     """Rows of a table or view.
 
     `columns(connection)` gives each column with the SQL that computes it, the first being the row's unique
-    `id`; times as `epoch(…)`. `source(at)` is what to read as of `at` (null: now). `scopes` maps the scope
-    keys it understands to SQL. `default_shown` bounds how many columns a page carries when none are named.
+    `id`; times as `epoch(…)`; `{moment}` in it is the moment that is asked for. `source(at)` is what to read as
+    of `at` (null: now). `scopes` maps the scope keys it understands to SQL. `default_shown` bounds how many
+    columns a page carries when none are named.
     """
 
     kind: str
@@ -202,8 +204,10 @@ class _Query:
         self._params = params
         described = listing.columns(connection)
         self._all = {column.name: column for column, _ in described}
-        self._sql = {column.name: sql for column, sql in described}
-        source = listing.source(times.asked(params.at))
+        at = times.asked(params.at)
+        moment = f"{(at or times.now()).timestamp()!r}::DOUBLE"
+        self._sql = {column.name: sql.replace(MOMENT, moment) for column, sql in described}
+        source = listing.source(at)
         conditions, bound = [f"({source.where})"], list(source.params)
         for key, value in params.scope.items():
             if key not in listing.scopes:
@@ -248,7 +252,8 @@ class _Query:
             ).fetchall()
             by_id = {row[0]: row[1:] for row in found}
             rows = [by_id[row_id] for row_id in ids if row_id in by_id]
-        return shown, [[_cell(value) for value in row] for row in rows], total
+        told = [self._listing.form_of(column.name) == "float" for column in shown]
+        return shown, [[_cell(value, nan) for value, nan in zip(row, told, strict=True)] for row in rows], total
 
     def locate(self, row_id: str) -> Located:
         total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
@@ -361,11 +366,12 @@ def _sortable(cell: Cell) -> tuple[int, Any]:
     return (1, str(cell))
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any, tell_nan: bool = False) -> Cell:
+    """A value for the wire: infinities, and NaN where it was measured rather than not defined, as texts."""
     if isinstance(value, datetime):
         return times.seconds(value)
-    if isinstance(value, float) and not np.isfinite(value):
-        return None if np.isnan(value) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) and not tell_nan else str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):

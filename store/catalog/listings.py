@@ -11,6 +11,7 @@ import duckdb
 from store.catalog.filter import Form
 from store.catalog.listing import Listing, Source, SqlListing
 from store.catalog.run_columns import RunColumns
+from store.catalog.silence import LAST_WORD, SILENT_AFTER, silence
 from store.database import times
 from store.protocol import Column, Kind
 
@@ -30,7 +31,7 @@ def recorded(table: str, column: str = "recorded_at") -> Callable[[datetime | No
     return source
 
 
-def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, str]]:
+def _run_columns(connection: duckdb.DuckDBPyConnection, silent_after: float) -> list[tuple[Column, str]]:
     keys = RunColumns.read(connection).known
     metrics = [key for key in keys if key.startswith("metric.")]
     params = [key for key in keys if key.startswith("param.")]
@@ -40,6 +41,7 @@ def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, st
         ("id", "text", 9, "name"),
         ("name", "text", 0, "name"),
         ("status", "health", 0, "status"),
+        ("silence", "text", 1, silence(after=silent_after)),
         ("started", "time", 1, "epoch(started_at)"),
         ("duration", "duration", 2, "epoch(ended_at) - epoch(started_at)"),
         ("owner", "text", 3, '"owner"'),
@@ -47,6 +49,9 @@ def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, st
         ("commit", "text", 5, "revision[:12] || CASE WHEN dirty THEN '+' ELSE '' END"),
         ("sequence", "number", 9, "sequence"),
         ("recorded", "time", 7, "epoch(recorded_at)"),
+        ("last_metric", "time", 8, "epoch(last_metric_at)"),
+        ("last_word", "time", 8, LAST_WORD),
+        ("attempts", "number", 8, "attempts"),
         ("parent", "text", 8, "parent"),
         ("tags", "json", 8, "tags"),
     ]
@@ -72,16 +77,21 @@ def _run_source(at: datetime | None) -> Source:
     return Source("run", "recorded_at <= ? AND (superseded_at IS NULL OR superseded_at > ?)", (moment, moment))
 
 
-RUNS = SqlListing(
-    "runs",
-    _run_columns,
-    _run_source,
-    "sequence:desc",
-    scopes={"parent": "parent"},
-    has_rowid=True,
-    default_shown=36,
-    form_of=_run_form,
-)
+def runs_listing(silent_after: float = SILENT_AFTER) -> SqlListing:
+    """Runs; those that are running and gave no word for `silent_after` seconds are said to be silent."""
+    return SqlListing(
+        "runs",
+        lambda connection: _run_columns(connection, silent_after),
+        _run_source,
+        "sequence:desc",
+        scopes={"parent": "parent"},
+        has_rowid=True,
+        default_shown=40,
+        form_of=_run_form,
+    )
+
+
+RUNS = runs_listing()
 
 DATASETS = SqlListing(
     "datasets",
@@ -192,5 +202,5 @@ NOTES = SqlListing(
 )
 
 
-def listings() -> list[Listing]:
-    return [DATASETS, RUNS, MODELS, VERSIONS, JOURNAL, NOTES]
+def listings(silent_after: float = SILENT_AFTER) -> list[Listing]:
+    return [DATASETS, runs_listing(silent_after), MODELS, VERSIONS, JOURNAL, NOTES]

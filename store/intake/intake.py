@@ -241,7 +241,7 @@ class Intake:
             if candidate.place.kind == "metrics":
                 fact = self._facts.metrics(candidate.found, self._followed(candidate.key))
             else:
-                fact = self._facts.run(candidate.found)
+                fact = self._facts.run(candidate.found, first=self._known.identity(candidate.key) is None)
         except Exception as error:
             self._failed(candidate, look, error)
             return
