@@ -16,6 +16,7 @@ from store.catalog.run_metrics import number
 from store.catalog.silence import LAST_WORD, silence
 from store.database import times
 from store.database.rows import first_row
+from store.intake import quarantine
 from store.monitor.oddities import oddities
 from store.monitor.performance_detail import show_performance
 from store.protocol import Column, Detail, ExitCode, Field, Kind, ListParams, Refusal, Section, ShowParams
@@ -121,7 +122,12 @@ def show_run(connection: duckdb.DuckDBPyConnection, params: ShowParams, silent_a
         columns=[Column("version"), Column("digest"), Column("registered", "time")],
         rows=[list(model) for model in models],
     )
-    sections = (Section("run", fields), *listed, _attempts(connection, params, row), made)
+    bad = Section(
+        "files of it in quarantine",
+        columns=[Column("id"), Column("path"), Column("reason")],
+        rows=[list(case) for case in quarantine.of_run(connection, params.name, times.asked(params.at))],
+    )
+    sections = (Section("run", fields), *listed, _attempts(connection, params, row), bad, made)
     return [section for section in sections if section.fields or section.rows]
 
 

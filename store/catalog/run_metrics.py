@@ -73,6 +73,15 @@ def metrics(
     )
 
 
+def names(connection: duckdb.DuckDBPyConnection, run: str) -> frozenset[str]:
+    """The metrics that a run has points of."""
+    rows = connection.execute(
+        "SELECT DISTINCT metric FROM metric_point WHERE run = (SELECT any_value(sequence) FROM run WHERE name = ?)",
+        [run],
+    ).fetchall()
+    return frozenset(str(row[0]) for row in rows)
+
+
 def _series(metric: str, points: list[_Point], last: float, most: int) -> MetricSeries:
     kept = _thin(points, most)
     ordered = [point.value for point in points if not math.isnan(point.value)]

@@ -83,6 +83,7 @@ def record(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
         }
         if arrival.followed is not None:
             row |= msgspec.structs.asdict(arrival.followed)
+            del row["metrics"]
         rows.append(row)
     tx.insert("arrival", _TYPES, rows)
 

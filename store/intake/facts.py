@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from store.catalog import datasets, models
+from store.catalog import datasets, models, run_metrics
 from store.catalog.datasets import DatasetArrival
 from store.catalog.manifest import ModelManifest, ReferenceSource
 from store.catalog.models import VersionArrival
@@ -68,6 +68,8 @@ class Fact:
     followed: Followed | None = None
     more: bool = False
     troubles: tuple[Trouble, ...] = ()
+    bad_lines: int = 0
+    """How many lines of a followed file had a fault; `troubles` are the first of them."""
     restarted: bool = False
     """A followed file began anew."""
 
@@ -107,6 +109,10 @@ class Facts:
         """The next stretch of metrics.jsonl."""
         with opening.opened(found.path, found.within) as (descriptor, look):
             now = times.now()
+            if known.position and not known.metrics:
+                # Not kept in the database: read once after a start.
+                names = self._database.reader.read(lambda c: run_metrics.names(c, found.place.name))
+                known = msgspec.structs.replace(known, metrics=names)
             stretch = follow.read_on(descriptor, look.size, known, now)
         # What is found for the first time may have been written long ago: its own times count, if it names any.
         first = not known.position or stretch.restarted
@@ -123,6 +129,7 @@ class Facts:
             followed=stretch.followed,
             more=stretch.more,
             troubles=tuple(stretch.troubles),
+            bad_lines=stretch.bad_lines,
             restarted=stretch.restarted,
         )
 
