@@ -246,11 +246,12 @@ def _is_open(tx: Transaction, case: Open) -> bool:
     return first_row(tx.execute("SELECT 1 FROM quarantine_open WHERE number = ?", [case.number])) is not None
 
 
-def clear(tx: Transaction, cases: Sequence[Open], actor: Actor) -> None:
-    """Close the cases of files that were taken in after all."""
+def clear(tx: Transaction, cases: Sequence[Open], actor: Actor, reason: str = "taken in") -> None:
+    """Close the cases of files that were taken in after all, or for another `reason` are wrong no more."""
     for case in cases:
-        _event(tx, case.number, "cleared", actor, "taken in")
-        tx.record(Entry(actor, "clear", "quarantine", case.id, reason="taken in"))
+        if _is_open(tx, case):
+            _event(tx, case.number, "cleared", actor, reason)
+            tx.record(Entry(actor, "clear", "quarantine", case.id, reason=reason))
 
 
 def resolve(tx: Transaction, quarantine_id: str, actor: Actor, reason: str) -> int:
