@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -36,6 +37,12 @@ _COLUMNS = (
 #: Attempts drawn as curves of their own, the latest ones, and vertical lines where values are no numbers.
 CURVES = 4
 MARKS = 8
+
+
+def _short_time(moment: float, now: float) -> str:
+    """A moment of the last day without its date: the line is narrow, and says what day it is."""
+    whole = when(moment)
+    return whole.partition(" ")[2] if 0 <= now - moment < 86_400 else whole
 
 
 def family(metric: str) -> str:
@@ -81,11 +88,12 @@ class RunView(View):
             from console.glyphs import health_level
 
             metrics = self.metrics
-            level = "warning" if metrics.silence else health_level(metrics.status)
-            yield f"{glyphs().health(level)} {metrics.status}"
             if metrics.silence:
-                heard = f", last metric {when(metrics.last_metric)}" if metrics.last_metric is not None else ""
-                yield metrics.silence + heard
+                yield f"{glyphs().health('warning')} {metrics.silence}"
+                if metrics.last_metric is not None:
+                    yield f"last metric {_short_time(metrics.last_metric, self.deck_app.at or time.time())}"
+            else:
+                yield f"{glyphs().health(health_level(metrics.status))} {metrics.status}"
             yield f"{number(sum(series.total for series in metrics.series))} points"
             if metrics.attempts > 1:
                 yield f"{metrics.attempts} attempts"

@@ -14,7 +14,7 @@ from store.catalog import run_columns, run_metrics, runs
 from store.catalog.listing import Listings
 from store.catalog.listings import runs_listing
 from store.catalog.runs import MetricPoint, RunArrival
-from store.database import Actor, Database
+from store.database import Actor, Database, migrate
 from store.governance.journal import Journal
 from store.protocol import ListParams, MetricSeries, Refusal, RunMetricsParams
 
@@ -244,3 +244,35 @@ def test_a_word_from_the_future_is_of_now(database: Database) -> None:
     record(database, RunArrival("r", status="running", points=[MetricPoint("loss", 1, ahead, 0.5)]))
     later = (datetime.now(UTC) + timedelta(hours=5)).timestamp()
     assert cells(database, "silence", at=later) == {"r": "no word for 5 h"}
+
+
+def test_runs_recorded_by_an_earlier_version_stay_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metadata.duckdb"
+    all_of_them = migrate.migrations()
+    monkeypatch.setattr(migrate, "migrations", lambda: [one for one in all_of_them if one.number < 15])
+    older = Database.open(path, Journal)
+    heard = (datetime.now(UTC) - timedelta(hours=2, minutes=1)).replace(tzinfo=None)
+
+    def fill(tx: Any) -> None:
+        tx.execute('ALTER TABLE run ADD COLUMN "m1_loss" DOUBLE')
+        tx.execute("INSERT INTO run_column VALUES ('metric.loss', 'm1_loss')")
+        tx.execute(
+            "INSERT INTO run (sequence, name, status, effective_at, recorded_at, m1_loss)"
+            " VALUES (1, 'old', 'running', TIMESTAMP '2020-01-01', ?, 0.5)",
+            [heard],
+        )
+        tx.execute("INSERT INTO metric_point VALUES (1, 'loss', 1, ?, 0.5, ?)", [heard, heard])
+
+    older.writer.change(fill)
+    older.close()
+    monkeypatch.undo()
+    opened = Database.open(path, Journal)
+    # Not its start years ago: the last that is known of it is when its row was written.
+    assert cells(opened, "silence") == {"old": "no word for 2 h"}
+    assert cells(opened, "attempts") == {"old": None}
+    assert cells(opened, "last_metric") == {"old": None}
+    found = opened.reader.read(lambda c: run_metrics.metrics(c, RunMetricsParams("old")))
+    assert (found.attempts, found.series[0].last, found.series[0].attempts) == (1, 0.5, [1])
+    opened.writer.change(lambda tx: runs.record(tx, [RunArrival("old", points=stepped(1, 2, 1))], ACTOR))
+    assert cells(opened, "attempts") == {"old": 2}
+    opened.close()
