@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, field, replace
 
 from console.actions import LISTS, MAIN_VIEWS
-from console.quoting import quoted_name, unquoted
+from console.quoting import in_quotes, quoted_name, unquoted
 from console.quoting import words as split_words
 from store.protocol import ExitCode, Refusal
 
@@ -205,6 +205,10 @@ def _by_beginning(word: str) -> str | None:
     return found[0] if len(found) == 1 or (found and found[0] in MAIN_VIEWS) else None
 
 
+def _one_word(name: str) -> str:
+    return in_quotes(name) if any(mark.isspace() or mark in "\"'" for mark in name) else name
+
+
 def complete_command(text: str, columns: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[str]:
     """The whole lines that `text` can become: views first, then columns of the view and names on the screen."""
     head, space, last = text.rpartition(" ")
@@ -216,10 +220,10 @@ def complete_command(text: str, columns: tuple[str, ...] = (), names: tuple[str,
         if unquoted(last[5:]) in columns:
             options = [f"{last}:desc"]
     elif last.startswith("/"):
-        options = [f"/{name}" for name in names if name.startswith(last[1:])]
+        options = [f"/{_one_word(name)}" for name in names if name.startswith(last[1:].lstrip('"'))]
     else:
         begun = last.lstrip('"')
         options = [f"{quoted_name(name)}=" for name in columns if name.startswith(begun)] if begun else []
         options += [word for word in ("sort=", "window=", "span=") if last and word.startswith(last)]
-        options += [name for name in names if last and name.startswith(last)]
+        options += [_one_word(name) for name in names if begun and name.startswith(begun)]
     return [f"{head} {option}" for option in options if option != last]

@@ -157,6 +157,9 @@ def chart_data(chosen: str, shown: Sequence[MetricSeries]) -> ChartData:
     title = clean(f"{family(chosen)} by step", 60) if chosen else ""
     if odd:
         title += f", {odd[0][1]} at step {number(int(odd[0][0]))}" + (f" and {len(odd) - 1} more" if odd[1:] else "")
+    attempts = max((max(series.attempts, default=1) for series in shown), default=1)
+    if attempts > CURVES:
+        title += f", the last {CURVES} of {attempts} attempts"
     points = sum(series.total for series in shown)
     return ChartData(
         series=tuple(curve for series in shown for curve in _curves(series)),

@@ -45,6 +45,10 @@ class Attempts:
         self._counts[run] = self._counts.get(run, 1) + 1
         self._forget(run)
 
+    def has_points(self, run: int) -> bool:
+        """Whether the present attempt has any."""
+        return any(key[0] == run for key in self._metrics)
+
     def number(self, run: int, points: Sequence[tuple[str, int]]) -> list[int]:
         """The attempt of each (metric, step)."""
         numbers = []

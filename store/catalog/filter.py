@@ -182,6 +182,9 @@ def column_of(term: Term, columns: Mapping[str, Column], name_column: str, text:
     column = columns.get(term.column or name_column)
     if column is None:
         raise _refuse(text, no_column(term.column, columns))
+    if term.operator == ":" and column.kind in _NUMBERS and (sign := re.search(">=|<=|!=|[=<>]", term.value)):
+        # No number is written with these: `iou:recal>0.2` means a column iou:recall that is misspelt.
+        raise _refuse(text, no_column(f"{column.name}:{term.value[: sign.start()]}", columns))
     return column
 
 

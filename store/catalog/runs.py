@@ -166,15 +166,18 @@ def _number(
     numbers = {
         name: int(row["sequence"]) if name in before else -1 - place for place, (name, row) in enumerate(after.items())
     }
-    growing = {arrival.name for arrival in arrivals if arrival.points and arrival.name in before}
+    growing = {
+        arrival.name for arrival in arrivals if (arrival.points or arrival.new_attempt) and arrival.name in before
+    }
     attempts = Attempts(connection, {numbers[name]: int(before[name].get("attempts") or 1) for name in growing})
     found = []
     for arrival in arrivals:
         run, row = numbers[arrival.name], after[arrival.name]
-        if arrival.new_attempt and arrival.points and arrival.name in before:
+        # A file is often emptied first, and written after that was seen: one new beginning.
+        if arrival.new_attempt and attempts.has_points(run):
             attempts.begin(run)
         found.append(attempts.number(run, [(point.metric, point.step) for point in arrival.points]))
-        if arrival.points:
+        if arrival.points or arrival.new_attempt:
             row["attempts"] = attempts.count(run)
     return found
 

@@ -108,7 +108,8 @@ class Facts:
     def metrics(self, found: Found, known: Followed) -> Fact:
         """The next stretch of metrics.jsonl."""
         with opening.opened(found.path, found.within) as (descriptor, look):
-            now = times.now()
+            # Lines that name no time were written when the file was last, which may be long ago.
+            now = min(times.now(), _written(look))
             if known.position and not known.metrics:
                 # Not kept in the database: read once after a start.
                 names = self._database.reader.read(lambda c: run_metrics.names(c, found.place.name))
@@ -121,7 +122,7 @@ class Facts:
             found.place.name,
             points=stretch.points,
             new_attempt=stretch.restarted,
-            word_at=stretch.points[-1].at if named else _written(look) if stretch.points or not first else None,
+            word_at=stretch.points[-1].at if named else now if stretch.points or not first else None,
         )
         return Fact(
             stretch.followed.prefix,

@@ -54,6 +54,8 @@ def test_completion_offers_odd_names_in_quotation_marks() -> None:
     assert complete_command("runs sort=metric.a", columns) == ['runs sort="metric.avg score"', "runs sort=metric.auc"]
     assert complete_command('runs sort="metric.avg', columns) == ['runs sort="metric.avg score"']
     assert complete_command('runs sort="metric.p@5"', columns) == ['runs sort="metric.p@5":desc']
+    assert complete_command("run my", names=("my run", "mine")) == ['run "my run"']
+    assert complete_command('run "my', names=("my run", "mine")) == ['run "my run"']
     assert complete_command("runs metric.p", columns) == ['runs "metric.p@5"=']
 
 

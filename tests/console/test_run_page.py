@@ -42,6 +42,12 @@ def test_each_attempt_is_a_curve_of_its_own() -> None:
     ]
 
 
+def test_of_many_attempts_the_last_are_drawn_and_that_is_said() -> None:
+    data = chart_data("loss", [series([1.0] * 6, [1, 2, 3, 4, 5, 6])])
+    assert [curve.label for curve in data.series] == ["loss #3", "loss #4", "loss #5", "loss #6"]
+    assert data.title == "loss by step, the last 4 of 6 attempts"
+
+
 def test_a_silent_run_says_so_in_place_of_its_status() -> None:
     columns = [Column("id"), Column("status", "health"), Column("silence")]
     page = Page("runs", columns, [["a", "running", "no word for 3 h"], ["b", "running", None]], 2, 0, 1, 0.0)

@@ -103,6 +103,7 @@ def test_a_name_that_ends_in_a_direction(database: Database) -> None:
         ("param.Depth>3", "param.depth"),
         ("metric.acc%%>3", '"metric.acc%"'),
         ("metric.loss@1=nan", "metric.loss"),
+        ("metric.hmean-iou:recal>0.5", '"metric.hmean-iou:recall"'),
     ],
 )
 def test_a_column_that_is_not_there_is_an_error_with_those_near_it(database: Database, text: str, near: str) -> None:

@@ -198,6 +198,7 @@ def test_a_third_attempt_and_a_file_that_began_anew(database: Database) -> None:
     # Resumed at 2, and then at 1, before the second attempt's own beginning.
     record(database, RunArrival("r", points=stepped(1, 2, 3, 2, 3, 1, 2)))
     assert [attempt for _, attempt in attempts(database)] == [1, 1, 1, 2, 2, 3, 3]
+    record(database, RunArrival("r", new_attempt=True))
     record(database, RunArrival("r", points=stepped(9), new_attempt=True))
     assert attempts(database)[-1] == (9, 4)
     assert rows(database, "SELECT attempts FROM run WHERE superseded_at IS NULL") == [(4,)]

@@ -62,6 +62,8 @@ def test_lines_that_turn_bad_one_by_one_are_quoted_up_to_three(store: Running) -
 def test_a_file_that_begins_anew_has_a_case_of_its_own_and_is_the_next_attempt(store: Running) -> None:
     path = store.put("runs/r/metrics.jsonl", '{"step":1,"loss":0.5}\nbad\n')
     eventually(lambda: listed(store))
+    path.write_text("")
+    eventually(lambda: [case["state"] for case in listed(store)] == ["cleared"])
     path.write_text('{"step":1,"loss":0.4}\nworse\n{"step":2,"loss":0.3}\n')
     eventually(lambda: len(listed(store)) == 2)
     assert [case["state"] for case in listed(store)] == ["open", "cleared"]
@@ -141,6 +143,8 @@ def test_a_run_found_with_old_metrics_is_silent_until_it_writes_again(store: Run
     os.utime(old / ".metrics", (hours_ago, hours_ago))
     (old / ".metrics").rename(old / "metrics.jsonl")
     eventually(lambda: silence(store) == {"named": "no word for 3 h", "old": "no word for 3 h", "live": None})
+    measured = store.rows("SELECT epoch(last_metric_at) FROM run WHERE superseded_at IS NULL AND name <> 'live'")
+    assert measured == [(pytest.approx(hours_ago, abs=0.01),)] * 2
     # Whatever its own clock says: what is appended before our eyes is a word.
     append(path, lines.replace("1,", "2,", 1))
     eventually(lambda: silence(store)["named"] is None)
