@@ -31,10 +31,13 @@ class Attempts:
         self._connection = connection
         self._counts = dict(counts)
         self._metrics: dict[tuple[int, str], _Metric] = {}
+        if not counts:
+            return
+        # The range lets DuckDB pass over the points of other runs by its zone maps.
         rows = connection.execute(
             "SELECT run, metric, coalesce(attempt, 1), arg_min(step, rowid), max(step), arg_max(step, rowid)"
-            " FROM metric_point WHERE run IN (SELECT unnest(?::BIGINT[])) GROUP BY ALL",
-            [list(counts)],
+            " FROM metric_point WHERE run BETWEEN ? AND ? AND run IN (SELECT unnest(?::BIGINT[])) GROUP BY ALL",
+            [min(counts), max(counts), list(counts)],
         ).fetchall()
         for run, metric, attempt, first, greatest, last in rows:
             if attempt == self._counts[run]:
