@@ -326,7 +326,7 @@ QUARANTINE = SqlListing(
         ("key", "text", 3, '"key"'),
         ("found", "text", 4, "found"),
         ("expected", "text", 5, "expected"),
-        ("kind", "text", 6, "kind"),
+        ("kind", "text", 6, "CASE WHEN kind = 'unknown' AND \"key\" <> 'permission' THEN 'misplaced' ELSE kind END"),
         ("bytes", "bytes", 7, '"bytes"'),
         ("recorded", "time", 2, "epoch(recorded_at)"),
         ("kept", "text", 8, "kept"),

@@ -7,7 +7,10 @@ import time
 
 import pytest
 
+from store.catalog.listing import Listings
+from store.intake.quarantine import QUARANTINE
 from store.intake.recognise import meant_run_file
+from store.protocol import ListParams
 from tests.store.intake.running import Running, eventually
 
 RUN = '{"status": "finished"}'
@@ -43,6 +46,9 @@ def test_a_misplaced_file_is_said_with_the_nearest_right_place(
     (case,) = eventually(store.quarantined)
     assert case["path"] == path
     assert expected in case["expected"]
+    misplaced = ListParams("quarantine", filter="kind=misplaced state=open")
+    page = store.database.reader.read(lambda c: Listings([QUARANTINE]).page(c, misplaced))
+    assert page.total == 1
     assert store.rows("SELECT count(*) FROM run") == [(0,)]
 
 
