@@ -6,6 +6,7 @@ The grammar is that of the agent's filters; the console reads no more of it than
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from store.protocol import ExitCode, Refusal
 
@@ -66,13 +67,15 @@ def words(text: str) -> list[str]:
     return found
 
 
-def sort_parts(sort: str) -> tuple[str, bool]:
-    """The column of `COL[:desc|asc]` and whether it descends; the agent knows better where a name ends in `:desc`."""
+def sort_parts(sort: str, columns: Collection[str] = ()) -> tuple[str, bool]:
+    """The column of `COL[:desc|asc]` and whether it descends; `columns` tell a name that itself ends in `:desc`."""
     match = _SORT.fullmatch(sort)
     if match:
         return unquoted(match[1]), match[2] == "desc"
     column, _, direction = sort.rpartition(":")
-    return (column, direction == "desc") if direction in ("asc", "desc") else (sort, False)
+    if direction not in ("asc", "desc") or (sort in columns and column not in columns):
+        return sort, False
+    return column, direction == "desc"
 
 
 def sort_text(column: str, descending: bool) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from console.actions import LISTS, Action, unavailable
 from console.places import Place, complete_command, parse_command
-from console.quoting import quoted_name, sort_parts
+from console.quoting import quoted_name
 from console.screens.listing import ListingView
 from store.protocol import Refusal
 
@@ -143,7 +143,7 @@ def _sort(deck: Deck) -> None:
     from console.screens.picker import Choice, Picker
     from console.widgets.rows import Column
 
-    present, descends = sort_parts(view.place.sort)
+    present, descends = view.sorted_by()
     choices = [
         Choice(
             column.name,

@@ -126,7 +126,7 @@ class ListingView(View):
         )
 
     def _show(self, first: Page | None = None, keep_cursor: bool = True) -> None:
-        column, descending = sort_parts(self.place.sort)
+        column, descending = self.sorted_by()
         source = LinkSource(self.deck_app.link, self.params(), self._answered, self.reshape, first)
         self.table.empty_text = self._when_empty()
         self.table.show(source, sort=column, descending=descending, keep_cursor=keep_cursor)
@@ -196,7 +196,7 @@ class ListingView(View):
         if self.place.filter:
             yield f"/{self.place.filter}"
         if self.place.sort:
-            column, descending = sort_parts(self.place.sort)
+            column, descending = self.sorted_by()
             yield f"sort {column} {glyphs().down if descending else glyphs().up}"
         if self.place.window:
             yield f"windows of {self.place.window}"
@@ -231,6 +231,10 @@ class ListingView(View):
         self.with_place(sort=sort_text(column, descending))
         self._show(keep_cursor=False)
 
+    def sorted_by(self) -> tuple[str, bool]:
+        """The column that was chosen to sort by, "" for the listing's own order, and whether it descends."""
+        return sort_parts(self.place.sort, [column.name for column in self.sortable()])
+
     def sortable(self) -> list[ColumnLike]:
         source = self.table.source
         if source is None:
@@ -238,7 +242,7 @@ class ListingView(View):
         return [column for column in source.columns if column.priority >= 0 and column.kind not in ("spark", "json")]
 
     def on_row_table_header_selected(self, message: table_messages.HeaderSelected) -> None:
-        column, descending = sort_parts(self.place.sort)
+        column, descending = self.sorted_by()
         self.set_sort(message.column, descending=column == message.column and not descending)
 
     def on_row_table_row_selected(self, message: table_messages.RowSelected) -> None:

@@ -78,3 +78,11 @@ async def test_a_command_with_odd_names_asks_the_agent_for_them(console: Console
         await driver.press("enter")
         params = driver.agent.asked("list")[-1]
         assert (params.filter, params.sort) == ('"metric.log loss">0.1', '"started":desc')
+
+
+def test_the_console_reads_a_sort_as_the_agent_does() -> None:
+    names = ("loss", "a:desc", "both", "both:desc")
+    columns = {name: Column(name) for name in names}
+    for sort in ("loss", "loss:desc", "loss:asc", "a:desc", '"a:desc":desc', "a:desc:desc", "both:desc", '"both:desc"'):
+        column, descending = sort_order(sort, columns)
+        assert quoting.sort_parts(sort, names) == (column.name, descending)
