@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 
+from console.quoting import quoted_name, quoted_value
 from store.protocol import ActionParams, DistributionParams, ListParams
 
 
@@ -35,7 +36,7 @@ def command_line(params: ActionParams) -> str:
 def listing_command(params: ListParams) -> str:
     """The `quarterdeck ls` line that prints the listing `params` describe."""
     words = ["quarterdeck", "ls", params.kind]
-    filters = [f"{name}={value}" for name, value in params.scope.items()]
+    filters = [f"{quoted_name(name)}={quoted_value(value)}" for name, value in params.scope.items()]
     if params.filter:
         filters.append(params.filter)
     if filters:

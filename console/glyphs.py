@@ -30,6 +30,7 @@ HEALTH_WORDS: Mapping[str, Health] = {
     "drift": "warning",
     "drifted": "warning",
     "muted": "warning",
+    "silent": "warning",
     "acknowledged": "warning",
     "alarm": "critical",
     "critical": "critical",

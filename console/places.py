@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from dataclasses import dataclass, field, replace
 
 from console.actions import LISTS, MAIN_VIEWS
+from console.quoting import in_quotes, quoted_name, unquoted
+from console.quoting import words as split_words
 from store.protocol import ExitCode, Refusal
 
 #: Views that `:` reaches, beside the lists. Those that need a name take it as their first word.
@@ -131,17 +132,15 @@ def parse_command(text: str) -> Place | tuple[str, str]:
     """What `:text` asks for: a place, or a verb with its argument.
 
     `VIEW [NAME] [/FILTER] [COL=VALUE …] [sort=COL[:desc]] [window=1d] [span=30d]`. Words with an operator that are
-    none of these are filter terms. Raises `Refusal(USAGE)` naming the word that was wrong.
+    none of these are filter terms; what stands in quotation marks stays together, as in `/` and `--filter`:
+    `runs /"metric.avg score">0.3 sort="metric.avg score":desc`. Raises `Refusal(USAGE)` naming what was wrong.
     """
-    try:
-        words = shlex.split(text.strip(), posix=True)
-    except ValueError as error:
-        raise Refusal(ExitCode.USAGE, f"{text!r}: {str(error).lower()}", 'Close the quotation with ".') from error
+    words = split_words(text)
     if not words:
         raise Refusal(ExitCode.USAGE, "No view was named.", "For instance :runs")
     verb = ALIASES.get(words[0].lower(), words[0].lower())
     if verb in VERBS:
-        return verb, " ".join(words[1:])
+        return verb, " ".join(map(unquoted, words[1:]))
     view = verb if verb in VIEW_NAMES else _by_beginning(verb)
     if view is None:
         near = difflib.get_close_matches(verb, (*VIEW_NAMES, *VERBS), 1)
@@ -155,26 +154,27 @@ def parse_command(text: str) -> Place | tuple[str, str]:
     names: list[str] = []
     for word in words[1:]:
         name, separator, value = word.partition("=")
-        if view == "replay" and word.startswith("{"):
-            names.append(word)  # a rule to try, as a TOML table
+        if view == "replay" and unquoted(word).startswith("{"):
+            names.append(unquoted(word))  # a rule to try, as a TOML table
         elif separator and name == "sort":
             place = replace(place, sort=value)
         elif separator and name == "window":
-            place = replace(place, window=value)
+            place = replace(place, window=unquoted(value))
         elif separator and name == "span":
-            place = replace(place, span=value)
+            place = replace(place, span=unquoted(value))
         elif separator and name == "statistic" and view in ("monitor", "feature"):
-            place = replace(place, statistic=value)
+            place = replace(place, statistic=unquoted(value))
         elif word.startswith("/"):
-            filters.append(_term(word[1:]))
-        elif any(mark in word for mark in "=<>!") or (":" in word and view in LISTS):
-            filters.append(_term(word))
+            filters.append(word[1:])
+        elif view in WINDOWED and not place.scope and "@" in word and not set(word) & set("=<>!:\"'"):
+            place = replace(place, scope=(("deployment", word),))
+        elif view in LISTS or (view == "monitor" and word[0] not in "'\"" and set(word) & set("=<>!")):
+            # In the order in which they were typed: a column's name may hold blanks.
+            filters.append(f'"{word[1:-1]}"' if word.startswith("'") else word)
         else:
-            names.append(word)
-    if view in WINDOWED and names and "@" in names[0]:
-        place = replace(place, scope=(("deployment", names.pop(0)),))
+            names.append(unquoted(word))
     if view in LISTS:
-        filters += [_term(name) for name in names]
+        names = []
     elif view == "describe":
         if len(names) != 2:
             raise Refusal(ExitCode.USAGE, "describe takes a kind and a name.", "For instance :describe run train-1")
@@ -205,8 +205,8 @@ def _by_beginning(word: str) -> str | None:
     return found[0] if len(found) == 1 or (found and found[0] in MAIN_VIEWS) else None
 
 
-def _term(word: str) -> str:
-    return f'"{word}"' if " " in word and '"' not in word else word
+def _one_word(name: str) -> str:
+    return in_quotes(name) if any(mark.isspace() or mark in "\"'" for mark in name) else name
 
 
 def complete_command(text: str, columns: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[str]:
@@ -215,14 +215,15 @@ def complete_command(text: str, columns: tuple[str, ...] = (), names: tuple[str,
     if not space:
         return [name for name in (*VIEW_NAMES, *VERBS) if name.startswith(last.lower()) and name != last]
     if last.startswith("sort="):
-        wanted = last[5:]
-        options = [f"sort={name}" for name in columns if name.startswith(wanted)]
-        if wanted in columns:
-            options = [f"sort={wanted}:desc"]
+        wanted = last[5:].lstrip('"')
+        options = [f"sort={quoted_name(name)}" for name in columns if name.startswith(wanted)]
+        if unquoted(last[5:]) in columns:
+            options = [f"{last}:desc"]
     elif last.startswith("/"):
-        options = [f"/{name}" for name in names if name.startswith(last[1:])]
+        options = [f"/{_one_word(name)}" for name in names if name.startswith(last[1:].lstrip('"'))]
     else:
-        options = [f"{name}=" for name in columns if name.startswith(last)] if last else []
+        begun = last.lstrip('"')
+        options = [f"{quoted_name(name)}=" for name in columns if name.startswith(begun)] if begun else []
         options += [word for word in ("sort=", "window=", "span=") if last and word.startswith(last)]
-        options += [name for name in names if last and name.startswith(last)]
+        options += [_one_word(name) for name in names if begun and name.startswith(begun)]
     return [f"{head} {option}" for option in options if option != last]

@@ -265,19 +265,37 @@ class RunMetricsParams(msgspec.Struct, frozen=True):
     at: float | None = None
 
 
+Number = float | str
+"""A number; NaN and infinities travel as the texts `nan`, `inf` and `-inf`, for which JSON has no number."""
+
+
 class MetricSeries(msgspec.Struct, frozen=True):
+    """Points by attempt and step. `last` is the value that was logged last, whatever its step."""
+
     metric: str
     steps: list[int]
     times: list[float]
-    values: list[float | None]
-    """NaN and infinities travel as null."""
+    values: list[Number]
     total: int
+    last: Number | None = None
+    lowest: Number | None = None
+    """Of all points but NaN; `nan` where there is no other."""
+    highest: Number | None = None
+    attempts: list[int] = []
+    """Of each point: a run that logs steps again, or whose file begins anew, is in its next attempt."""
 
 
 class RunMetrics(msgspec.Struct, frozen=True):
     run: str
     status: str
     series: list[MetricSeries]
+    silence: str = ""
+    """`no word for 3 h`, of a running run that was not heard for longer than the setting allows."""
+    last_word: float | None = None
+    """When the run last gave a sign of itself, by the store's clock."""
+    last_metric: float | None = None
+    """The time of its last point."""
+    attempts: int = 1
 
 
 # --- judged or not ---------------------------------------------------------------------------------------

@@ -290,6 +290,18 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: int = 4
 
 
+class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    silent_after: str = "1h"
+    """A run that says it is running and gave no word for this long is shown so: its process may be gone."""
+
+    def __post_init__(self) -> None:
+        duration(self.silent_after)
+
+    @property
+    def silent_seconds(self) -> float:
+        return duration(self.silent_after)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environments: dict[str, EnvironmentSettings] = msgspec.field(
         default_factory=lambda: {
@@ -298,6 +310,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
     )
     watch: WatchSettings = WatchSettings()
+    runs: RunSettings = RunSettings()
     monitor: MonitorSettings = MonitorSettings()
     alerts: AlertSettings = AlertSettings()
     access: AccessSettings = AccessSettings()

@@ -21,6 +21,9 @@ TEMPLATE = """\
 # polling = false           # poll instead of inotify (network file systems)
 # max_document_bytes = 4194304
 
+# [runs]
+# silent_after = "1h"       # a running run that gave no word for so long is shown as "no word for 1 h"
+
 # [monitor]
 # base_window_seconds = 60
 # compact = ["1h after 2d", "1d after 180d"]   # old counts are added up: --at is then exact to the hour, the day

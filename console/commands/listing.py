@@ -88,7 +88,8 @@ def ls(
     """List what the store holds.
 
     KIND: datasets runs models versions deployments revisions windows drift performance quality alerts
-    quarantine journal. A filter is COL:regex, !COL:regex, COL=value or COL>1.5; spaces mean and.
+    quarantine journal. A filter is COL:regex, !COL:regex, COL=value or COL>1.5; spaces mean and; names with odd
+    characters stand in quotation marks: --filter '"metric.avg score">0.5' --sort '"metric.avg score":desc'.
     """
     if kind not in WINDOWED and (window or since is not None or until is not None):
         raise Refusal(

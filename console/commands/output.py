@@ -134,7 +134,8 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]], wid
 
     from console import text
 
-    titles = [text.clean(column.title or column.name.replace("_", " ")).upper() for column in columns]
+    # A title is kept as it is written: metrics AUC and auc are two.
+    titles = [text.clean(column.title or column.name.replace("_", " ").upper()) for column in columns]
     cells = [[_cell(value, column) for value, column in zip(row, columns, strict=True)] for row in rows]
     widths = [max([cell_len(title), *(cell_len(row[index]) for row in cells)]) for index, title in enumerate(titles)]
     shown = _columns_that_fit(columns, widths, width, 1 if _repeated(cells) else 0)
@@ -184,7 +185,15 @@ def print_fields(fields: Sequence[Field], stream: IO[str] | None = None) -> None
     labels = [text.clean(field.label, 40) for field in fields]
     width = max((len(label) for label in labels), default=0)
     for label, field in zip(labels, fields, strict=True):
-        print(f"  {text.fit(label, width)}  {cell_text(field.value, field.kind, 400)}", file=stream)
+        print(f"  {text.fit(label, width)}  {_whole(field)}", file=stream)
+
+
+def _whole(field: Field) -> str:
+    """A field's value, its numbers with every digit."""
+    value = field.value
+    if isinstance(value, float) and field.kind == "number":
+        return repr(value)
+    return cell_text(value, field.kind, 400)
 
 
 def print_sections(sections: Iterable[Section]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from console.actions import LISTS, Action, unavailable
 from console.places import Place, complete_command, parse_command
+from console.quoting import quoted_name
 from console.screens.listing import ListingView
 from store.protocol import Refusal
 
@@ -119,7 +120,10 @@ def _filter(deck: Deck) -> None:
         head, space, last = line.rpartition(" ")
         if not last:
             return []
-        return [f"{head}{space}{name}:" for name in names if name.startswith(last) and f"{name}:" != last]
+        begun = last.lstrip('!"')
+        sign = "!" if last.startswith("!") else ""
+        options = [f"{sign}{quoted_name(name)}:" for name in names if name.startswith(begun)]
+        return [f"{head}{space}{option}" for option in options if option != last]
 
     line = CommandLine(
         "filter",
@@ -127,7 +131,7 @@ def _filter(deck: Deck) -> None:
         deck.deck_app.history("filter"),
         value=view.place.filter,
         complete=complete,
-        explain="COL:regex  !COL:regex  COL=value  COL>1.5  spaces mean and; a bare word searches the name; empty: all",
+        explain='COL:regex  !COL:regex  COL=value  COL>1.5  "odd col@5">1  spaces mean and; a bare word: the name',
     )
     deck.type_into(line, view.set_filter)
 
@@ -139,11 +143,11 @@ def _sort(deck: Deck) -> None:
     from console.screens.picker import Choice, Picker
     from console.widgets.rows import Column
 
-    present, _, direction = view.place.sort.partition(":")
+    present, descends = view.sorted_by()
     choices = [
         Choice(
             column.name,
-            (column.name, ("descending" if direction == "desc" else "ascending") if column.name == present else ""),
+            (column.name, ("descending" if descends else "ascending") if column.name == present else ""),
         )
         for column in view.sortable()
     ]
@@ -154,7 +158,7 @@ def _sort(deck: Deck) -> None:
         kinds = {column.name: column.kind for column in view.sortable()}
         # Of numbers and times the greatest are what one looks for; the same column again turns the order.
         greatest_first = kinds.get(name) not in ("text", "health")
-        descending = direction != "desc" if name == present else greatest_first
+        descending = not descends if name == present else greatest_first
         view.set_sort(name, descending)
         deck.refresh_lines()
 

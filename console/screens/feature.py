@@ -15,6 +15,7 @@ from textual.widget import Widget
 from console.command_lines import feature_command
 from console.glyphs import glyphs
 from console.places import Place
+from console.quoting import in_quotes
 from console.screens import monitor_data as shown
 from console.screens.over_time import OverTime
 from console.text import clean, when
@@ -153,10 +154,9 @@ class FeatureView(OverTime):
             self.bars.update(BarsData(title=feature, why=drift.why or "no windows yet"))
             return
         asked = self._asked(drift, start)
-        quoted = feature.replace('"', ".")
         rows = ListParams(
             "drift",
-            filter=f'feature="{quoted}" statistic:.',
+            filter=f"feature={in_quotes(feature)} statistic:.",
             limit=100,
             since=asked.since,
             until=asked.until,
@@ -206,8 +206,8 @@ class FeatureView(OverTime):
     def do_open(self) -> None:
         """To the rows of the listing."""
         scope = (("deployment", self.place.name),)
-        quoted = self.place.feature.replace('"', ".")
-        place = Place("drift", scope=scope, window=self.place.window, filter=f'feature="{quoted}"')
+        named = f"feature={in_quotes(self.place.feature)}"
+        place = Place("drift", scope=scope, window=self.place.window, filter=named)
         if self.place.statistic:
             place = replace(place, filter=f"{place.filter} statistic={self.place.statistic}")
         self.deck_app.deck.go(place, drill=True)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from console.quoting import unquoted
 from console.widgets.heatmap_data import HeatmapData
 from store.protocol import ExitCode, Refusal
 
 T = TypeVar("T")
 
-_TERM = re.compile(r'\s*(?P<not>!)?(?:(?P<column>\w+)(?P<operator>!=|:|=))?(?P<value>"[^"]*"|[^\s"]+)')
+_TERM = re.compile(r'\s*(?P<not>!)?(?:(?P<column>\w+)(?P<operator>!=|:|=))?(?P<value>"(?:[^"\\]|\\.)*"|[^\s"]+)')
 _HINT = 'REGEX, !REGEX, feature=NAME; spaces mean and; "quotes" keep spaces.'
 
 
@@ -32,7 +33,7 @@ def passes(text: str) -> Callable[[str], bool]:
 
 
 def _test(text: str, operator: str | None, value: str) -> Callable[[str], bool]:
-    value = value.strip('"')
+    value = unquoted(value)
     if operator in ("=", "!="):
         return lambda name: name == value
     try:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from console.glyphs import glyphs
 from console.live import Link
 from console.places import Place
+from console.quoting import sort_parts, sort_text
 from console.screens.shaping import in_words
 from console.screens.view import View
 from console.text import clean, number
@@ -125,10 +126,10 @@ class ListingView(View):
         )
 
     def _show(self, first: Page | None = None, keep_cursor: bool = True) -> None:
-        column, _, direction = self.place.sort.partition(":")
+        column, descending = self.sorted_by()
         source = LinkSource(self.deck_app.link, self.params(), self._answered, self.reshape, first)
         self.table.empty_text = self._when_empty()
-        self.table.show(source, sort=column, descending=direction == "desc", keep_cursor=keep_cursor)
+        self.table.show(source, sort=column, descending=descending, keep_cursor=keep_cursor)
 
     def _when_empty(self) -> str:
         """What stands where no row is: a filter that lets nothing through is not an empty store."""
@@ -195,8 +196,8 @@ class ListingView(View):
         if self.place.filter:
             yield f"/{self.place.filter}"
         if self.place.sort:
-            column, _, direction = self.place.sort.partition(":")
-            yield f"sort {column} {glyphs().down if direction == 'desc' else glyphs().up}"
+            column, descending = self.sorted_by()
+            yield f"sort {column} {glyphs().down if descending else glyphs().up}"
         if self.place.window:
             yield f"windows of {self.place.window}"
 
@@ -227,8 +228,12 @@ class ListingView(View):
 
     def set_sort(self, column: str, descending: bool) -> None:
         """Sort the rows, and look at the first of them."""
-        self.with_place(sort=f"{column}:desc" if descending else column)
+        self.with_place(sort=sort_text(column, descending))
         self._show(keep_cursor=False)
+
+    def sorted_by(self) -> tuple[str, bool]:
+        """The column that was chosen to sort by, "" for the listing's own order, and whether it descends."""
+        return sort_parts(self.place.sort, [column.name for column in self.sortable()])
 
     def sortable(self) -> list[ColumnLike]:
         source = self.table.source
@@ -237,8 +242,8 @@ class ListingView(View):
         return [column for column in source.columns if column.priority >= 0 and column.kind not in ("spark", "json")]
 
     def on_row_table_header_selected(self, message: table_messages.HeaderSelected) -> None:
-        column, _, direction = self.place.sort.partition(":")
-        self.set_sort(message.column, descending=column == message.column and direction != "desc")
+        column, descending = self.sorted_by()
+        self.set_sort(message.column, descending=column == message.column and not descending)
 
     def on_row_table_row_selected(self, message: table_messages.RowSelected) -> None:
         message.stop()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 
 from console.glyphs import glyphs
 from console.places import Place
+from console.screens.shaping import SILENCE_INTERVAL
 from console.screens.static_rows import StaticRows
 from console.screens.view import View
-from console.text import clean, number
+from console.text import clean, number, when
 from console.widgets import table_messages
 from console.widgets.chart import Chart, ChartData, Series
+from console.widgets.chart_data import ChartMark
 from console.widgets.rows import Column
 from console.widgets.table import RowTable
 from store.protocol import Change, MetricSeries, RunMetrics, RunMetricsParams
@@ -29,6 +32,17 @@ _COLUMNS = (
     Column("highest", "number", priority=2),
     Column("points", "number", priority=3),
 )
+
+
+#: Attempts drawn as curves of their own, the latest ones, and vertical lines where values are no numbers.
+CURVES = 4
+MARKS = 8
+
+
+def _short_time(moment: float, now: float) -> str:
+    """A moment of the last day without its date: the line is narrow, and says what day it is."""
+    whole = when(moment)
+    return whole.partition(" ")[2] if 0 <= now - moment < 86_400 else whole
 
 
 def family(metric: str) -> str:
@@ -59,6 +73,7 @@ class RunView(View):
         yield self.chart
 
     def on_mount(self) -> None:
+        self.set_interval(SILENCE_INTERVAL, self._fetch_again)
         self.fetch_soon()
 
     def on_resize(self) -> None:
@@ -72,8 +87,16 @@ class RunView(View):
         if self.metrics is not None:
             from console.glyphs import health_level
 
-            yield f"{glyphs().health(health_level(self.metrics.status))} {self.metrics.status}"
-            yield f"{number(sum(series.total for series in self.metrics.series))} points"
+            metrics = self.metrics
+            if metrics.silence:
+                yield f"{glyphs().health('warning')} {metrics.silence}"
+                if metrics.last_metric is not None:
+                    yield f"last metric {_short_time(metrics.last_metric, self.deck_app.at or time.time())}"
+            else:
+                yield f"{glyphs().health(health_level(metrics.status))} {metrics.status}"
+            yield f"{number(sum(series.total for series in metrics.series))} points"
+            if metrics.attempts > 1:
+                yield f"{metrics.attempts} attempts"
 
     def row_id(self) -> str | None:
         return self.place.name
@@ -86,6 +109,10 @@ class RunView(View):
 
     def concerns(self, change: Change) -> bool:
         return super().concerns(change) and (not change.subjects or self.place.name in change.subjects)
+
+    def _fetch_again(self) -> None:
+        if self.metrics is not None and self.metrics.status == "running" and self.deck_app.at is None:
+            self.fetch_soon()
 
     async def fetch(self) -> None:
         metrics: RunMetrics = await self.ask("run_metrics", RunMetricsParams(self.place.name))
@@ -115,26 +142,49 @@ class RunView(View):
         names = [series.metric for series in self.metrics.series]
         chosen = self.table.cursor_id or (names[0] if names else "")
         shown = [series for series in self.metrics.series if family(series.metric) == family(chosen)]
-        data = ChartData(
-            series=tuple(
-                Series(clean(series.metric, 24), tuple(zip(map(float, series.steps), series.values, strict=True)))
-                for series in shown
-            ),
-            x_kind="number",
-            title=clean(f"{family(chosen)} by step", 60) if chosen else "",
-            why="no points yet",
+        self.chart.update(chart_data(chosen, shown))
+
+
+def chart_data(chosen: str, shown: Sequence[MetricSeries]) -> ChartData:
+    """The curves of one family, an attempt each; where a value is NaN or infinite stands a line with N or I."""
+    odd = sorted(
+        (float(step), value)
+        for series in shown
+        for step, value in zip(series.steps, series.values, strict=True)
+        if not isinstance(value, float)
+    )
+    first_of_each = [place for place, (_, value) in enumerate(odd) if place == 0 or value != odd[place - 1][1]]
+    title = clean(f"{family(chosen)} by step", 60) if chosen else ""
+    if odd:
+        title += f", {odd[0][1]} at step {number(int(odd[0][0]))}" + (f" and {len(odd) - 1} more" if odd[1:] else "")
+    attempts = max((max(series.attempts, default=1) for series in shown), default=1)
+    if attempts > CURVES:
+        title += f", the last {CURVES} of {attempts} attempts"
+    points = sum(series.total for series in shown)
+    return ChartData(
+        series=tuple(curve for series in shown for curve in _curves(series)),
+        marks=tuple(
+            ChartMark(odd[place][0], "N" if odd[place][1] == "nan" else "I") for place in first_of_each[:MARKS]
+        ),
+        x_kind="number",
+        title=title,
+        why=f"{number(points)} points, none of them a finite number" if points else "no points yet",
+        whole_span=bool(odd),
+    )
+
+
+def _curves(series: MetricSeries) -> Iterable[Series]:
+    attempts = series.attempts or [1] * len(series.steps)
+    numbers = sorted(set(attempts))[-CURVES:]
+    for number_ in numbers:
+        points = tuple(
+            (float(step), value if isinstance(value, float) else None)
+            for step, value, attempt in zip(series.steps, series.values, attempts, strict=True)
+            if attempt == number_
         )
-        self.chart.update(data)
+        name = f"{clean(series.metric, 20)} #{number_}" if len(numbers) > 1 else clean(series.metric, 24)
+        yield Series(name, points)
 
 
 def _row(series: MetricSeries) -> tuple[str | float | None, ...]:
-    known = [value for value in series.values if value is not None]
-    last = next((value for value in reversed(series.values) if value is not None), None)
-    return (
-        series.metric,
-        series.metric,
-        last,
-        min(known, default=None),
-        max(known, default=None),
-        series.total,
-    )
+    return (series.metric, series.metric, series.last, series.lowest, series.highest, series.total)

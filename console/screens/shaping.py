@@ -14,6 +14,9 @@ from store.protocol import NOT_JUDGED, Cell, Column, Kind, Page
 #: Columns that hold versions with their share of the traffic.
 _VERSIONS = frozenset({"effective", "requested", "observed", "versions", "before", "after"})
 
+#: Seconds after which running runs are fetched again although nothing came: that time passes is no change to tell of.
+SILENCE_INTERVAL = 60.0
+
 #: Points of the fleet's traffic sparkline.
 TRAFFIC_POINTS = 10
 
@@ -46,6 +49,20 @@ def in_words(page: Page) -> Page:
     rows = [
         [_aloud(names[index], value) if index in spoken else value for index, value in enumerate(row)]
         for row in page.rows
+    ]
+    return msgspec.structs.replace(page, columns=columns, rows=rows)
+
+
+def with_silence(page: Page) -> Page:
+    """Runs whose status also says how long a running one gave no word; the column that says it alone is left out."""
+    names = [column.name for column in page.columns]
+    if not {"status", "silence"} <= set(names):
+        return page
+    status, silence = names.index("status"), names.index("silence")
+    columns = list(page.columns)
+    columns[silence] = msgspec.structs.replace(columns[silence], priority=-1)
+    rows = [
+        [*row[:status], f"silent: {row[silence]}", *row[status + 1 :]] if row[silence] else row for row in page.rows
     ]
     return msgspec.structs.replace(page, columns=columns, rows=rows)
 

@@ -15,8 +15,11 @@ from store.agent.rooms import Rooms
 from store.catalog.models import ARTIFACT_SQL, FILES_SQL, NEWEST_FIRST
 from store.catalog.objects import StoredFile
 from store.catalog.run_columns import RunColumns
+from store.catalog.run_metrics import number
+from store.catalog.silence import LAST_WORD, silence
 from store.database import times
 from store.database.rows import first_row
+from store.intake import quarantine
 from store.monitor.notes import Note
 from store.monitor.oddities import oddities
 from store.monitor.performance_detail import show_performance
@@ -50,6 +53,8 @@ def show(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowParams
         sections = show_performance(connection, params, rooms.settings.monitor)
     elif params.kind == "deployments":
         sections = _deployment(connection, rooms, params)
+    elif params.kind == "runs":
+        sections = show_run(connection, params, rooms.settings.runs.silent_seconds)
     else:
         sections = describe(connection, params) if describe else _from_listing(connection, rooms, params)
     sections += _journal(connection, rooms, params)
@@ -89,8 +94,15 @@ def _fields(row: dict[str, Any], *names: str) -> list[Field]:
     return found
 
 
-def _run(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
-    row = _row(connection, params, "FROM run WHERE name = ?", params.name)
+def show_run(connection: duckdb.DuckDBPyConnection, params: ShowParams, silent_after: float) -> list[Section]:
+    """A run with its params, metrics as they were logged last, attempts, and the models it made."""
+    moment = f"{time.time() if params.at is None else params.at!r}::DOUBLE"
+    row = _row(
+        connection,
+        params,
+        f"SELECT *, {silence(moment, silent_after)} AS silence, {LAST_WORD} AS last_word FROM run WHERE name = ?",
+        params.name,
+    )
     keys = RunColumns.read(connection).known
     overflow = json.loads(row["overflow"]) if row["overflow"] else {}
     values = {key: row[name] for key, name in keys.items() if row[name] is not None} | overflow
@@ -98,16 +110,22 @@ def _run(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Sect
     listed = [
         Section(
             title,
-            [Field(key.removeprefix(prefix), values[key], kind) for key in sorted(values) if key.startswith(prefix)],
+            [
+                Field(key.removeprefix(prefix), number(value) if isinstance(value, float) else value, kind)
+                for key, value in sorted(values.items())
+                if key.startswith(prefix)
+            ],
         )
         for title, prefix, kind in titles
     ]
-    first = Section(
-        "run",
-        _fields(
-            row, "name", "status", "started_at", "ended_at", "owner", "host", "revision", "dirty", "environment",
-            "parent", "tags", "datasets_in", "datasets_out", "source", "extra", "recorded_at",
-        ),
+    fields = _fields(row, "name", "status", "silence")
+    if row["last_metric_at"] is not None:
+        fields.append(Field("last metric", times.seconds(row["last_metric_at"]), "time"))
+    if row["status"] == "running":
+        fields.append(Field("last word", row["last_word"], "time"))
+    fields += _fields(
+        row, "started_at", "ended_at", "owner", "host", "revision", "dirty", "environment",
+        "parent", "tags", "datasets_in", "datasets_out", "source", "extra", "recorded_at",
     )  # fmt: skip
     models = connection.execute(
         "SELECT model || '@' || version, digest, epoch(recorded_at) FROM model_version WHERE run = ?"
@@ -119,7 +137,31 @@ def _run(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Sect
         columns=[Column("version"), Column("digest"), Column("registered", "time")],
         rows=[list(model) for model in models],
     )
-    return [section for section in (first, *listed, made) if section.fields or section.rows]
+    bad = Section(
+        "files of it in quarantine",
+        columns=[Column("id"), Column("path"), Column("reason")],
+        rows=[list(case) for case in quarantine.of_run(connection, params.name, times.asked(params.at))],
+    )
+    sections = (Section("run", fields), *listed, _attempts(connection, params, row), bad, made)
+    return [section for section in sections if section.fields or section.rows]
+
+
+def _attempts(connection: duckdb.DuckDBPyConnection, params: ShowParams, run: dict[str, Any]) -> Section:
+    """Where each attempt began; empty of a run that began once."""
+    columns = [
+        Column("attempt", "number"), Column("began", "time"), Column("first step", "number"),
+        Column("last step", "number"), Column("points", "number"),
+    ]  # fmt: skip
+    if (run["attempts"] or 1) < 2:
+        return Section("attempts", columns=columns)
+    at = times.to_db(times.asked(params.at))
+    rows = connection.execute(
+        "SELECT coalesce(attempt, 1) AS attempt, epoch(arg_min(measured_at, rowid)), arg_min(step, rowid),"
+        " arg_max(step, rowid), count(*) FROM metric_point WHERE run = ?"
+        " AND (?::TIMESTAMP IS NULL OR recorded_at <= ?) GROUP BY ALL ORDER BY attempt",
+        [run["sequence"], at, at],
+    ).fetchall()
+    return Section("attempts", columns=columns, rows=[list(row) for row in rows])
 
 
 def _dataset(connection: duckdb.DuckDBPyConnection, params: ShowParams) -> list[Section]:
@@ -316,7 +358,6 @@ def _journal(connection: duckdb.DuckDBPyConnection, rooms: Rooms, params: ShowPa
 
 
 _DESCRIBE: dict[str, Callable[[duckdb.DuckDBPyConnection, ShowParams], list[Section]]] = {
-    "runs": _run,
     "datasets": _dataset,
     "versions": _version,
     "models": _model,

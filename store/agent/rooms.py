@@ -56,7 +56,7 @@ class Rooms:
         self.intake = Intake(self.database, settings, layout, on_progress)
         self.listings = Listings(
             [
-                *catalog_listings.listings(),
+                *catalog_listings.listings(settings.runs.silent_seconds),
                 *release_listings(),
                 *monitor_listings(settings.monitor),
                 fleet.listing(settings.monitor),

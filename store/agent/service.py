@@ -20,7 +20,7 @@ from store.agent import acting, details, doctor
 from store.agent.feed import Feed
 from store.agent.rooms import Rooms
 from store.agent.server import Connection, Handler
-from store.catalog import runs
+from store.catalog import run_metrics
 from store.database import backup
 from store.governance import journal
 from store.monitor import replay as replaying
@@ -145,7 +145,8 @@ class Service:
         return await self._read(lambda cursor: details.show(cursor, self._rooms, params, sequence))
 
     async def run_metrics(self, _connection: Connection, params: RunMetricsParams) -> RunMetrics:
-        return await self._read(lambda cursor: runs.metrics(cursor, params))
+        silent_after = self._rooms.settings.runs.silent_seconds
+        return await self._read(lambda cursor: run_metrics.metrics(cursor, params, silent_after))
 
     async def heatmap(self, _connection: Connection, params: SpanParams) -> Heatmap:
         settings = self._rooms.settings.monitor

@@ -8,10 +8,12 @@ than what it shows.
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -19,12 +21,14 @@ import numpy.typing as npt
 
 from store.catalog import filter as filters
 from store.catalog.natural import natural_key, natural_sql
+from store.catalog.silence import MOMENT
 from store.database import times
 from store.database.rows import first_row
 from store.protocol import Cell, Column, ExitCode, ListParams, Located, Page, Refusal
 
 MAX_PAGE = 10_000
 _NUMERIC = frozenset({"number", "time", "duration", "share", "bytes"})
+_SORT_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")(?::(asc|desc))?')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +45,9 @@ class SqlListing:
     """Rows of a table or view.
 
     `columns(connection)` gives each column with the SQL that computes it, the first being the row's unique
-    `id`; times as `epoch(…)`. `source(at)` is what to read as of `at` (null: now). `scopes` maps the scope
-    keys it understands to SQL. `default_shown` bounds how many columns a page carries when none are named.
+    `id`; times as `epoch(…)`; `{moment}` in it is the moment that is asked for. `source(at)` is what to read as
+    of `at` (null: now). `scopes` maps the scope keys it understands to SQL. `default_shown` bounds how many
+    columns a page carries when none are named.
     """
 
     kind: str
@@ -60,6 +65,9 @@ class SqlListing:
     """Columns of names with numbers in them: they sort as 9, 10, 11 (`store.catalog.natural`)."""
     sort_keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """SQL to sort a column by where that is not its own value."""
+
+    form_of: Callable[[str], filters.Form] = lambda _name: "plain"
+    """How the values of the column of that name compare and sort."""
 
     def sort_key(self, column: str, sql: str) -> str:
         """What rows are sorted by where `column`, which is computed by `sql`, is asked for."""
@@ -145,13 +153,53 @@ class Listings:
 
 
 def sort_order(sort: str, columns: Mapping[str, Column]) -> tuple[Column, bool]:
-    """`COL[:desc|asc]` as the column and whether it descends. Raises `Refusal`."""
-    name, _, direction = sort.rpartition(":") if sort.endswith((":desc", ":asc")) else (sort, "", "asc")
+    """`COL[:desc|asc]` as the column and whether it descends. Raises `Refusal`.
+
+    In quotation marks stands a name and nothing else: `"loss:desc":desc` is the metric that is called so. Without
+    them the end is a direction wherever what stands before it is a column.
+    """
+    name, direction = sort, "asc"
+    match = _SORT_QUOTED.fullmatch(sort)
+    if match:
+        name, direction = filters.unquoted(match[1]), match[2] or "asc"
+    else:
+        before, _, end = sort.rpartition(":")
+        if end in ("asc", "desc") and (before in columns or sort not in columns):
+            name, direction = before, end
     if name not in columns:
         raise Refusal(
-            ExitCode.USAGE, f"Cannot sort by {sort!r}.", f"COL or COL:desc; columns: {', '.join(sorted(columns)[:20])}"
+            ExitCode.USAGE,
+            f"Cannot sort by {sort[:80]!r}: {filters.no_column(name, columns)}",
+            'COL or COL:desc; a name that ends in :desc is put in quotation marks: "NAME":desc',
         )
     return columns[name], direction == "desc"
+
+
+class _SortKey(NamedTuple):
+    """One expression of ORDER BY; null stands last whichever way it goes."""
+
+    sql: str
+    descending: bool
+
+    def order(self, reverse: bool) -> str:
+        direction = "DESC" if self.descending != reverse else "ASC"
+        return f"{self.sql} {direction} NULLS {'FIRST' if reverse else 'LAST'}"
+
+    def before(self, value: object) -> tuple[str, list[object]]:
+        """Which rows this key alone puts before one of `value`."""
+        if value is None:
+            return f"{self.sql} IS NOT NULL", []
+        return f"{self.sql} {'>' if self.descending else '<'} ?", [value]
+
+
+def _sort_keys(sql: str, form: filters.Form, descending: bool) -> list[_SortKey]:
+    """What a column sorts by, whichever way: numbers, then what is none (texts; NaN), then what is absent."""
+    if form == "float":
+        # DuckDB takes NaN for the greatest number; null is last both ways, and among those NaN comes first.
+        return [_SortKey(f"nullif({sql}, 'nan'::DOUBLE)", descending), _SortKey(f"({sql} IS NULL)", False)]
+    if form == "mixed":
+        return [_SortKey(f"nullif(TRY_CAST({sql} AS DOUBLE), 'nan'::DOUBLE)", descending), _SortKey(sql, descending)]
+    return [_SortKey(sql, descending)]
 
 
 class _Totals:
@@ -188,8 +236,10 @@ class _Query:
         self._params = params
         described = listing.columns(connection)
         self._all = {column.name: column for column, _ in described}
-        self._sql = {column.name: sql for column, sql in described}
-        source = listing.source(times.asked(params.at))
+        at = times.asked(params.at)
+        moment = f"{(at or times.now()).timestamp()!r}::DOUBLE"
+        self._sql = {column.name: sql.replace(MOMENT, moment) for column, sql in described}
+        source = listing.source(at)
         conditions, bound = [f"({source.where})"], list(source.params)
         for key, value in params.scope.items():
             if key not in listing.scopes:
@@ -197,14 +247,19 @@ class _Query:
             conditions.append(f"{listing.scopes[key]} = ?")
             bound.append(value)
         if params.filter.strip():
-            condition, values = filters.to_sql(params.filter, self._all, self._sql, listing.name_column)
+            condition, values = filters.to_sql(
+                params.filter, self._all, self._sql, listing.name_column, listing.form_of
+            )
             conditions.append(f"({condition})")
             bound += values
         self._from = f"FROM {source.sql} WHERE {' AND '.join(conditions)}"
         self._bound = bound
         self._column, self._descending = sort_order(params.sort or listing.default_sort, self._all)
         self._key = listing.sort_key(self._column.name, self._sql[self._column.name])
-        self._tie = "rowid" if listing.has_rowid else listing.tie or self._sql[described[0][0].name]
+        tie = "rowid" if listing.has_rowid else listing.tie or self._sql[described[0][0].name]
+        form = listing.form_of(self._column.name)
+        # Of rows with equal keys, and with none, the tie-breaker decides.
+        self._keys = [*_sort_keys(self._key, form, self._descending), _SortKey(tie, self._descending)]
 
     def page(self, totals: _Totals, sequence: int) -> tuple[list[Column], list[list[Cell]], int]:
         shown = self._shown()
@@ -229,28 +284,28 @@ class _Query:
             ).fetchall()
             by_id = {row[0]: row[1:] for row in found}
             rows = [by_id[row_id] for row_id in ids if row_id in by_id]
-        return shown, [[_cell(value) for value in row] for row in rows], total
+        told = [self._listing.form_of(column.name) == "float" for column in shown]
+        return shown, [[_cell(value, nan) for value, nan in zip(row, told, strict=True)] for row in rows], total
 
     def locate(self, row_id: str) -> Located:
         total = int(self._one(f"SELECT count(*) {self._from}", self._bound)[0])
         identity = next(iter(self._sql.values()))
+        keys = ", ".join(key.sql for key in self._keys)
         found = first_row(
-            self._execute(
-                f"SELECT {self._key}, {self._tie} {self._from} AND {identity} = ? LIMIT 1", [*self._bound, row_id]
-            )
+            self._execute(f"SELECT {keys} {self._from} AND {identity} = ? LIMIT 1", [*self._bound, row_id])
         )
         if found is None:
             return Located(None, total)
-        key, tie = found
-        before = ">" if self._descending else "<"
-        if key is None:
-            condition, values = f"{self._key} IS NOT NULL OR {self._tie} {before} ?", [tie]
-        else:
-            condition = f"{self._key} {before} ? OR ({self._key} = ? AND {self._tie} {before} ?)"
-            values = [key, key, tie]
-        # Of the rows with equal keys, and with none, the tie-breaker decides: as in `_order`.
+        cases: list[str] = []
+        values: list[object] = []
+        for place, key in enumerate(self._keys):
+            condition, bound = key.before(found[place])
+            equal = [f"{other.sql} IS NOT DISTINCT FROM ?" for other in self._keys[:place]]
+            cases.append(f"({' AND '.join([*equal, condition])})")
+            values += [*found[:place], *bound]
         return Located(
-            int(self._one(f"SELECT count(*) {self._from} AND ({condition})", [*self._bound, *values])[0]), total
+            int(self._one(f"SELECT count(*) {self._from} AND ({' OR '.join(cases)})", [*self._bound, *values])[0]),
+            total,
         )
 
     def _shown(self) -> list[Column]:
@@ -263,9 +318,7 @@ class _Query:
         return [self._all[name] for name in dict.fromkeys([first, *self._params.columns])]
 
     def _order(self, reverse: bool = False) -> str:
-        descending = self._descending != reverse
-        direction, nulls = ("DESC" if descending else "ASC"), ("FIRST" if reverse else "LAST")
-        return f"{self._key} {direction} NULLS {nulls}, {self._tie} {direction}"
+        return ", ".join(key.order(reverse) for key in self._keys)
 
     def _row_ids(self, total: int) -> list[int]:
         limit, offset = self._params.limit, self._params.offset
@@ -287,11 +340,10 @@ class _Query:
         ids: npt.NDArray[np.int64] = np.asarray(columns["r"])
         masked = np.ma.asarray(columns["k"], dtype=np.float64)
         keys: npt.NDArray[np.float64] = masked.filled(np.nan)
-        # Null and NaN stand last whichever way the sort goes.
-        present = ~np.isnan(keys)
-        absent_ids = np.sort(ids[~present])
-        if self._descending:
-            absent_ids = absent_ids[::-1]
+        # NaN and null stand last, in this order, whichever way the sort goes.
+        present, null = ~np.isnan(keys), np.ma.getmaskarray(masked)
+        turn = -1 if self._descending else 1
+        absent_ids = np.concatenate([np.sort(ids[~present & ~null])[::turn], np.sort(ids[null])[::turn]])
         ids, keys = ids[present], keys[present]
         if self._descending:
             keys, ids = -keys, -ids
@@ -330,10 +382,15 @@ def _computed(connection: duckdb.DuckDBPyConnection, listing: ComputedListing, p
     if listing.fill is not None and listing.decides(params):
         listing.fill(connection, params, every)
     rows = [row for row in every if keep(row)]
-    present = [row for row in rows if row[place] is not None]
+    present = [row for row in rows if row[place] is not None and not _is_nan(row[place])]
     natural = column.name in listing.natural
     present.sort(key=lambda row: _sortable(row[place], natural), reverse=descending)
-    return present + [row for row in rows if row[place] is None]
+    nan = [row for row in rows if _is_nan(row[place])]
+    return [*present, *nan, *(row for row in rows if row[place] is None)]
+
+
+def _is_nan(cell: Cell) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _sortable(cell: Cell, natural: bool) -> tuple[int, Any]:
@@ -345,11 +402,12 @@ def _sortable(cell: Cell, natural: bool) -> tuple[int, Any]:
     return (1, natural_key(str(cell)) if natural else str(cell))
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any, tell_nan: bool = False) -> Cell:
+    """A value for the wire: infinities, and NaN where it was measured rather than not defined, as texts."""
     if isinstance(value, datetime):
         return times.seconds(value)
-    if isinstance(value, float) and not np.isfinite(value):
-        return None if np.isnan(value) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) and not tell_nan else str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
 import duckdb
 
+from store.catalog.filter import Form
 from store.catalog.listing import Listing, Source, SqlListing
 from store.catalog.models import ARTIFACT_SQL, FILES_SQL, NEWEST_FIRST
 from store.catalog.natural import natural_sql
 from store.catalog.run_columns import RunColumns
+from store.catalog.silence import LAST_WORD, SILENT_AFTER, silence
 from store.database import times
 from store.protocol import Column, Kind
 
@@ -30,7 +33,7 @@ def recorded(table: str, column: str = "recorded_at") -> Callable[[datetime | No
     return source
 
 
-def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, str]]:
+def _run_columns(connection: duckdb.DuckDBPyConnection, silent_after: float) -> list[tuple[Column, str]]:
     keys = RunColumns.read(connection).known
     metrics = [key for key in keys if key.startswith("metric.")]
     params = [key for key in keys if key.startswith("param.")]
@@ -40,6 +43,7 @@ def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, st
         ("id", "text", 9, "name"),
         ("name", "text", 0, "name"),
         ("status", "health", 0, "status"),
+        ("silence", "text", 1, silence(after=silent_after)),
         ("started", "time", 1, "epoch(started_at)"),
         ("duration", "duration", 2, "epoch(ended_at) - epoch(started_at)"),
         ("owner", "text", 3, '"owner"'),
@@ -47,15 +51,25 @@ def _run_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[Column, st
         ("commit", "text", 5, "revision[:12] || CASE WHEN dirty THEN '+' ELSE '' END"),
         ("sequence", "number", 9, "sequence"),
         ("recorded", "time", 7, "epoch(recorded_at)"),
+        ("last_metric", "time", 8, "epoch(last_metric_at)"),
+        ("last_word", "time", 8, LAST_WORD),
+        ("attempts", "number", 8, "attempts"),
         ("parent", "text", 8, "parent"),
         ("tags", "json", 8, "tags"),
     ]
     described = [(Column(name, kind, priority=priority), sql) for name, kind, priority, sql in base]
+    # A heading is the name alone where no other one reads the same, in whatever case.
+    headings = Counter([name for name, *_ in base] + [key.partition(".")[2].casefold() for key in keys])
     for place, key in enumerate(shown):
         kind: Kind = "number" if key.startswith("metric.") else "text"
-        title = key.partition(".")[2]
+        bare = key.partition(".")[2]
+        title = bare if headings[bare.casefold()] == 1 else key
         described.append((Column(key, kind, title, 2 + place // 3), f'"{keys[key]}"'))
     return described
+
+
+def _run_form(column: str) -> Form:
+    return "float" if column.startswith("metric.") else "mixed" if column.startswith("param.") else "plain"
 
 
 def _run_source(at: datetime | None) -> Source:
@@ -65,9 +79,21 @@ def _run_source(at: datetime | None) -> Source:
     return Source("run", "recorded_at <= ? AND (superseded_at IS NULL OR superseded_at > ?)", (moment, moment))
 
 
-RUNS = SqlListing(
-    "runs", _run_columns, _run_source, "sequence:desc", scopes={"parent": "parent"}, has_rowid=True, default_shown=36
-)
+def runs_listing(silent_after: float = SILENT_AFTER) -> SqlListing:
+    """Runs; those that are running and gave no word for `silent_after` seconds are said to be silent."""
+    return SqlListing(
+        "runs",
+        lambda connection: _run_columns(connection, silent_after),
+        _run_source,
+        "sequence:desc",
+        scopes={"parent": "parent"},
+        has_rowid=True,
+        default_shown=40,
+        form_of=_run_form,
+    )
+
+
+RUNS = runs_listing()
 
 DATASETS = SqlListing(
     "datasets",
@@ -212,5 +238,5 @@ NOTES = SqlListing(
 )
 
 
-def listings() -> list[Listing]:
-    return [DATASETS, RUNS, MODELS, VERSIONS, JOURNAL, NOTES]
+def listings(silent_after: float = SILENT_AFTER) -> list[Listing]:
+    return [DATASETS, runs_listing(silent_after), MODELS, VERSIONS, JOURNAL, NOTES]

@@ -10,10 +10,9 @@ from typing import Any
 import duckdb
 import msgspec
 
+from store.catalog.attempts import Attempts
 from store.catalog.run_columns import RunColumns, column_type
 from store.database import Actor, Entry, Transaction, times
-from store.database.rows import first_row
-from store.protocol import ExitCode, MetricSeries, Refusal, RunMetrics, RunMetricsParams
 
 BASE_TYPES = {
     "sequence": "BIGINT",
@@ -36,6 +35,9 @@ BASE_TYPES = {
     "effective_at": "TIMESTAMP",
     "recorded_at": "TIMESTAMP",
     "superseded_at": "TIMESTAMP",
+    "attempts": "INTEGER",
+    "last_word_at": "TIMESTAMP",
+    "last_metric_at": "TIMESTAMP",
 }
 _DOCUMENT = (
     "status",
@@ -62,7 +64,9 @@ class RunArrival(msgspec.Struct, frozen=True):
     """What is newly known of a run; absent (None, empty) fields leave what is known as it is.
 
     `revision` is the git commit or svn revision, `environment` the digest of the environment lock,
-    `source` the folder it was read from, `points` the new metric points in file order.
+    `source` the folder it was read from, `points` the new metric points in file order. `new_attempt`: the points are
+    of a file that began anew. `word_at`: when the run gave this sign of itself, by the store's clock; points without
+    it were given when they were measured.
     """
 
     name: str
@@ -83,6 +87,8 @@ class RunArrival(msgspec.Struct, frozen=True):
     params: dict[str, str] = {}
     points: list[MetricPoint] = []
     effective_at: datetime | None = None
+    new_attempt: bool = False
+    word_at: datetime | None = None
 
 
 def record(tx: Transaction, arrivals: Sequence[RunArrival], actor: Actor) -> dict[str, int]:
@@ -96,30 +102,30 @@ def record(tx: Transaction, arrivals: Sequence[RunArrival], actor: Actor) -> dic
     names = list({arrival.name: None for arrival in arrivals})
     before = _current(tx.connection, names)
     after = {name: dict(row) for name, row in before.items()}
-    points: list[dict[str, Any]] = []
     appended: dict[str, int] = {}
     for arrival in arrivals:
-        row = after.setdefault(arrival.name, {"name": arrival.name, "status": "running"})
+        row = after.setdefault(arrival.name, {"name": arrival.name, "status": "running", "attempts": 1})
         _merge(row, arrival, columns, tx.now)
         appended[arrival.name] = appended.get(arrival.name, 0) + len(arrival.points)
+    numbers = _number(tx.connection, arrivals, before, after)
     changed = [name for name in names if after[name] != before.get(name)]
     for name in names:
         if name in changed or appended[name]:
             sequence = tx.record(_entry(actor, name, before.get(name), after[name], appended[name]))
             after[name].setdefault("sequence", sequence)
-    for arrival in arrivals:
-        run = after[arrival.name]["sequence"]
-        points += [
-            {
-                "run": run,
-                "metric": p.metric,
-                "step": p.step,
-                "measured_at": p.at,
-                "value": p.value,
-                "recorded_at": tx.now,
-            }
-            for p in arrival.points
-        ]
+    points = [
+        {
+            "run": after[arrival.name]["sequence"],
+            "metric": point.metric,
+            "step": point.step,
+            "measured_at": point.at,
+            "value": point.value,
+            "recorded_at": tx.now,
+            "attempt": attempt,
+        }
+        for arrival, attempts in zip(arrivals, numbers, strict=True)
+        for point, attempt in zip(arrival.points, attempts, strict=True)
+    ]
     superseded = [name for name in changed if name in before]
     if superseded:
         tx.execute(
@@ -142,20 +148,48 @@ def record(tx: Transaction, arrivals: Sequence[RunArrival], actor: Actor) -> dic
             "measured_at": "TIMESTAMP",
             "value": "DOUBLE",
             "recorded_at": "TIMESTAMP",
+            "attempt": "INTEGER",
         },
         points,
     )
     return {name: int(after[name]["sequence"]) for name in names}
 
 
-def _values(arrival: RunArrival) -> dict[str, Any]:
-    """`param.x` and `metric.y` → value; of several points of a metric the last in file order.
+def _number(
+    connection: duckdb.DuckDBPyConnection,
+    arrivals: Sequence[RunArrival],
+    before: Mapping[str, dict[str, Any]],
+    after: Mapping[str, dict[str, Any]],
+) -> list[list[int]]:
+    """The attempt of each point of each arrival; notes in `after` how many attempts each run has now."""
+    # A run that is new has no sequence yet; its place among the names, below any sequence, stands for it.
+    numbers = {
+        name: int(row["sequence"]) if name in before else -1 - place for place, (name, row) in enumerate(after.items())
+    }
+    growing = {
+        arrival.name for arrival in arrivals if (arrival.points or arrival.new_attempt) and arrival.name in before
+    }
+    attempts = Attempts(connection, {numbers[name]: int(before[name].get("attempts") or 1) for name in growing})
+    found = []
+    for arrival in arrivals:
+        run, row = numbers[arrival.name], after[arrival.name]
+        # A file is often emptied first, and written after that was seen: one new beginning.
+        if arrival.new_attempt and attempts.has_points(run):
+            attempts.begin(run)
+        found.append(attempts.number(run, [(point.metric, point.step) for point in arrival.points]))
+        if arrival.points or arrival.new_attempt:
+            row["attempts"] = attempts.count(run)
+    return found
 
-    A NaN is null here (sorts last, matches nothing); the point itself keeps it.
+
+def _values(arrival: RunArrival) -> dict[str, Any]:
+    """`param.x` and `metric.y` → value; of several points of a metric the one that was logged last.
+
+    Every NaN is the same object, so that rows compare equal.
     """
     return {
         **{f"param.{key}": value for key, value in arrival.params.items()},
-        **{f"metric.{p.metric}": None if math.isnan(p.value) else p.value for p in arrival.points},
+        **{f"metric.{p.metric}": math.nan if math.isnan(p.value) else p.value for p in arrival.points},
     }
 
 
@@ -168,9 +202,13 @@ def _current(connection: duckdb.DuckDBPyConnection, names: list[str]) -> dict[st
     fields = [str(field[0]) for field in cursor.description or []]
     rows = {}
     for values in cursor.fetchall():
-        row = {field: value for field, value in zip(fields, values, strict=True) if value is not None}
+        row = {field: _same_nan(value) for field, value in zip(fields, values, strict=True) if value is not None}
         rows[str(row["name"])] = row
     return rows
+
+
+def _same_nan(value: Any) -> Any:
+    return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
 def _merge(row: dict[str, Any], arrival: RunArrival, columns: RunColumns, now: datetime) -> None:
@@ -187,12 +225,17 @@ def _merge(row: dict[str, Any], arrival: RunArrival, columns: RunColumns, now: d
         name = columns.column(key)
         if name is not None:
             row[name] = value
-            if value is None:
-                del row[name]
         else:
-            overflow[key] = value
+            # JSON has no number for these.
+            overflow[key] = str(value) if isinstance(value, float) and not math.isfinite(value) else value
     if overflow:
         row["overflow"] = msgspec.json.encode(overflow).decode()
+    word = arrival.word_at or max((point.at for point in arrival.points), default=None)
+    if word is not None:
+        heard = times.to_db(min(word, now))
+        row["last_word_at"] = max(heard, row.get("last_word_at") or heard)
+    if arrival.points:
+        row["last_metric_at"] = times.to_db(arrival.points[-1].at)
     if "effective_at" not in row:
         row["effective_at"] = times.to_db(arrival.effective_at or arrival.started_at or now)
 
@@ -203,6 +246,8 @@ def _entry(actor: Actor, name: str, before: Mapping[str, Any] | None, after: Map
     old = {key: str(before[key]) for key in shown if before and key in before}
     params = sum(key not in BASE_TYPES for key in after)
     extra = {"points": points} if points else {}
+    if before is not None and (after.get("attempts") or 1) > (before.get("attempts") or 1):
+        extra["attempt"] = int(after["attempts"])
     return Entry(
         actor,
         "register" if before is None else "update",
@@ -211,57 +256,3 @@ def _entry(actor: Actor, name: str, before: Mapping[str, Any] | None, after: Map
         before=None if before is None else old,
         after={**shown, **extra, "values": params},
     )
-
-
-def metrics(connection: duckdb.DuckDBPyConnection, params: RunMetricsParams) -> RunMetrics:
-    """The points of a run's metrics for a chart, each thinned to `params.points`.
-
-    Thinning keeps, of every bucket of neighbouring points, the least and the greatest value, so that a spike
-    is never lost. Raises `Refusal` when there is no such run.
-    """
-    at = times.to_db(times.asked(params.at))
-    known = first_row(
-        connection.execute(
-            "SELECT sequence, status FROM run WHERE name = $name AND"
-            " CASE WHEN $at::TIMESTAMP IS NULL THEN superseded_at IS NULL"
-            " ELSE recorded_at <= $at AND coalesce(superseded_at > $at, true) END LIMIT 1",
-            {"name": params.run, "at": at},
-        )
-    )
-    if not known:
-        raise Refusal(ExitCode.USAGE, f"There is no run {params.run!r}.", "See `quarterdeck ls runs`.")
-    rows = connection.execute(
-        "SELECT metric, step, epoch(measured_at), CASE WHEN isfinite(value) THEN value END FROM metric_point"
-        " WHERE run = $run AND ($at::TIMESTAMP IS NULL OR recorded_at <= $at)"
-        " AND (len($metrics::VARCHAR[]) = 0 OR list_contains($metrics::VARCHAR[], metric))"
-        " ORDER BY metric, step, measured_at",
-        {"run": known[0], "at": at, "metrics": params.metrics},
-    ).fetchall()
-    found: dict[str, list[tuple[int, float, float | None]]] = {}
-    for metric, step, moment, value in rows:
-        found.setdefault(str(metric), []).append((int(step), float(moment), value))
-    series = []
-    for metric, points in found.items():
-        kept = _thin(points, max(2, params.points))
-        series.append(
-            MetricSeries(metric, [p[0] for p in kept], [p[1] for p in kept], [p[2] for p in kept], len(points))
-        )
-    return RunMetrics(params.run, str(known[1]), series)
-
-
-def _thin(points: list[tuple[int, float, float | None]], most: int) -> list[tuple[int, float, float | None]]:
-    if len(points) <= most:
-        return points
-    buckets = max(1, (most - 2) // 2)
-    inner = points[1:-1]
-    kept = [points[0]]
-    for number in range(buckets):
-        bucket = inner[number * len(inner) // buckets : (number + 1) * len(inner) // buckets]
-        numbers = [point for point in bucket if point[2] is not None]
-        if numbers:
-            low = min(numbers, key=lambda point: point[2] or 0.0)
-            high = max(numbers, key=lambda point: point[2] or 0.0)
-            kept += sorted({low, high})
-        else:
-            kept += bucket[:1]
-    return [*kept, points[-1]]

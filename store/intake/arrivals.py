@@ -19,6 +19,9 @@ from store.database.rows import first_row
 from store.intake.clean import clean_line
 from store.intake.follow import Followed
 
+#: The identity of a path whose file was said to lie in a wrong place and does not any more: what comes there is new.
+GONE = 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
@@ -43,7 +46,7 @@ def folders(watched: Sequence[Path], inbox: Path) -> list[Folder]:
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """One row of `arrival`; `outcome` is taken, quarantined or waiting."""
+    """One row of `arrival`; `outcome` is taken, quarantined, waiting or gone."""
 
     path_key: int
     identity: int
@@ -83,6 +86,7 @@ def record(tx: Transaction, arrivals: Sequence[Arrival]) -> None:
         }
         if arrival.followed is not None:
             row |= msgspec.structs.asdict(arrival.followed)
+            del row["metrics"]
         rows.append(row)
     tx.insert("arrival", _TYPES, rows)
 
@@ -125,7 +129,11 @@ class Known:
             self._fold()
 
     def identity(self, path_key: int) -> int | None:
-        """The identity the file had when it was last dealt with; None for a path never seen."""
+        """The identity the file had when it was last dealt with; None for a path never seen, or gone since."""
+        identity = self._identity(path_key)
+        return None if identity == GONE else identity
+
+    def _identity(self, path_key: int) -> int | None:
         lately = self._since.get(path_key)
         if lately is not None:
             return lately

@@ -150,7 +150,10 @@ def _judge_unknown(candidate: Candidate, patience: Patience, known: Known, waite
         found = os.lstat(candidate.path)
     except OSError:
         return Verdict()
-    if stat.S_ISDIR(found.st_mode):
+    place = candidate.place
+    if any(os.path.lexists(f"{candidate.folder.path}/{file}") for file in place.unless):
+        return Verdict()
+    if stat.S_ISDIR(found.st_mode) and place.key == "permission":
         if os.access(candidate.path, os.R_OK | os.X_OK):
             was_reported = known.identity(candidate.key) is not None
             return Verdict(Look.of(found), mended=True) if was_reported or candidate.forced else Verdict()
@@ -161,9 +164,10 @@ def _judge_unknown(candidate: Candidate, patience: Patience, known: Known, waite
         if known.identity(candidate.key) is not None:
             # Reported once: what lies in a wrong place may change there as it likes.
             return Verdict()
-        if waited < patience.unknown:
-            return Verdict(wait=patience.unknown - waited)
-    place = candidate.place
+        # The first file of a run's folder is not always one of those that are read.
+        needed = patience.incomplete if place.key == "run" else patience.unknown
+        if waited < needed:
+            return Verdict(wait=needed - waited)
     if stat.S_ISLNK(found.st_mode):
         try:
             opening.resolve(candidate.path, candidate.folder.path)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from store.catalog import runs
 from store.database import Transaction
 from store.intake import arrivals, quarantine
 from store.intake.arrivals import Arrival
 from store.intake.candidates import Candidate
 from store.intake.facts import INTAKE, Fact
-from store.intake.quarantine import Case, Open
+from store.intake.quarantine import BadLines, Case, Open
 from store.intake.settle import Look
 from store.intake.trouble import Trouble
 from store.intake.versions import from_refusal
@@ -110,14 +112,12 @@ def _record_predictions(tx: Transaction, items: Sequence[Item]) -> set[int]:
 
 
 def _lines(item: Item, old: Open | None) -> tuple[list[Open], list[Case]]:
-    """(the case that this fact closes, the case that its bad lines open)."""
+    """(the case that this fact closes, the case that its bad lines open or add to)."""
     fact = item.fact
     assert fact is not None
-    if fact.troubles:
-        if old is not None and old.about_lines:
-            # One case for a file's bad lines; more of them say nothing new.
-            return [], []
-        return [], [case_of(item.candidate, None, fact.troubles[0], (None, "", ""))]
-    if old is not None and (not old.about_lines or fact.restarted):
-        return [old], []
-    return [], []
+    closed = [old] if old is not None and (not old.about_lines or fact.restarted) else []
+    if not fact.bad_lines:
+        return closed, []
+    case = case_of(item.candidate, None, fact.troubles[0], (None, "", ""))
+    lines = BadLines(fact.bad_lines, tuple(trouble.reason for trouble in fact.troubles))
+    return closed if fact.restarted else [], [msgspec.structs.replace(case, lines=lines)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from store.catalog import datasets, models
+from store.catalog import datasets, models, run_metrics
 from store.catalog.datasets import DatasetArrival
 from store.catalog.manifest import ModelManifest, ReferenceSource
 from store.catalog.models import VersionArrival
@@ -72,6 +72,8 @@ class Fact:
     followed: Followed | None = None
     more: bool = False
     troubles: tuple[Trouble, ...] = ()
+    bad_lines: int = 0
+    """How many lines of a followed file had a fault; `troubles` are the first of them."""
     restarted: bool = False
     """A followed file began anew."""
 
@@ -97,24 +99,42 @@ class Facts:
         self._objects = Objects(layout.objects)
         self._remembered = Remembered(database)
 
-    def run(self, found: Found) -> Fact:
-        """run.json or params.json."""
-        content, digest = self._document(found)
+    def run(self, found: Found, first: bool = True) -> Fact:
+        """run.json or params.json; one that is not read for the `first` time was written again: a sign of life."""
+        with opening.opened(found.path, found.within) as (descriptor, look):
+            content = opening.read_capped(descriptor, self._settings.watch.max_document_bytes)
         parse = read.run if found.place.kind == "run" else read.params
-        source = _shown(found.path.rpartition("/")[0])
-        return Fact(digest, run=parse(content, found.place.name, source))
+        arrival = parse(content, found.place.name, _shown(found.path.rpartition("/")[0]))
+        if not first:
+            arrival = msgspec.structs.replace(arrival, word_at=_written(look))
+        return Fact(opening.digest_of_bytes(content), run=arrival)
 
     def metrics(self, found: Found, known: Followed) -> Fact:
         """The next stretch of metrics.jsonl."""
         with opening.opened(found.path, found.within) as (descriptor, look):
-            stretch = follow.read_on(descriptor, look.size, known, times.now())
-        run = RunArrival(found.place.name, points=stretch.points)
+            # Lines that name no time were written when the file was last, which may be long ago.
+            now = min(times.now(), _written(look))
+            if known.position and not known.metrics:
+                # Not kept in the database: read once after a start.
+                names = self._database.reader.read(lambda c: run_metrics.names(c, found.place.name))
+                known = msgspec.structs.replace(known, metrics=names)
+            stretch = follow.read_on(descriptor, look.size, known, now)
+        # What is found for the first time may have been written long ago: its own times count, if it names any.
+        first = not known.position or stretch.restarted
+        named = first and stretch.points and stretch.points[-1].at != now
+        run = RunArrival(
+            found.place.name,
+            points=stretch.points,
+            new_attempt=stretch.restarted,
+            word_at=stretch.points[-1].at if named else now if stretch.points or not first else None,
+        )
         return Fact(
             stretch.followed.prefix,
             run=run,
             followed=stretch.followed,
             more=stretch.more,
             troubles=tuple(stretch.troubles),
+            bad_lines=stretch.bad_lines,
             restarted=stretch.restarted,
         )
 
@@ -288,11 +308,6 @@ class Facts:
         finally:
             cursor.close()
         return dataclasses.replace(reference, notes=(*kept.notes, *reference.notes))
-
-    def _document(self, found: Found) -> tuple[bytes, str]:
-        with opening.opened(found.path, found.within) as (descriptor, _):
-            content = opening.read_capped(descriptor, self._settings.watch.max_document_bytes)
-            return content, opening.digest_of_bytes(content)
 
 
 def _noted(remarks: Sequence[str]) -> tuple[Note, ...]:

@@ -16,16 +16,16 @@ import msgspec
 
 from store.database import Actor, Database, Entry, Layout
 from store.intake import arrivals, commit, quarantine
-from store.intake.arrivals import Folder, Known
+from store.intake.arrivals import GONE, Folder, Known
 from store.intake.burst import Burst
 from store.intake.candidates import Candidate, Candidates, judge
 from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
 from store.intake.inotify import Change
-from store.intake.quarantine import Keeper
+from store.intake.misplaced import Misplaced, place_of
+from store.intake.quarantine import Keeper, Open
 from store.intake.read import Incomplete
-from store.intake.recognise import recognise
 from store.intake.settle import Look, Patience, Settling
 from store.intake.sighting import Sighting, sightings
 from store.intake.tables import Sandbox
@@ -120,6 +120,9 @@ class Intake:
             rescan_seconds=self._settings.watch.rescan_seconds,
             polling=self._settings.watch.polling,
         )
+        self._misplaced = Misplaced(
+            self._database, self._folders, self._environments, self._patience.misplaced, self._left
+        )
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
         self._watcher.start()
@@ -180,6 +183,8 @@ class Intake:
         """Handle what came, then what is due. False: stop."""
         now = time.monotonic()
         wait = self._candidates.wait(now)
+        sweep = self._misplaced.wait(now, self._open)
+        wait = sweep if wait is None else wait if sweep is None else min(wait, sweep)
         if self._ready:
             gathering = self._gathering(now)
             wait = gathering if wait is None else min(wait, gathering)
@@ -198,8 +203,19 @@ class Intake:
             for candidate in self._candidates.due(time.monotonic(), BATCH - len(self._ready)):
                 self._look_at(candidate)
             self._flush()
+            self._misplaced.look(time.monotonic(), self._open)
         self._burst.tell(len(self._candidates))
         return True
+
+    def _left(self, cases: Sequence[Open]) -> None:
+        """On the writer's thread: misplaced files are gone from where they lay."""
+
+        def forget() -> None:
+            for case in cases:
+                self._known.remember(case.path_key, GONE)
+                self._open.pop(case.path_key, None)
+
+        self._messages.put(forget)
 
     def _see(self, folder: Folder, seen: dict[int, Sighting]) -> None:
         now = time.monotonic()
@@ -241,7 +257,7 @@ class Intake:
             if candidate.place.kind == "metrics":
                 fact = self._facts.metrics(candidate.found, self._followed(candidate.key))
             else:
-                fact = self._facts.run(candidate.found)
+                fact = self._facts.run(candidate.found, first=self._known.identity(candidate.key) is None)
         except Exception as error:
             self._failed(candidate, look, error)
             return
@@ -429,7 +445,7 @@ class Intake:
         folder = next((folder for folder in self._folders if folder.label == case.folder), None)
         # A model version's subject is its folder.
         relative = f"{case.relative}/{MANIFEST}" if case.kind == "model" else case.relative
-        place = recognise(relative, self._environments)
+        place = place_of(folder, relative, self._environments) if folder else None
         if folder is None or place is None:
             asked.set_exception(
                 Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")

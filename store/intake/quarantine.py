@@ -18,6 +18,7 @@ from store.database import Actor, Entry, Transaction, times
 from store.database.rows import first_row
 from store.intake import opening
 from store.intake.clean import clean_line
+from store.intake.follow import QUOTED_LINES
 from store.intake.trouble import Trouble, Vanished
 from store.protocol import ExitCode, Refusal
 
@@ -28,8 +29,16 @@ KEEP_FILE = 64 << 20
 KEEP_ALL = 2 << 30
 
 
+class BadLines(msgspec.Struct, frozen=True):
+    """Lines of a followed file that had a fault: how many, and the reasons of the first few."""
+
+    count: int
+    reasons: tuple[str, ...]
+
+
 class Case(msgspec.Struct, frozen=True):
-    """One bad file: where it lies, what it should have been, and what is wrong with it."""
+    """One bad file: where it lies, what it should have been, and what is wrong with it (with all of it or, of a
+    followed file that is taken in, with `lines` of it)."""
 
     path_key: int
     identity: int
@@ -41,6 +50,7 @@ class Case(msgspec.Struct, frozen=True):
     bytes: int | None = None
     digest: str = ""
     kept: str = ""
+    lines: BadLines | None = None
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -151,6 +161,11 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
         if old is not None and not _is_open(tx, old):
             # Somebody resolved it meanwhile; it is wrong again.
             old = None
+        if old is not None and case.lines is not None and old.about_lines:
+            # One case for all bad lines of a file: they are added up.
+            _add_lines(tx, old.number, case.lines)
+            tx.touch("quarantine", old.id)
+            continue
         if old is not None:
             same = (old.reason, old.digest) == (case.trouble.reason, case.digest)
             _event(tx, old.number, "retried" if same else "replaced", actor, case.trouble.reason)
@@ -190,6 +205,8 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
                 "recorded_at": tx.now,
             }
         )
+        if case.lines is not None:
+            _add_lines(tx, number, case.lines)
         opened.append(
             Open(
                 number,
@@ -206,15 +223,35 @@ def put(tx: Transaction, cases: Sequence[Case], still_open: Mapping[int, Open], 
     return opened
 
 
+def _add_lines(tx: Transaction, number: int, lines: BadLines) -> None:
+    row = first_row(tx.execute("SELECT coalesce(sum(quoted), 0) FROM quarantine_line WHERE number = ?", [number]))
+    reasons = lines.reasons[: max(0, QUOTED_LINES - int(row[0] if row else 0))]
+    tx.execute(
+        "INSERT INTO quarantine_line VALUES (?, ?, ?, ?, ?)",
+        [number, lines.count, len(reasons), "; ".join(clean_line(reason, 200) for reason in reasons), tx.now_db],
+    )
+
+
+def of_run(connection: duckdb.DuckDBPyConnection, run: str, at: datetime | None) -> list[tuple[str, str, str]]:
+    """The open cases about the files of a run: (id, path, reason)."""
+    source = _source(at)
+    return connection.execute(
+        f"SELECT 'q' || number, path, {_REASON} FROM {source.sql} WHERE state = 'open' AND subject = ?"
+        " AND kind IN ('run', 'params', 'metrics') ORDER BY number",
+        [*source.params, run],
+    ).fetchall()
+
+
 def _is_open(tx: Transaction, case: Open) -> bool:
     return first_row(tx.execute("SELECT 1 FROM quarantine_open WHERE number = ?", [case.number])) is not None
 
 
-def clear(tx: Transaction, cases: Sequence[Open], actor: Actor) -> None:
-    """Close the cases of files that were taken in after all."""
+def clear(tx: Transaction, cases: Sequence[Open], actor: Actor, reason: str = "taken in") -> None:
+    """Close the cases of files that were taken in after all, or for another `reason` are wrong no more."""
     for case in cases:
-        _event(tx, case.number, "cleared", actor, "taken in")
-        tx.record(Entry(actor, "clear", "quarantine", case.id, reason="taken in"))
+        if _is_open(tx, case):
+            _event(tx, case.number, "cleared", actor, reason)
+            tx.record(Entry(actor, "clear", "quarantine", case.id, reason=reason))
 
 
 def resolve(tx: Transaction, quarantine_id: str, actor: Actor, reason: str) -> int:
@@ -263,10 +300,19 @@ def _source(at: datetime | None) -> Source:
     return Source(
         "(SELECT q.*, coalesce((SELECT arg_max(e.event, e.rowid) FROM quarantine_event AS e"
         " WHERE e.number = q.number AND e.event <> 'retried' AND e.recorded_at <= ?), 'open') AS state"
-        " FROM quarantine AS q WHERE q.recorded_at <= ?)",
+        ", l.lines, l.reasons AS line_reasons FROM quarantine AS q LEFT JOIN (SELECT number, sum(lines) AS lines,"
+        " string_agg(reasons, '; ' ORDER BY rowid) FILTER (quoted > 0) AS reasons FROM quarantine_line"
+        " WHERE recorded_at <= ? GROUP BY number) AS l USING (number) WHERE q.recorded_at <= ?)",
         "true",
-        (moment, moment),
+        (moment, moment, moment),
     )
+
+
+#: One bad line is its own reason; of several, how many, and the first three.
+_REASON = (
+    "CASE WHEN lines > 1 THEN format('{:,} lines with a fault', lines::BIGINT)"
+    f" || CASE WHEN lines > {QUOTED_LINES} THEN ', the first: ' ELSE ': ' END || line_reasons ELSE reason END"
+)
 
 
 #: The newest on top: `state` is open, cleared, replaced or resolved.
@@ -276,11 +322,11 @@ QUARANTINE = SqlListing(
         ("id", "text", 0, "'q' || number"),
         ("state", "health", 0, "state"),
         ("path", "text", 0, "path"),
-        ("reason", "text", 1, "reason"),
+        ("reason", "text", 1, _REASON),
         ("key", "text", 3, '"key"'),
         ("found", "text", 4, "found"),
         ("expected", "text", 5, "expected"),
-        ("kind", "text", 6, "kind"),
+        ("kind", "text", 6, "CASE WHEN kind = 'unknown' AND \"key\" <> 'permission' THEN 'misplaced' ELSE kind END"),
         ("bytes", "bytes", 7, '"bytes"'),
         ("recorded", "time", 2, "epoch(recorded_at)"),
         ("kept", "text", 8, "kept"),

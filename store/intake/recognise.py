@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 from typing import Literal
 
 import msgspec
@@ -13,6 +15,15 @@ Format = Literal["parquet", "csv", "jsonl"]
 
 KINDS_OF_FOLDER = ("datasets", "runs", "models", "predictions", "labels")
 _RUN_FILES: dict[str, Kind] = {"run.json": "run", "params.json": "params", "metrics.jsonl": "metrics"}
+#: What people call the run files, and how such files end.
+_MEANT = {
+    **dict.fromkeys(("run", "runs"), "run.json"),
+    **dict.fromkeys(("param", "params", "parameter", "parameters"), "params.json"),
+    **dict.fromkeys(("metric", "metrics"), "metrics.jsonl"),
+}
+_DOCUMENT_ENDINGS = frozenset(
+    {"json", "jsonl", "ndjson", "jsonlines", "json5", "yaml", "yml", "toml", "csv", "tsv", "txt"}
+)
 FORMATS: dict[str, Format] = {"parquet": "parquet", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
 #: Endings of files that somebody is still writing and will rename.
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload")
@@ -35,6 +46,8 @@ class Place(msgspec.Struct, frozen=True):
     key: str = ""
     found: str = ""
     expected: str = ""
+    unless: tuple[str, ...] = ()
+    """Of an unknown place: files (below the watched folder) beside which it is a companion and nothing is wrong."""
 
 
 def ignored(relative: str) -> bool:
@@ -67,10 +80,50 @@ def recognise(relative: str, environments: frozenset[str] = frozenset()) -> Plac
 def _in_run(relative: str, parts: list[str]) -> Place | None:
     if len(parts) < 3:
         return _unknown(relative, "place", shown(relative), "runs/<run>/run.json, params.json or metrics.jsonl")
-    if len(parts) > 3 or parts[2] not in _RUN_FILES:
+    name = parts[-1]
+    if len(parts) == 3 and name in _RUN_FILES:
+        return Place(_RUN_FILES[name], relative, clean_name(parts[1]), name)
+    meant = meant_run_file(name)
+    if not meant:
         # A run's folder may hold what its author likes: plots, checkpoints, notes.
         return None
-    return Place(_RUN_FILES[parts[2]], relative, clean_name(parts[1]), parts[2])
+    own = f"{parts[0]}/{parts[1]}"
+    if name.lower() == meant and meant != "params.json":
+        # Nothing else is called so: a run in a folder too deep, or Run.json.
+        unless: tuple[str, ...] = ()
+    elif len(parts) == 3:
+        # metrics.csv beside metrics.jsonl is another logger's.
+        unless = (f"{own}/{meant}",) if name.lower() != meant else ()
+    else:
+        # Checkpoints have params of their own.
+        unless = tuple(f"{own}/{file}" for file in _RUN_FILES)
+    place = _unknown(relative, "place", shown(relative), f"runs/<run>/{meant}, so spelt and in no folder further down")
+    return msgspec.structs.replace(place, unless=unless)
+
+
+@functools.lru_cache(maxsize=4096)
+def meant_run_file(name: str) -> str:
+    """The run file that was meant by `name`: Run.json, metrics.json, params.yaml, metircs.jsonl; "" for none."""
+    lowered = name.lower()
+    if lowered in _RUN_FILES:
+        return lowered
+    stem, _, ending = lowered.partition(".")
+    if stem in _MEANT and ending.partition(".")[0] in _DOCUMENT_ENDINGS:
+        return _MEANT[stem]
+    if len(name) <= 20 and ending.startswith("js"):
+        near = difflib.get_close_matches(lowered, _RUN_FILES, 1, 0.88)
+        return near[0] if near else ""
+    return ""
+
+
+def run_folder(relative: str) -> Place | None:
+    """The run's folder that `relative`, no run file, lies in: wrong where it holds none at all. None elsewhere."""
+    parts = relative.split("/")
+    if len(parts) != 3 or parts[0] != "runs" or ignored(relative):
+        return None
+    own = f"runs/{parts[1]}"
+    place = _unknown(own, "run", "no run.json, params.json or metrics.jsonl in the folder", "one of them")
+    return msgspec.structs.replace(place, unless=tuple(f"{own}/{file}" for file in _RUN_FILES))
 
 
 def _in_model(relative: str, parts: list[str]) -> Place:

@@ -25,7 +25,9 @@ class Patience:
     unknown: float = 1.0
     """A file in a place nobody reads is reported after this."""
     incomplete: float = 20.0
-    """A model.json whose artifact is missing is reported as waiting after this."""
+    """A model.json whose artifact is missing is reported as waiting after this, and a run's folder without a run."""
+    misplaced: float = 5.0
+    """How often files that were reported to lie in a wrong place are looked for there."""
     old: float = 10.0
     """A file last written this long ago is whole at the first look."""
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from store.intake.arrivals import Folder, Known
 from store.intake.candidates import version_look
 from store.intake.inotify import Change, Hint
-from store.intake.recognise import Place, recognise
+from store.intake.recognise import Place, recognise, run_folder
 from store.intake.settle import Look
 from store.intake.trouble import Vanished
 
@@ -25,12 +25,19 @@ def sightings(
     """Key → what was seen there. Runs on the watcher's threads, whose walks are paced by what they cost."""
     seen: dict[int, Sighting] = {}
     unchanged: dict[int, bool] = {}
+    companions: dict[int, bool] = {}
     for change in changes:
         relative = folder.relative(change.path)
-        place = recognise(relative, environments) if relative else None
+        if not relative:
+            continue
+        place = recognise(relative, environments) or run_folder(relative)
         if place is None:
             continue
         key = folder.key(place.subject)
+        if place.unless and key not in companions:
+            companions[key] = has_company(folder, place)
+        if companions.get(key):
+            continue
         if change.hint == Hint.SEEN:
             if key not in unchanged:
                 unchanged[key] = key not in seen and _unchanged(folder, place, known.identity(key), change.path)
@@ -38,6 +45,11 @@ def sightings(
                 continue
         seen[key] = Sighting(place, change.hint)
     return seen
+
+
+def has_company(folder: Folder, place: Place) -> bool:
+    """Whether one of the files lies there beside which a file in an unknown place is nothing odd."""
+    return any(os.path.lexists(f"{folder.path}/{file}") for file in place.unless)
 
 
 def _unchanged(folder: Folder, place: Place, identity: int | None, path: str) -> bool:

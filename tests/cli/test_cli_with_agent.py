@@ -107,6 +107,28 @@ def test_a_bad_filter_is_an_error_not_everything(command: Command) -> None:
     assert len(err.splitlines()) <= 2
 
 
+def test_metrics_of_any_name_and_value_are_told_as_they_are(command: Command, agent: RunningAgent) -> None:
+    folder = agent.store / "inbox/runs/odd"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text(
+        '{"step": 1, "precision@10": 0.123456789012345, "avg score": NaN, "acc%": Infinity}\n'
+    )
+    wait_for("the run", lambda: command("show", "runs", "odd")[0] == 0)
+    (row,) = command.json("ls", "runs", "--filter", "metric.precision@10>0.1 metric.avg score=nan")
+    assert (row["metric.avg score"], row["metric.acc%"]) == ("nan", "inf")
+    assert command.json("ls", "runs", "--filter", '"metric.acc%">1e300')[0]["name"] == "odd"
+    assert command.json("ls", "runs", "--sort", '"metric.avg score":desc')[0]["name"] == "odd"
+    assert command.json("show", "runs", "odd")["metrics"] == {
+        "acc%": "inf", "avg score": "nan", "precision@10": 0.123456789012345
+    }  # fmt: skip
+    assert "0.123456789012345" in command("show", "runs", "odd")[1]
+    assert "metric.auc" not in command("ls", "runs", "--limit", "1")[1].splitlines()[0]
+    for option in ("--filter", "--sort"):
+        status, out, err = command("ls", "runs", option, "metric.precison@10" + (">1" if option == "--filter" else ""))
+        assert (status, out) == (2, "")
+        assert '"metric.precision@10"' in err
+
+
 def test_deployments_have_their_three_states_as_objects(command: Command) -> None:
     row = next(row for row in command.json("ls", "deployments") if row["deployment"] == DEPLOYMENT)
     assert row["requested"] == row["observed"] == row["effective"]

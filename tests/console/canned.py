@@ -381,15 +381,15 @@ def _performance(params: Any) -> Performance:
 def _run_metrics(params: Any) -> RunMetrics:
     steps = list(range(40))
     times = [NOW + step for step in steps]
-    train: list[float | None] = [0.6 + step / 200 for step in steps]
-    validation: list[float | None] = [0.6 + step / 400 for step in steps]
+    train = [0.6 + step / 200 for step in steps]
+    validation = [0.6 + step / 400 for step in steps]
+    curves = {"train_auc": train, "validation_auc": validation, "log_loss": [0.5 - step / 400 for step in steps]}
     return RunMetrics(
         params.run,
         "running",
         [
-            MetricSeries("train_auc", steps, times, train, 40),
-            MetricSeries("validation_auc", steps, times, validation, 40),
-            MetricSeries("log_loss", steps, times, [0.5 - step / 400 for step in steps], 40),
+            MetricSeries(name, steps, times, values, 40, values[-1], min(values), max(values), [1] * 40)
+            for name, values in curves.items()
         ],
     )
 

@@ -16,7 +16,7 @@ from store.intake.settle import Patience
 from store.protocol import Progress
 from store.settings import Settings
 
-QUICK = Patience(settle=0.05, open_end=0.1, longest=0.5, empty=0.1, unknown=0.1, incomplete=0.4)
+QUICK = Patience(settle=0.05, open_end=0.1, longest=0.5, empty=0.1, unknown=0.1, incomplete=0.4, misplaced=0.2)
 
 
 class Running:
