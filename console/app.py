@@ -147,6 +147,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def _beat(self) -> None:
         self.hear_news()
         self.deck.heartbeat()
+        if self.link.state.help and not self.deck.notice:
+            # It stays to be read until the agent answers.
+            self.deck.say_lost(f"{self.link.state.why} {self.link.state.help}")
 
     def hear_news(self) -> None:
         """Tell the operator what is new, once at the foot; the fleet's title keeps it."""
@@ -171,6 +174,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
                 self.deck.say(f"The store takes no changes: {hello.read_only}", "warning")
             self.look_for_alarms()
             self.deck.forget_loss()
+        elif state.help:
+            self.deck.say_lost(f"{state.why} {state.help}")
         self.deck.refresh_lines()
         if state.connected and (self.deck.view.data_at is None or self.deck.view.problem):
             self.deck.view.fetch_soon()

@@ -239,6 +239,6 @@ def print_error(refusal: Refusal, as_json: bool) -> None:
         return
     from console import text
 
-    print(f"quarterdeck: {text.clean(refusal.message, 600)}", file=sys.stderr)
+    print(f"quarterdeck: {text.clean(refusal.message, 1_000)}", file=sys.stderr)
     if refusal.hint:
-        print(f"  {text.clean(refusal.hint, 600)}", file=sys.stderr)
+        print(f"  {text.clean(refusal.hint, 1_000)}", file=sys.stderr)

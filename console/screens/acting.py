@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a request whose answer was lost waits for the agent, to be sent again as the same request.
 ANSWER_AGAIN_SECONDS = 60.0
+#: Seconds that an answer may take before the operator is told that it is waited for.
+PATIENCE = 1.0
 VERSIONS_OFFERED = 50
 #: How long an alert may be muted, as the dialog offers it (seconds); the command line takes any time.
 MUTES = (
@@ -45,6 +47,22 @@ async def _act(deck: Deck, action: Action) -> None:
             await _perform(deck, action, params)
     except Refusal as refusal:
         tell_refusal(deck, action.title, refusal)
+
+
+async def _answer(deck: Deck, title: str, method: str, params: msgspec.Struct) -> Any:
+    """The agent's answer; an operator who waits for it is told so."""
+    answering = asyncio.ensure_future(deck.deck_app.link.call(method, params))
+    told = ""
+    try:
+        done, _ = await asyncio.wait({answering}, timeout=PATIENCE)
+        if not done:
+            hello = deck.deck_app.link.hello
+            told = f"{title}: waiting for the agent{f', process {hello.pid},' if hello else ''} to answer"
+            deck.say(told, "warning")
+        return await answering
+    finally:
+        answering.cancel()
+        deck.unsay(told)
 
 
 async def _asked_for(deck: Deck, action: Action) -> ActionParams | None:
@@ -91,7 +109,7 @@ async def _pick_environment(deck: Deck, model: str, version: str) -> str | None:
     environments = hello.environments if hello is not None else []
     if len(environments) == 1:
         return environments[0].name
-    page: Page = await deck.deck_app.link.call("list", ListParams("deployments", limit=1000))
+    page: Page = await _answer(deck, "Promote", "list", ListParams("deployments", limit=1000))
     names = [column.name for column in page.columns]
     effective = names.index("effective") if "effective" in names else None
     now = {str(row[0]): row[effective] for row in page.rows} if effective is not None else {}
@@ -113,9 +131,8 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
     from console.widgets.rows import Column
 
     model, _, _ = deployment.rpartition("@")
-    page: Page = await deck.deck_app.link.call(
-        "list", ListParams("versions", sort="registered:desc", limit=VERSIONS_OFFERED, scope={"model": model})
-    )
+    offered = ListParams("versions", sort="registered:desc", limit=VERSIONS_OFFERED, scope={"model": model})
+    page: Page = await _answer(deck, "Promote", "list", offered)
     names = [column.name for column in page.columns]
     if not page.rows:
         raise Refusal(ExitCode.REFUSED, f"There is no version of {model} to promote.", "4 shows what has arrived.")
@@ -154,7 +171,7 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
 
 async def _effective(deck: Deck, deployment: str) -> set[str]:
     """The versions that serve now."""
-    page: Page = await deck.deck_app.link.call("list", ListParams("deployments", limit=1000))
+    page: Page = await _answer(deck, "Promote", "list", ListParams("deployments", limit=1000))
     names = [column.name for column in page.columns]
     if "effective" not in names:
         return set()
@@ -165,14 +182,13 @@ async def _effective(deck: Deck, deployment: str) -> set[str]:
 async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
     from console.screens.confirming import ask_words, confirm
 
-    link = deck.deck_app.link
     if params.action == "note":
         words = await ask_words(deck, f"note on {clean(params.subject, 60)}: ", "goes into the journal; empty: nothing")
         if words:
             await _do(deck, action, msgspec.structs.replace(params, reason=words, data_age=_data_age(deck)))
         return
     # A plan changes nothing, so it needs no reason yet.
-    plan: Plan = await link.call("plan", msgspec.structs.replace(params, dry_run=True))
+    plan: Plan = await _answer(deck, action.title, "plan", msgspec.structs.replace(params, dry_run=True))
     if not plan.allowed:
         raise Refusal(ExitCode.REFUSED, f"{params.action} {params.subject} is refused: {plan.why}")
     agreed = await confirm(deck, action, _told(deck, plan, params))

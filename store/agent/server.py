@@ -98,6 +98,9 @@ class Server:
         return len(self._connections)
 
     async def start(self, listener: socket.socket) -> None:
+        """Accept connections on `listener`, and no longer on the one before."""
+        if self._server:
+            self._server.close()
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST_BYTES)
 
     async def close(self) -> None:

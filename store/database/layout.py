@@ -7,7 +7,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from store.protocol import socket_path
+from store.protocol import lock_path, socket_path
 from store.settings import Settings
 
 KINDS = ("datasets", "runs", "models", "predictions", "labels")
@@ -22,6 +22,16 @@ class Layout:
     @property
     def database(self) -> Path:
         return self.root / "metadata.duckdb"
+
+    @property
+    def log_of_writes(self) -> Path:
+        """DuckDB's write-ahead log."""
+        return self.root / "metadata.duckdb.wal"
+
+    @property
+    def tip(self) -> Path:
+        """The journal's last row, see `store.database.tip`."""
+        return self.root / "journal.tip"
 
     @property
     def inbox(self) -> Path:
@@ -49,7 +59,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        return self.root / "agent.lock"
+        return lock_path(self.root)
 
     @property
     def socket(self) -> Path:

@@ -50,6 +50,8 @@ _LONGEST_BACKOFF = 60.0
 #: Seconds between two looks at what waits for another folder's files.
 _ELSEWHERE = 1.0
 _FOLLOWS = 10_000
+#: Seconds that `doctor` waits at most for the watched folders of a store that has just been opened.
+_SETTLED = 5.0
 
 
 class Intake:
@@ -136,10 +138,16 @@ class Intake:
         return Status(self._taken, self._quarantined, waiting, polling, self._trouble)
 
     def watched(self) -> list[WatchedFolder]:
-        """Where each watched folder lies, and how what arrives there is noticed."""
-        polling = self._watcher.polling if self._thread is not None else ""
-        told = self._watcher.watches if self._thread is not None else lambda _folder: False
-        return [WatchedFolder(folder.path, standing(folder.path), told(folder), polling) for folder in self._folders]
+        """Where each watched folder lies, and how what arrives there is noticed; nothing before intake has begun."""
+        if self._thread is None:
+            return []
+        watcher = self._watcher
+        if not watcher.polling:
+            watcher.settled.wait(_SETTLED)
+        return [
+            WatchedFolder(folder.path, standing(folder.path), watcher.watches(folder), watcher.polling)
+            for folder in self._folders
+        ]
 
     def rescan(self) -> None:
         """Walk the folders now."""

@@ -50,6 +50,8 @@ class Watcher:
         self._on_root = on_root
         self._on_walked = on_walked
         self._standing: dict[str, Standing] = {}
+        self.settled = threading.Event()
+        """Set once it is known how each folder is watched."""
         self._rescan_seconds = rescan_seconds
         self._stop = threading.Event()
         self._walk_now = threading.Event()
@@ -95,6 +97,7 @@ class Watcher:
         self._inotify = with_kernel
         try:
             self._settle_roots(with_kernel)
+            self.settled.set()
             self._on_walked()
             while not self._stop.is_set():
                 changes = with_kernel.read(None)
@@ -155,6 +158,7 @@ class Watcher:
 
     def _fall_back(self, why: str) -> None:
         self.polling = why
+        self.settled.set()
         log.warning("the watched folders are polled: %s", why)
         self._walk_now.set()
 
