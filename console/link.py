@@ -38,8 +38,9 @@ PATIENT_METHODS: Mapping[str, float | None] = {
 #: so: its event loop answers that whatever else it works on.
 SILENCE_SECONDS = 3.0
 ALIVE_SECONDS = 3.0
-#: Seconds that greeting may take.
+#: Seconds that greeting may take, and after which it is looked whether the agent is stopped.
 HELLO_SECONDS = 5.0
+STOPPED_SECONDS = 1.0
 #: Seconds that a freshly started agent has until it answers hello (it may be migrating an old store).
 START_SECONDS = 30.0
 
@@ -299,10 +300,16 @@ class Client:
 
     def greeted(self, number: int, timeout: float = HELLO_SECONDS) -> Hello:
         """The answer to the greeting `number`; raises `Refusal` where none comes in time, with what helps."""
-        try:
-            hello: Hello = self.take(number, timeout)
-        except TimeoutError:
-            raise self._silent("hello") from None
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                hello: Hello = self.take(number, min(STOPPED_SECONDS, max(0.0, deadline - time.monotonic())))
+                break
+            except TimeoutError:
+                found = self._silent("hello")
+                # One that is stopped answers nobody: there is nothing to wait for.
+                if time.monotonic() >= deadline or found.detail.get("state") in ("T", "t"):
+                    raise found from None
         check_protocol(hello)
         self.hello = hello
         return hello

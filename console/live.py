@@ -148,7 +148,7 @@ class Link:
         """
         if not self._ready.is_set():
             if self.state.status == "lost":
-                raise LinkLost(self.state.why or "The agent is not connected.", self.state.help)
+                raise LinkLost(self.state.why, self.state.help) if self.state.help else LinkLost
             try:
                 await asyncio.wait_for(self._ready.wait(), 5.0)
             except TimeoutError:
