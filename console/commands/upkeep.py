@@ -138,7 +138,11 @@ def _agent_checks() -> list[CheckResult]:
         if "pid" in refusal.detail:
             words = "not looked at: the agent has its files open"
             return [told, CheckResult("store", "warning", words, "Ask again when it answers or has ended.")]
-        return [told, *_offline_checks(store)]
+        files = _offline_checks(store)
+        if any(check.status == "failed" for check in files):
+            # The same, looked at more closely.
+            told = CheckResult("agent", "failed", "none runs, and none starts on these files")
+        return [told, *files]
     return report.checks
 
 

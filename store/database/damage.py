@@ -28,6 +28,7 @@ _NO_DAMAGE = (
     *("set lock", "Conflicting lock", "newer version", "serialization version", "Permission denied", "Read-only"),
     *("No space left", "Cannot open file", "Out of Memory", "Too many open files"),
 )
+_UNREADABLE = ("Corrupt", "checksum", "Could not read enough bytes", "has been invalidated")
 #: Of names, in a message.
 _NAMED = 5
 
@@ -47,7 +48,7 @@ def refusal(layout: Layout, damage: Damage) -> Refusal:
     """Why the agent does not start, with the lines that mend it."""
     return Refusal(
         ExitCode.NO_AGENT,
-        f"{layout.database}: {damage.found}. Whole: {damage.whole}. Lost: {damage.lost}.",
+        f"{damage.found}. Whole: {damage.whole}. Lost: {damage.lost}.",
         mending(layout, damage),
         {"damage": damage.found},
     )
@@ -107,14 +108,16 @@ def before_opening(layout: Layout) -> Damage | None:
 
 def of_error(layout: Layout, error: duckdb.Error) -> Damage:
     """What is whole where DuckDB cannot open the store's file; nothing is changed, no agent may run."""
-    why = _first_line(error)
+    why = _without_path(layout, error)
     log = layout.log_of_writes
     tip = TipFile(layout.tip).read()
     with contextlib.suppress(duckdb.Error), _opened(layout.database) as connection:
         # It opens after all: it is what lies in it that cannot be read.
         whole, damaged, found = unreadable_tables(connection)
         if damaged:
-            return of_tables(layout, whole, damaged, found)
+            accept = "begins an empty store; the damaged file is kept in backups/"
+            files = (layout.database.name, log.name)
+            return msgspec.structs.replace(of_tables(layout, whole, damaged, found), accept=accept, aside=files)
     if log.exists():
         try:
             with _without_log(layout) as connection:
@@ -194,7 +197,8 @@ def unreadable_tables(connection: duckdb.DuckDBPyConnection) -> tuple[list[str],
 def of_tables(layout: Layout, whole: list[str], damaged: list[str], why: str) -> Damage:
     """Blocks of tables that cannot be read, in words."""
     return Damage(
-        f"{len(damaged)} of {len(whole) + len(damaged)} tables of {layout.database.name} cannot be read: {why}",
+        f"{len(damaged)} of {len(whole) + len(damaged)} tables of {layout.database.name} cannot be read:"
+        f" {why.replace(f'{layout.root}/', '')}",
         f"{len(whole)} tables; {remains(layout) or 'no artifact'}",
         f"what these tables held: {_some(damaged)}",
     )
@@ -258,6 +262,11 @@ def is_damage(error: duckdb.Error) -> bool:
     return not any(word in text for word in _NO_DAMAGE)
 
 
+def is_unreadable(error: duckdb.Error) -> bool:
+    """Whether a query failed because of what the file holds."""
+    return isinstance(error, duckdb.FatalException) or any(word in str(error) for word in _UNREADABLE)
+
+
 def _artifacts(layout: Layout) -> Iterator[Path]:
     for folder in layout.objects.glob("sha256/??"):
         yield from folder.iterdir()
@@ -290,6 +299,10 @@ def _written(path: Path) -> str:
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
+
+
+def _without_path(layout: Layout, error: Exception) -> str:
+    return _first_line(error).replace(f"{layout.root}/", "").removesuffix("!")
 
 
 def _first_line(error: Exception) -> str:
