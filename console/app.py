@@ -19,7 +19,7 @@ from console.alarm import Alarm
 from console.live import Link, LinkListener, LinkState
 from console.places import Place
 from console.screens.deck import Deck
-from console.terminal import TerminalDriver
+from console.terminal import TerminalDriver, colourless
 from console.widgets.scroll_bars import fit_scroll_bars
 from store.protocol import Change, Progress
 
@@ -85,7 +85,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         news: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
-        if self.no_color:
+        if self.no_color or colourless():
             self._show_plainly()
         # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
         self._disable_notifications = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -175,6 +176,11 @@ def terminal_width() -> int:
     import shutil
 
     return shutil.get_terminal_size().columns
+
+
+def redraws(stream: IO[str]) -> bool:
+    """Whether a line on `stream` can be written over: a terminal, and not one that knows no control sequences."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
 
 def print_fields(fields: Sequence[Field], stream: IO[str] | None = None) -> None:

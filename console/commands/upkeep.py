@@ -193,6 +193,8 @@ def colours() -> str:
     """How many colours will be used, and what says so."""
     if os.environ.get("NO_COLOR"):
         return "none (NO_COLOR)"
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return f"none (TERM={os.environ.get('TERM', '')})"
     if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
         return "16 million (COLORTERM)"
     term = os.environ.get("TERM", "")
