@@ -41,7 +41,7 @@ LONGEST_PAUSE = 5.0
 #: An agent that says nothing for this long is asked whether it is still there, and has this long to say so: together
 #: less than 5 s. Its event loop answers that whatever else it works on.
 PING_SECONDS = 2.0
-ALIVE_SECONDS = 2.5
+ALIVE_SECONDS = 2.0
 #: What came in the meantime is taken up before an agent is called silent: it may be this process that was held up.
 GRACE_SECONDS = 0.1
 #: Requests that go on waiting for an agent that is silent: what became of an action is to be known.

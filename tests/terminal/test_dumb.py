@@ -48,8 +48,8 @@ def test_with_colours_the_same_screens_have_some(open_console: OpenConsole) -> N
     "arguments",
     [
         ("--help",), ("ls", "--help"), ("ls", "runs"), ("ls", "deployments"), ("ls", "drift"), ("ls", "nothing"),
-        ("show", "deployments", "flight-delay@production"), ("doctor",), ("agent", "status"), ("nonsense",), ("promote",),
-        ("retry", "q999"),
+        ("show", "deployments", "flight-delay@production"), ("doctor",), ("agent", "status"), ("nonsense",),
+        ("promote",), ("retry", "q999"),
     ],
 )  # fmt: skip
 def test_no_command_sends_a_control_sequence(store: Path, arguments: tuple[str, ...]) -> None:
