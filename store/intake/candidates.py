@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 from store.intake import opening, settle
 from store.intake.arrivals import Folder, Known
@@ -21,6 +22,7 @@ from store.intake.recognise import Place, recognise
 from store.intake.settle import Look, Patience, Settling
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import MANIFEST, MAX_FILES
+from store.protocol import ExitCode, Refusal
 
 _TABLES = ("dataset", "predictions", "labels")
 #: A file whose writer closed it is given only this long, in seconds: some open and close once a line.
@@ -110,6 +112,25 @@ def of_case(
     if folder is None or place is None:
         return None
     return Candidate(case.path_key, place, folder, Settling(patience), time.monotonic())
+
+
+def to_retry(
+    case: Open, folders: Sequence[Folder], environments: frozenset[str], patience: Patience, kept: Path
+) -> Candidate:
+    """A quarantined file to be read again whatever is known of it: where it lies, else its copy below `kept`.
+
+    Raises `Refusal` where there is neither.
+    """
+    candidate = of_case(case, folders, environments, patience)
+    if candidate is None:
+        raise Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")
+    candidate.forced = True
+    if not os.path.lexists(candidate.path):
+        if not case.kept or candidate.place.kind == "model":
+            raise Refusal(ExitCode.REFUSED, f"{case.id}: its file is gone and no copy was kept.", "Bring it again.")
+        candidate.source = str(kept / case.kept)
+        candidate.within = str(kept)
+    return candidate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,17 +16,16 @@ from store.database import Actor, Database, Entry, Layout
 from store.intake import arrivals, commit, quarantine
 from store.intake.arrivals import Folder, Known
 from store.intake.burst import Burst
-from store.intake.candidates import Candidate, Candidates, judge, of_case, readable
+from store.intake.candidates import Candidate, Candidates, judge, of_case, readable, to_retry
 from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
 from store.intake.inotify import Change
 from store.intake.quarantine import Keeper
 from store.intake.read import Incomplete
-from store.intake.roots import standing
 from store.intake.settle import Look, Patience, Settling
 from store.intake.sighting import Sighting, sightings
-from store.intake.status import Status, WatchedFolder
+from store.intake.status import Status, WatchedFolder, watched_folders
 from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import MANIFEST, Waiting
@@ -50,8 +49,6 @@ _LONGEST_BACKOFF = 60.0
 #: Seconds between two looks at what waits for another folder's files.
 _ELSEWHERE = 1.0
 _FOLLOWS = 10_000
-#: Seconds that `doctor` waits at most for the watched folders of a store that has just been opened.
-_SETTLED = 5.0
 
 
 class Intake:
@@ -139,15 +136,7 @@ class Intake:
 
     def watched(self) -> list[WatchedFolder]:
         """Where each watched folder lies, and how what arrives there is noticed; nothing before intake has begun."""
-        if self._thread is None:
-            return []
-        watcher = self._watcher
-        if not watcher.polling:
-            watcher.settled.wait(_SETTLED)
-        return [
-            WatchedFolder(folder.path, standing(folder.path), watcher.watches(folder), watcher.polling)
-            for folder in self._folders
-        ]
+        return [] if self._thread is None else watched_folders(self._watcher, self._folders)
 
     def rescan(self) -> None:
         """Walk the folders now."""
@@ -444,22 +433,11 @@ class Intake:
             asked.set_exception(refusal)
             return
         self._open[case.path_key] = case
-        candidate = of_case(case, self._folders, self._environments, self._patience)
-        if candidate is None:
-            asked.set_exception(
-                Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")
-            )
+        try:
+            candidate = to_retry(case, self._folders, self._environments, self._patience, self._layout.quarantine)
+        except Refusal as refusal:
+            asked.set_exception(refusal)
             return
-        candidate.forced = True
-        place = candidate.place
-        if not os.path.lexists(candidate.path):
-            if not case.kept or place.kind == "model":
-                asked.set_exception(
-                    Refusal(ExitCode.REFUSED, f"{case.id}: its file is gone and no copy was kept.", "Bring it again.")
-                )
-                return
-            candidate.source = str(self._layout.quarantine / case.kept)
-            candidate.within = str(self._layout.quarantine)
         candidate.asked.append(asked)
         entry = Entry(actor, "retry", "quarantine", case.id, reason=reason)
         self._database.writer.submit(lambda tx: tx.record(entry))

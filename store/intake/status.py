@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from store.intake.roots import Standing
+from store.intake.arrivals import Folder
+from store.intake.roots import Standing, standing
+from store.intake.watch import Watcher
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -27,3 +30,17 @@ class WatchedFolder(NamedTuple):
     standing: Standing
     told: bool
     polling: str
+
+
+#: Seconds that `doctor` waits at most for the watched folders of a store that has just been opened.
+_SETTLED = 5.0
+
+
+def watched_folders(watcher: Watcher, folders: Sequence[Folder]) -> list[WatchedFolder]:
+    """Where each folder lies now, and how what arrives there is noticed."""
+    if not watcher.polling:
+        watcher.settled.wait(_SETTLED)
+    return [
+        WatchedFolder(folder.path, standing(folder.path), watcher.watches(folder), watcher.polling)
+        for folder in folders
+    ]
