@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.protocol import HEARTBEAT_SECONDS, ExitCode, Refusal, lock_path, socket_path
+from store.protocol import ExitCode, Refusal, lock_path, socket_path
 
 #: Seconds that an agent has to end after SIGTERM, and the kernel to end it after SIGKILL.
 TERM_SECONDS = 15.0
@@ -43,7 +43,7 @@ class AgentProcess:
     holds_lock: bool
     """Whether it has this store's lock open, so that it is this store's agent and no other process of that number."""
     last_sign: float | None
-    """When it last touched its socket (wall clock, seconds): it does so every few seconds while it is well."""
+    """When it last touched its socket (wall clock, seconds): every `HEARTBEAT_SECONDS` while it is well."""
 
     @property
     def stopped(self) -> bool:
@@ -56,10 +56,10 @@ class AgentProcess:
             parts.append("which is gone")
         elif self.state not in ("R", "S"):
             parts.append(_STATES.get(self.state, f"in state {self.state}"))
-        if self.last_sign is not None and self.state and time.time() - self.last_sign > 2 * HEARTBEAT_SECONDS:
+        if self.last_sign is not None and self.state:
             from console.text import duration, when
 
-            silent = time.time() - self.last_sign
+            silent = max(0.0, time.time() - self.last_sign)
             parts.append(f"no sign of life since {when(self.last_sign, seconds=True)} ({duration(silent)})")
         return ", ".join(parts)
 

@@ -198,7 +198,7 @@ def start_agent(store: Path, accept_loss: bool = False) -> subprocess.Popen[byte
 _STARTED: dict[int, int] = {}
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> tuple[str, str]:
+def last_words(process: subprocess.Popen[bytes]) -> tuple[str, str]:
     """What a started agent said of its end, and what it advises; each "" when it said nothing."""
     descriptor = _STARTED.pop(process.pid, None)
     if descriptor is None:
@@ -285,7 +285,7 @@ class Client:
             if time.monotonic() >= deadline:
                 from console.agent_process import unreachable
 
-                said, hint = _last_words(process)
+                said, hint = last_words(process)
                 other = unreachable(store)
                 raise other or Refusal(
                     ExitCode.NO_AGENT,

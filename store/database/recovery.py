@@ -42,7 +42,7 @@ def _record(tx: Transaction, layout: Layout, accepted: list[Damage]) -> None:
     for found in accepted:
         log.error("loss accepted: %s; lost: %s", found.found, found.lost)
         reason = f"{found.found}; lost: {found.lost}"
-        tx.record(Entry(Actor("agent", "agent"), "accept loss", "store", layout.root.name, reason=reason))
+        tx.record(Entry(Actor("agent", "agent"), "accept_loss", "store", layout.root.name, reason=reason))
 
 
 def _opened(

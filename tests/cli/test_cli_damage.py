@@ -82,7 +82,7 @@ def test_a_loss_that_is_accepted_is_in_the_journal(store: Path, command: Command
     assert command("agent", "start", "--accept-loss")[0] == 0
     _, out, _ = command("ls", "journal", "--json")
     (row,) = json.loads(out)
-    assert row["action"] == "accept loss"
+    assert row["action"] == "accept_loss"
     assert "journal sequence 1 to 20" in row["reason"]
     assert command("agent", "stop")[0] == 0
 

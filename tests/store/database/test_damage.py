@@ -95,7 +95,7 @@ def test_a_damaged_log_is_lost_from_the_checkpoint_on(layout: Layout, share: flo
     assert found_by_doctor(layout)["lost"] == "failed: what was recorded after that: journal sequence 11 to 30"
     assert (layout.database.read_bytes(), layout.log_of_writes.read_bytes()) == before
     # Going on is told, recorded, and throws nothing away.
-    assert rows(layout) == [*((number, "note") for number in range(1, 11)), (11, "accept loss")]
+    assert rows(layout) == [*((number, "note") for number in range(1, 11)), (11, "accept_loss")]
     (aside,) = layout.backups.glob("damaged-*/metadata.duckdb.wal")
     assert aside.read_bytes() == before[1]
     assert len(rows(layout, accept_loss=False)) == 11
@@ -124,7 +124,7 @@ def test_a_log_that_duckdb_takes_for_whole_is_missed_all_the_same(layout: Layout
         # What DuckDB would have dropped at the next checkpoint is kept to be looked at.
         (aside,) = layout.backups.glob("damaged-*/metadata.duckdb.wal")
         assert aside.stat().st_size
-    assert rows(layout)[-1] == (last + 1, "accept loss")
+    assert rows(layout)[-1] == (last + 1, "accept_loss")
 
 
 def test_an_older_file_put_in_its_place_is_noticed(layout: Layout, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_no_empty_store_begins_beside_targets_that_serve(layout: Layout, what: s
     assert "every record" in message and "sequence 30" in message
     assert not layout.database.exists() or not layout.database.stat().st_size
     assert found_by_doctor(layout)["store"].startswith("failed: metadata.duckdb ")
-    assert [action for _, action in rows(layout)] == ["accept loss"]
+    assert [action for _, action in rows(layout)] == ["accept_loss"]
 
 
 def test_a_new_store_begins_without_a_question(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_file_whose_beginning_is_gone_is_said_to_be_lost(layout: Layout) -> No
     assert "metadata.duckdb is damaged" in message and "not a valid DuckDB database file" in message
     assert "Lost: every record (the journal had reached sequence 30)" in message
     damaged = layout.database.read_bytes()
-    assert [action for _, action in rows(layout)] == ["accept loss"]
+    assert [action for _, action in rows(layout)] == ["accept_loss"]
     (aside,) = layout.backups.glob("damaged-*/metadata.duckdb")
     assert aside.read_bytes() == damaged
 
