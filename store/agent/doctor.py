@@ -96,6 +96,9 @@ def _targets(connection: duckdb.DuckDBPyConnection, layout: Layout) -> list[Chec
 
 def _watched(watched: Sequence[WatchedFolder], settings: Settings) -> list[CheckResult]:
     """How what arrives in each watched folder is noticed, and why not at once where it is not."""
+    if not watched:
+        hint = "The store is starting, read-only, or intake did not start: the lines above and log/agent.log say which."
+        return [CheckResult("watched", "warning", "no folder is watched", hint)]
     found = []
     every = f"{settings.watch.rescan_seconds:g} s"
     for folder in watched:

@@ -25,7 +25,7 @@ from store.intake.quarantine import Keeper
 from store.intake.read import Incomplete
 from store.intake.settle import Look, Patience, Settling
 from store.intake.sighting import Sighting, sightings
-from store.intake.status import Status, WatchedFolder, watched_folders
+from store.intake.status import SETTLED, Status, WatchedFolder, watched_folders
 from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import MANIFEST, Waiting
@@ -86,13 +86,14 @@ class Intake:
         self._burst = Burst(on_progress)
         self._trouble = ""
         self._backoff = 0.0
-        self._stopping = threading.Event()
+        self._begun, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin. Does nothing on a store that takes no changes."""
         if self._database.read_only:
             log.warning("nothing is taken in: the store is read-only: %s", self._database.read_only)
+            self._begun.set()
             return
         for folder in self._folders:
             with contextlib.suppress(OSError):
@@ -116,6 +117,7 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
         self._watcher.start()
+        self._begun.set()
 
     def stop(self) -> None:
         """End the threads; what was not recorded is found again at the next start."""
@@ -136,6 +138,8 @@ class Intake:
 
     def watched(self) -> list[WatchedFolder]:
         """Where each watched folder lies, and how what arrives there is noticed; nothing before intake has begun."""
+        # A store that has just been opened brings its deployments in order first.
+        self._begun.wait(SETTLED)
         return [] if self._thread is None else watched_folders(self._watcher, self._folders)
 
     def rescan(self) -> None:

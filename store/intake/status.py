@@ -33,13 +33,13 @@ class WatchedFolder(NamedTuple):
 
 
 #: Seconds that `doctor` waits at most for the watched folders of a store that has just been opened.
-_SETTLED = 5.0
+SETTLED = 5.0
 
 
 def watched_folders(watcher: Watcher, folders: Sequence[Folder]) -> list[WatchedFolder]:
     """Where each folder lies now, and how what arrives there is noticed."""
     if not watcher.polling:
-        watcher.settled.wait(_SETTLED)
+        watcher.settled.wait(SETTLED)
     return [
         WatchedFolder(folder.path, standing(folder.path), watcher.watches(folder), watcher.polling)
         for folder in folders
