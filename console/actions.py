@@ -65,6 +65,8 @@ class Situation:
     subject: str = ""
     """What a wire action would be about: `model@environment`, an alert id, a quarantine id, `KIND/NAME`."""
     connected: bool = True
+    silence: str = ""
+    """Why an agent that is connected says nothing, and what helps; "" while it answers."""
     stale: bool = False
     """The rows shown are known to be older than the store."""
     at: float | None = None
@@ -167,7 +169,7 @@ ACTIONS: tuple[Action, ...] = (
         "retry",
         "T",
         "Retry",
-        "Apply the requested revision again, or take a quarantined file in again",
+        "Apply the requested revision again, or take in again the quarantined files that are marked, or the chosen one",
         danger=2,
         views=OF_DEPLOYMENT | {"quarantine"},
         wire="retry",
@@ -295,7 +297,14 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("last_alarm", "comma", "Alarm before", "Back to the run of alarms before", views=frozenset({"monitor"})),
     Action("pane", "tab", "Next pane", "Choose the next pane; enter opens it", views=OVER_TIME, footer=2, label="pane"),
-    Action("mark", "space", "Mark the row", "Mark rows to copy together", views=WITH_ROWS, needs_row=True),
+    Action(
+        "mark",
+        "space",
+        "Mark the row",
+        "Mark rows to copy, or quarantined files to retry, together",
+        views=WITH_ROWS,
+        needs_row=True,
+    ),
     Action(
         "copy",
         "y",
@@ -397,7 +406,7 @@ def unavailable(action: Action, situation: Situation) -> str:
         places = ", ".join(sorted(action.views & set(MAIN_VIEWS))) or ", ".join(sorted(action.views))
         return f"not on this view; it is on {places}"
     if action.id == "agent.start":
-        return "the agent runs" if situation.connected else ""
+        return "the agent runs" if situation.connected else situation.silence
     if action.needs_row and situation.row is None:
         return "no row is chosen"
     if action.id == "history_back" and not situation.can_go_back:
@@ -406,6 +415,8 @@ def unavailable(action: Action, situation: Situation) -> str:
         return "there is no later view"
     if action.wire is None:
         return ""
+    if situation.silence:
+        return situation.silence
     if not situation.connected:
         return "the agent is lost: what is shown may be out of date"
     if situation.at is not None:

@@ -19,7 +19,7 @@ from console.alarm import Alarm
 from console.live import Link, LinkListener, LinkState
 from console.places import Place
 from console.screens.deck import Deck
-from console.terminal import TerminalDriver
+from console.terminal import TerminalDriver, colourless
 from console.widgets.scroll_bars import fit_scroll_bars
 from store.protocol import Change, Progress
 
@@ -85,7 +85,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         news: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
-        if self.no_color:
+        if self.no_color or colourless():
             self._show_plainly()
         # Notices stand at the foot, so the toast rack and the tooltip need not be mounted nor styled.
         self._disable_notifications = True
@@ -147,6 +147,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def _beat(self) -> None:
         self.hear_news()
         self.deck.heartbeat()
+        if self.link.state.help and not self.deck.notice:
+            # It stays to be read until the agent answers.
+            self.deck.say_lost(f"{self.link.state.why} {self.link.state.help}")
 
     def hear_news(self) -> None:
         """Tell the operator what is new, once at the foot; the fleet's title keeps it."""
@@ -171,6 +174,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
                 self.deck.say(f"The store takes no changes: {hello.read_only}", "warning")
             self.look_for_alarms()
             self.deck.forget_loss()
+        elif state.help:
+            self.deck.say_lost(f"{state.why} {state.help}")
         self.deck.refresh_lines()
         if state.connected and (self.deck.view.data_at is None or self.deck.view.problem):
             self.deck.view.fetch_soon()

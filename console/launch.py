@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.link import Client, check_protocol, open_socket
+from console.link import Client, open_socket
 from store.protocol import HelloParams, ListParams, Page, Refusal
 
 #: The listing that the first view shows.
@@ -48,8 +48,7 @@ def launch(store: Path, view: str = "fleet", awaits: str = "", news: Callable[[]
     from console.app import ConsoleApp
 
     if greeting is not None:
-        client.hello = client.take(greeting, 10.0)
-        check_protocol(client.hello)
+        client.greeted(greeting)
     page: Page | None
     try:
         page = client.take(listing, PATIENCE)

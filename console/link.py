@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from store import protocol
-from store.protocol import ExitCode, Hello, HelloParams, Progress, Refusal
+from store.protocol import Empty, ExitCode, Hello, HelloParams, Progress, Refusal
 
 if TYPE_CHECKING:
     import subprocess
@@ -34,6 +34,13 @@ PATIENT_METHODS: Mapping[str, float | None] = {
     "act": 300.0,
     "multivariate": 300.0,
 }
+#: Seconds without a word after which an agent that owes an answer is asked whether it is there, and those it has to say
+#: so: its event loop answers that whatever else it works on.
+SILENCE_SECONDS = 3.0
+ALIVE_SECONDS = 3.0
+#: Seconds that greeting may take, and after which it is looked whether the agent is stopped.
+HELLO_SECONDS = 5.0
+STOPPED_SECONDS = 1.0
 #: Seconds that a freshly started agent has until it answers hello (it may be migrating an old store).
 START_SECONDS = 30.0
 
@@ -138,6 +145,12 @@ def open_socket(store: Path, timeout: float | None = 5.0) -> socket.socket:
     except Refusal:
         connection.close()
         raise
+    except (TimeoutError, BlockingIOError) as error:
+        # More wait to be let in than the kernel keeps waiting: it has not accepted anybody for long.
+        connection.close()
+        from console.agent_process import silent
+
+        raise silent(store, "the connection") from error
     except PermissionError as error:
         connection.close()
         raise Refusal(
@@ -154,8 +167,11 @@ def open_socket(store: Path, timeout: float | None = 5.0) -> socket.socket:
     return connection
 
 
-def start_agent(store: Path) -> subprocess.Popen[bytes]:
-    """Start the agent in the background, in a session of its own, as `tmux` starts its server."""
+def start_agent(store: Path, accept_loss: bool = False) -> subprocess.Popen[bytes]:
+    """Start the agent in the background, in a session of its own, as `tmux` starts its server.
+
+    With `accept_loss` it goes on without what is damaged or missing.
+    """
     import subprocess
     import tempfile
 
@@ -163,7 +179,10 @@ def start_agent(store: Path) -> subprocess.Popen[bytes]:
     installed = "site-packages" in root.parts or "dist-packages" in root.parts
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "store.agent", "--store", os.fspath(store.absolute())],
+            [
+                *(sys.executable, "-P", "-m", "store.agent", "--store", os.fspath(store.absolute())),
+                *(["--accept-loss"] if accept_loss else []),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -179,7 +198,7 @@ def start_agent(store: Path) -> subprocess.Popen[bytes]:
 _STARTED: dict[int, int] = {}
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> tuple[str, str]:
+def last_words(process: subprocess.Popen[bytes]) -> tuple[str, str]:
     """What a started agent said of its end, and what it advises; each "" when it said nothing."""
     descriptor = _STARTED.pop(process.pid, None)
     if descriptor is None:
@@ -220,8 +239,9 @@ class Client:
         start_agent: bool = True,
         timeout: float = START_SECONDS,
         client: str = "command line",
+        accept_loss: bool = False,
     ) -> Client:
-        """Connect and greet; starts an agent when none runs and `start_agent` allows it.
+        """Connect and greet; starts an agent when none runs and `start_agent` allows it (`accept_loss` as there).
 
         Raises `Refusal` with `NO_AGENT` when none can be reached or started within `timeout` seconds, with
         `NOT_PERMITTED` when the socket is closed to this user.
@@ -229,15 +249,19 @@ class Client:
         try:
             self = cls(store, open_socket(store))
         except Refusal as refusal:
-            if refusal.code is not ExitCode.NO_AGENT or "errno" not in refusal.detail or not start_agent:
+            if refusal.code is not ExitCode.NO_AGENT or "errno" not in refusal.detail:
                 raise
-            return cls._connect_to_started(store, timeout, client)
+            if not start_agent:
+                from console.agent_process import unreachable
+
+                raise unreachable(store) or refusal from refusal
+            return cls._connect_to_started(store, timeout, client, accept_loss)
         self.greet(client)
         return self
 
     @classmethod
-    def _connect_to_started(cls, store: Path, timeout: float, client: str) -> Client:
-        process = start_agent(store)
+    def _connect_to_started(cls, store: Path, timeout: float, client: str, accept_loss: bool) -> Client:
+        process = start_agent(store, accept_loss)
         deadline = time.monotonic() + timeout
         patience_after_exit = 2.0
         pause = 0.02
@@ -259,8 +283,11 @@ class Client:
                 deadline = min(deadline, time.monotonic() + patience_after_exit)
                 patience_after_exit = 0.0
             if time.monotonic() >= deadline:
-                said, hint = _last_words(process)
-                raise Refusal(
+                from console.agent_process import unreachable
+
+                said, hint = last_words(process)
+                other = unreachable(store)
+                raise other or Refusal(
                     ExitCode.NO_AGENT,
                     f"The agent for {store} did not start" + (f": {said}" if said else "."),
                     hint or f"Its log: {store / 'log' / 'agent.log'}; in the foreground: quarterdeck agent run",
@@ -268,8 +295,21 @@ class Client:
             time.sleep(pause)
             pause = min(0.1, pause * 1.5)
 
-    def greet(self, client: str, timeout: float = 10.0) -> Hello:
-        hello: Hello = self.call("hello", HelloParams(client=client), timeout)
+    def greet(self, client: str, timeout: float = HELLO_SECONDS) -> Hello:
+        return self.greeted(self.post("hello", HelloParams(client=client)), timeout)
+
+    def greeted(self, number: int, timeout: float = HELLO_SECONDS) -> Hello:
+        """The answer to the greeting `number`; raises `Refusal` where none comes in time, with what helps."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                hello: Hello = self.take(number, min(STOPPED_SECONDS, max(0.0, deadline - time.monotonic())))
+                break
+            except TimeoutError:
+                found = self._silent("hello")
+                # One that is stopped answers nobody: there is nothing to wait for.
+                if time.monotonic() >= deadline or found.detail.get("state") in ("T", "t"):
+                    raise found from None
         check_protocol(hello)
         self.hello = hello
         return hello
@@ -298,14 +338,31 @@ class Client:
         if timeout == REQUEST_SECONDS:
             timeout = PATIENT_METHODS.get(method, timeout)
         number = self.post(method, params)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = SILENCE_SECONDS if deadline is None else min(SILENCE_SECONDS, deadline - time.monotonic())
+            try:
+                return self.take(number, max(0.0, left))
+            except TimeoutError:
+                self._check_alive(method)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise Refusal(
+                    ExitCode.NO_AGENT,
+                    f"The agent is there, but did not answer {method} within {timeout:g} s: it is busy.",
+                    "Try again; `quarterdeck agent status` says how much waits.",
+                )
+
+    def _check_alive(self, method: str) -> None:
+        """Raises `Refusal` when the agent answers nothing at all, with its process and what helps."""
         try:
-            return self.take(number, timeout)
+            self.take(self.post("ping", Empty()), ALIVE_SECONDS)
         except TimeoutError:
-            raise Refusal(
-                ExitCode.NO_AGENT,
-                f"The agent did not answer {method} within {timeout:g} s.",
-                "See how it is: quarterdeck agent status",
-            ) from None
+            raise self._silent(method) from None
+
+    def _silent(self, method: str) -> Refusal:
+        from console.agent_process import silent
+
+        return silent(self.store, method, self.connection)
 
     def close(self) -> None:
         self.connection.close()

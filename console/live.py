@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from console.link import (
+    HELLO_SECONDS,
     REQUEST_SECONDS,
     Client,
     check_protocol,
@@ -32,21 +33,29 @@ from store.protocol import (
     SubscribeParams,
 )
 
-Status = Literal["connecting", "connected", "lost"]
+#: `silent`: the connection stands, but the agent says nothing: it is stopped, hangs, or the host is overloaded.
+Status = Literal["connecting", "connected", "silent", "lost"]
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
-#: An agent that says nothing for this long is asked whether it is still there.
-PING_SECONDS = 20.0
+#: An agent that says nothing for this long is asked whether it is still there, and has this long to say so: together
+#: less than 5 s. Its event loop answers that whatever else it works on.
+PING_SECONDS = 2.0
+ALIVE_SECONDS = 2.0
+#: What came in the meantime is taken up before an agent is called silent: it may be this process that was held up.
+GRACE_SECONDS = 0.1
+#: Requests that go on waiting for an agent that is silent: what became of an action is to be known.
+_KEPT_WAITING = frozenset({"act", "backup", "ping", "hello", "subscribe"})
 
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """How the link is, since when (wall clock, seconds), and why when it is lost."""
+    """How the link is, since when (wall clock, seconds), why when it is lost, and what helps."""
 
     status: Status
     since: float
     why: str = ""
+    help: str = ""
 
     @property
     def connected(self) -> bool:
@@ -56,8 +65,8 @@ class LinkState:
 class LinkLost(Refusal):
     """The request went unanswered because the connection broke, or there is none."""
 
-    def __init__(self, message: str = "The agent is not connected.") -> None:
-        super().__init__(ExitCode.NO_AGENT, message, "The console reconnects by itself; look again then.")
+    def __init__(self, message: str = "The agent is not connected.", help: str = "") -> None:
+        super().__init__(ExitCode.NO_AGENT, message, help or "The console reconnects by itself; look again then.")
 
 
 @dataclass(slots=True)
@@ -108,16 +117,17 @@ class Link:
         pause = FIRST_PAUSE
         try:
             while True:
+                help = ""
                 try:
                     await self._session()
                     why = "The agent closed the connection."
                 except Refusal as refusal:
-                    why = refusal.message
+                    why, help = refusal.message, refusal.hint if "pid" in refusal.detail else ""
                 except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
                     why = str(error) or type(error).__name__
-                if self.state.connected:
+                if self.state.status in ("connected", "silent"):
                     pause = FIRST_PAUSE
-                self._drop(why)
+                self._drop(why, help)
                 self._hurry.clear()
                 try:
                     await asyncio.wait_for(self._hurry.wait(), pause)
@@ -138,11 +148,13 @@ class Link:
         """
         if not self._ready.is_set():
             if self.state.status == "lost":
-                raise LinkLost
+                raise LinkLost(self.state.why, self.state.help) if self.state.help else LinkLost
             try:
                 await asyncio.wait_for(self._ready.wait(), 5.0)
             except TimeoutError:
                 raise LinkLost from None
+        if self.state.status == "silent":
+            raise LinkLost(self.state.why, self.state.help)
         return await self._call(method, params, within)
 
     async def _call(self, method: str, params: msgspec.Struct, within: float | None) -> Any:
@@ -179,7 +191,7 @@ class Link:
                 while not reading.done():
                     await asyncio.wait({reading}, timeout=PING_SECONDS)
                     if not reading.done() and time.time() - self.heard >= PING_SECONDS * 0.9:
-                        await self._call("ping", Empty(), 10.0)
+                        await self._check_alive(reading)
             await reading
         finally:
             for task in (reading, opening):
@@ -190,7 +202,12 @@ class Link:
 
     async def _open(self, greeted: bool) -> None:
         if not greeted:
-            hello: Hello = await self._call("hello", HelloParams(client="console"), 10.0)
+            try:
+                hello: Hello = await self._call("hello", HelloParams(client="console"), HELLO_SECONDS)
+            except LinkLost:
+                raise
+            except Refusal:
+                raise self._silence("hello") from None
             check_protocol(hello)
             if self.hello is not None and hello.store_id != self.hello.store_id:
                 # Another store stands in this folder now: what was shown belongs to the past one.
@@ -209,6 +226,35 @@ class Link:
                 self._changed(change)
         self.sequence = max(self.sequence or 0, feed.sequence)
 
+    async def _check_alive(self, reading: asyncio.Task[None]) -> None:
+        """Ask the agent whether it is there; returns when it has said so, however long that takes, or is gone."""
+        asked = time.time()
+        try:
+            await self._call("ping", Empty(), ALIVE_SECONDS)
+            return
+        except LinkLost:
+            raise
+        except Refusal:
+            await asyncio.sleep(GRACE_SECONDS)
+        while self.heard < asked and not reading.done():
+            silence = self._silence("ping")
+            why = silence.message.replace(" did not answer ping", " does not answer")
+            before = self.state
+            self.state = LinkState("silent", self.heard, why, silence.hint)
+            if before.status != "silent":
+                for pending in list(self._pending.values()):
+                    if pending.method not in _KEPT_WAITING and not pending.future.done():
+                        pending.future.set_exception(LinkLost(why, silence.hint))
+            self.listener.link_state(self.state)
+            # No further question: whatever it says, the answer to this one among it, ends the silence.
+            await asyncio.wait({reading}, timeout=ALIVE_SECONDS)
+
+    def _silence(self, what: str) -> Refusal:
+        from console.agent_process import silent
+
+        connection = self._writer.get_extra_info("socket") if self._writer is not None else None
+        return silent(self.store, what, connection)
+
     async def _read(self, reader: asyncio.StreamReader, early: bytes) -> None:
         while True:
             try:
@@ -224,6 +270,9 @@ class Link:
 
     def _accept(self, line: bytes) -> None:
         self.heard = time.time()
+        if self.state.status == "silent":
+            self.state = LinkState("connected", self.heard)
+            self.listener.link_state(self.state)
         response = decode_response(line)
         if isinstance(response.id, int):
             pending = self._pending.pop(response.id, None)
@@ -246,7 +295,7 @@ class Link:
         self.sequence = max(self.sequence or 0, change.sequence)
         self.listener.changed(change)
 
-    def _drop(self, why: str, tell: bool = True) -> None:
+    def _drop(self, why: str, help: str = "", tell: bool = True) -> None:
         self._ready.clear()
         for pending in list(self._pending.values()):
             if not pending.future.done():
@@ -255,6 +304,7 @@ class Link:
         if self._adopted is not None:
             self._adopted.close()
             self._adopted = None
-        if tell and self.state.status != "lost":
-            self.state = LinkState("lost", time.time(), why)
+        lost = self.state.status == "lost"
+        if tell and (not lost or (help and help != self.state.help)):
+            self.state = LinkState("lost", self.state.since if lost else time.time(), why, help)
             self.listener.link_state(self.state)

@@ -7,6 +7,7 @@ the first failed write, after which the next one waits for ever. Here both mean 
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import sys
@@ -21,10 +22,40 @@ from textual.drivers.linux_driver import LinuxDriver
 from console.alarm import BELL, RESTORE_TITLE, SAVE_TITLE, title_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 #: Seconds that the clean-up may take after a signal; then the process ends whatever is stuck.
 CLEAN_UP_SECONDS = 5.0
+
+
+#: Terminals that promise nothing: what they do with a colour code is anybody's guess (terminfo(5)).
+_COLOURLESS = frozenset({"dumb", "unknown"})
+_SGR = re.compile(r"\x1b\[([0-9;:]*)m")
+
+
+def colourless(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the terminal is one that no colour code is sent to."""
+    return (os.environ if environment is None else environment).get("TERM", "").lower() in _COLOURLESS
+
+
+def without_colours(data: str) -> str:
+    """`data` with the colours taken out of its SGR sequences (ECMA-48, 8.3.117); weight and reverse stay."""
+    return _SGR.sub(_attributes, data)
+
+
+def _attributes(found: re.Match[str]) -> str:
+    kept: list[str] = []
+    codes = found[1].split(";")
+    place = 0
+    while place < len(codes):
+        code = codes[place]
+        place += 1
+        if code in ("38", "48", "58"):
+            # 5;N or 2;R;G;B follows.
+            place += {"5": 2, "2": 4}.get(codes[place] if place < len(codes) else "", 0)
+        elif ":" not in code and not (code.isdigit() and (30 <= int(code) <= 49 or 90 <= int(code) <= 107)):
+            kept.append(code)
+    return f"\x1b[{';'.join(kept)}m" if kept else ""
 
 
 class _HangingUp:
@@ -70,6 +101,10 @@ class TerminalDriver(LinuxDriver):
         self._file = _HangingUp(output, self.hang_up)  # type: ignore[assignment]
         self._leaving = False
         self._titled = False
+        self._colourless = colourless()
+
+    def write(self, data: str) -> None:
+        super().write(without_colours(data) if self._colourless else data)
 
     def hang_up(self) -> None:
         """End the app from any thread or signal handler; the process is gone within CLEAN_UP_SECONDS."""

@@ -934,6 +934,15 @@ def default_store() -> Path:
     return Path(data) / "quarterdeck"
 
 
+#: The agent touches its socket this often, seconds: its time says since when one that hangs has hung.
+HEARTBEAT_SECONDS = 5.0
+
+
+def lock_path(store: Path) -> Path:
+    """The file that the store's agent holds locked while it runs; its number is in it."""
+    return store / "agent.lock"
+
+
 def socket_path(store: Path) -> Path:
     """The agent's socket for this store: a short path, since a Unix socket's holds at most 107 bytes."""
     inside = store.resolve() / "run" / "agent.sock"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -12,9 +14,12 @@ import msgspec
 
 from console.commands import output
 from console.commands.group import json_option, store_folder, store_option
-from console.commands.times import read_duration, time_option
+from console.commands.times import read_duration, read_future, time_option
 from console.link import Client
-from store.protocol import ActionName, ActionParams, ExitCode, Outcome, Plan, Refusal
+from store.protocol import ActionName, ActionParams, ExitCode, ListParams, Outcome, Page, Plan, Refusal
+
+#: Ids that are named where none was given.
+OPEN_SHOWN = 20
 
 reason_option = click.option("--reason", metavar="TEXT", required=True, help="Why; goes into the journal.")
 optional_reason = click.option("--reason", metavar="TEXT", default="", help="Why; goes into the journal.")
@@ -87,23 +92,44 @@ def abort(deployment: str, **options: Any) -> int:
 
 
 @click.command()
-@click.argument("subject", metavar="MODEL@ENV|QUARANTINE-ID")
+@click.argument("subjects", metavar="MODEL@ENV|QUARANTINE-ID…", nargs=-1)
 @optional_reason
 @expect_option
 @dry_run_option
 @wait_option
 @json_option
 @store_option
-def retry(subject: str, **options: Any) -> int:
-    """Try a failed change or arrival again.
+def retry(subjects: tuple[str, ...], **options: Any) -> int:
+    """Try a failed change or arrivals again.
 
-    A deployment needs --reason; an arrival is named by its id in `ls quarantine`.
+    A deployment needs --reason; arrivals are named by their ids in `ls quarantine`, any number of them.
     """
-    if "@" in subject:
-        check_deployment(subject)
-        if not options["reason"]:
-            raise click.UsageError("Missing option '--reason'.")
-    return _act("retry", subject, **options)
+    subjects = tuple(dict.fromkeys(subjects))
+    if not subjects:
+        return _nothing_named(as_json=options["as_json"])
+    for subject in subjects:
+        if "@" in subject:
+            check_deployment(subject)
+            if not options["reason"]:
+                raise click.UsageError("Missing option '--reason'.")
+    if len(subjects) == 1:
+        return _act("retry", subjects[0], **options)
+    if options["expect"] is not None:
+        raise click.UsageError("--expect is for one deployment.")
+    return _act_on_each("retry", subjects, **options)
+
+
+def _nothing_named(*, as_json: bool) -> int:
+    """`retry` without ids, as `retry $(…)` may come to it: done where nothing waits to be retried."""
+    params = ListParams("quarantine", "state=open", limit=OPEN_SHOWN)
+    with Client.connect(store_folder()) as client:
+        page: Page = client.call("list", params)
+    if page.total:
+        ids = " ".join(str(row[0]) for row in page.rows) + (" …" if page.total > len(page.rows) else "")
+        words = f"{page.total} {'file is' if page.total == 1 else 'files are'} in quarantine"
+        raise Refusal(ExitCode.USAGE, f"Nothing was named to be retried; {words}.", f"quarterdeck retry {ids}")
+    print(output.json_text({"retried": []}) if as_json else "Nothing is in quarantine: there is nothing to retry.")
+    return 0
 
 
 #: One cause may have opened several.
@@ -141,7 +167,9 @@ def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option(
     "--for", "seconds", metavar="DURATION", callback=_read_duration, help="How long: 30m, 4h, 2d. Default: a day."
 )
-@time_option("--until", "Until TIME (2013-07-03T14:05Z) instead.")
+@time_option(
+    "--until", "Until TIME instead, which is to come: +4h, or YYYY-MM-DDTHH:MMZ. At most 90 days.", read_future
+)
 @optional_reason
 @dry_run_option
 @json_option
@@ -179,15 +207,30 @@ def _act_on_each(action: ActionName, subjects: tuple[str, ...], *, as_json: bool
     With `--json` a line an outcome, and one an error.
     """
     statuses = [int(ExitCode.DONE)]
-    for subject in dict.fromkeys(subjects):
+    wanted = list(dict.fromkeys(subjects))
+    for number, subject in enumerate(wanted):
         try:
             _act(action, subject, as_json=as_json, **options)
         except Refusal as refusal:
             if refusal.code is ExitCode.NO_AGENT:
-                raise
-            output.print_error(refusal, as_json)
+                left = len(wanted) - number
+                if left == len(wanted):
+                    raise
+                message = (
+                    f"{refusal.message} {action} is not known to be done for {subject}, nor asked for {left - 1} more."
+                )
+                raise Refusal(refusal.code, message, refusal.hint, refusal.detail) from refusal
+            named = refusal if re.search(rf"\b{re.escape(subject)}\b", refusal.message) else _about(subject, refusal)
+            output.print_error(named, as_json)
             statuses.append(int(refusal.code))
+    failed = len(statuses) - 1
+    if failed and not as_json:
+        print(f"{action}: {len(wanted) - failed} of {len(wanted)} done, {failed} not", file=sys.stderr)
     return next((status for status in statuses if status), int(ExitCode.DONE))
+
+
+def _about(subject: str, refusal: Refusal) -> Refusal:
+    return Refusal(refusal.code, f"{subject}: {refusal.message}", refusal.hint, {**refusal.detail, "subject": subject})
 
 
 def _act(

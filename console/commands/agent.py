@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from console.agent_process import end, state_of
 from console.commands import output
 from console.commands.group import json_option, store_folder, store_option
 from console.link import Client, open_socket
@@ -26,22 +28,29 @@ def agent() -> None:
     """
 
 
+accept_loss_option = click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Go on without what is damaged or missing, where the agent refuses to start and says what that is.",
+)
+
+
 @agent.command()
+@accept_loss_option
 @store_option
-def run() -> None:
+def run(accept_loss: bool) -> None:
     """Run in the foreground (for systemd); SIGTERM ends it."""
-    store = store_folder()
-    os.execv(
-        sys.executable, [sys.executable, "-P", "-m", "store.agent", "--store", str(store.absolute()), "--foreground"]
-    )
+    command = [sys.executable, "-P", "-m", "store.agent", "--store", str(store_folder().absolute()), "--foreground"]
+    os.execv(sys.executable, [*command, "--accept-loss"] if accept_loss else command)
 
 
 @agent.command()
+@accept_loss_option
 @json_option
 @store_option
-def start(as_json: bool) -> int:
+def start(accept_loss: bool, as_json: bool) -> int:
     """Start one in the background, unless one runs."""
-    with Client.connect(store_folder()) as client:
+    with Client.connect(store_folder(), accept_loss=accept_loss) as client:
         found: AgentStatus = client.call("status", Empty())
     if as_json:
         print(output.json_text(status_object(found)))
@@ -53,17 +62,25 @@ def start(as_json: bool) -> int:
 
 
 @agent.command()
+@click.option("--force", is_flag=True, help="End it even if it does not answer: SIGTERM, then SIGKILL.")
 @json_option
 @store_option
-def stop(as_json: bool) -> int:
+def stop(force: bool, as_json: bool) -> int:
     """Let it finish what it has taken on, and end."""
     store = store_folder()
-    with Client.connect(store, start_agent=False) as client:
-        assert client.hello is not None
-        pid = client.hello.pid
-        client.call("stop", Empty())
-    _until_gone(store, pid)
-    print(output.json_text({"stopped": pid}) if as_json else f"The agent, process {pid}, has ended.")
+    try:
+        with Client.connect(store, start_agent=False) as client:
+            assert client.hello is not None
+            pid = client.hello.pid
+            client.call("stop", Empty())
+        _until_gone(store, pid)
+        words = f"The agent, process {pid}, has ended."
+    except Refusal as refusal:
+        # One that answers and says no is not to be forced, nor is there anything to force where none runs.
+        if not force or "pid" not in refusal.detail:
+            raise
+        pid, words = end(store)
+    print(output.json_text({"stopped": pid, "how": words}) if as_json else words)
     return 0
 
 
@@ -74,7 +91,8 @@ def _until_gone(store: Path, pid: int) -> None:
             open_socket(store).close()
             os.kill(pid, 0)
         except (Refusal, ProcessLookupError):
-            if not Path(f"/proc/{pid}").exists():
+            # One that its parent has not collected has ended, too.
+            if state_of(pid) in ("", "Z"):
                 return
         except PermissionError:
             pass  # Another user's process: only its socket tells.
@@ -82,7 +100,9 @@ def _until_gone(store: Path, pid: int) -> None:
     raise Refusal(
         ExitCode.REFUSED,
         f"The agent, process {pid}, has not ended after {STOP_SECONDS:.0f} s.",
-        f"Its log: {store / 'log' / 'agent.log'}",
+        f"End it: quarterdeck --store {shlex.quote(str(store))} agent stop --force (its log: "
+        f"{store / 'log' / 'agent.log'})",
+        {"pid": pid},
     )
 
 

@@ -63,7 +63,7 @@ def drift(
     request = DriftRequest(
         current, reference, statistic, chosen, preset, engine or ("dask" if scheduler else ""), scheduler
     )
-    progress = _Progress(shown=not as_json and sys.stderr.isatty())
+    progress = _Progress(shown=not as_json and output.redraws(sys.stderr))
     try:
         report = comparison.ask(request, progress.say)
     finally:

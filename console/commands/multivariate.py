@@ -23,7 +23,7 @@ from store.protocol import (
 
 def show_multivariate(client: Client, params: MultivariateParams, as_json: bool) -> int:
     """Asks, says on stderr how far the worker is (if that is a terminal), and prints what it found."""
-    told = sys.stderr.isatty() and not as_json
+    told = output.redraws(sys.stderr) and not as_json
     if told:
         client.on_progress = lambda progress: _tell(progress, params.deployment)
         client.call("subscribe", SubscribeParams())

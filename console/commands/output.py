@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -178,6 +179,11 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns
 
 
+def redraws(stream: IO[str]) -> bool:
+    """Whether a line on `stream` can be written over: a terminal, and not one that knows no control sequences."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
 def print_fields(fields: Sequence[Field], stream: IO[str] | None = None) -> None:
     """`label  value` lines, aligned."""
     from console import text
@@ -248,6 +254,6 @@ def print_error(refusal: Refusal, as_json: bool) -> None:
         return
     from console import text
 
-    print(f"quarterdeck: {text.clean(refusal.message, 600)}", file=sys.stderr)
+    print(f"quarterdeck: {text.clean(refusal.message, 1_000)}", file=sys.stderr)
     if refusal.hint:
-        print(f"  {text.clean(refusal.hint, 600)}", file=sys.stderr)
+        print(f"  {text.clean(refusal.hint, 1_000)}", file=sys.stderr)

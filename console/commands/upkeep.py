@@ -104,7 +104,8 @@ def restore(file: Path, as_json: bool) -> int:
 def doctor(as_json: bool) -> int:
     """Check the store and this terminal.
 
-    The lock, the disk, the journal, the digests, the kernel's limits, glyphs and colours.
+    The lock, the disk, the tables, the journal, the digests, the targets, the watched folders, glyphs and colours.
+    Without an agent the store's files are looked at themselves.
 
     Exit status 1 when a check failed.
     """
@@ -122,18 +123,35 @@ def print_checks(checks: list[CheckResult]) -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
         name = text.fit(text.clean(check.name, 40), width)
-        print(f"{_SIGNS[check.status]:<8} {name}  {text.clean(check.found, 300)}")
+        print(f"{_SIGNS[check.status]:<8} {name}  {text.clean(check.found, 1_000)}")
         if check.hint and check.status != "ok":
-            print(f"{'':<8} {'':<{width}}  {text.clean(check.hint, 300)}")
+            print(f"{'':<8} {'':<{width}}  {text.clean(check.hint, 1_000)}")
 
 
 def _agent_checks() -> list[CheckResult]:
+    store = store_folder()
     try:
-        with Client.connect(store_folder()) as client:
+        with Client.connect(store) as client:
             report: DoctorReport = client.call("doctor", Empty())
     except Refusal as refusal:
-        return [CheckResult("agent", "failed", refusal.message, refusal.hint)]
+        told = CheckResult("agent", "failed", refusal.message, refusal.hint)
+        if "pid" in refusal.detail:
+            words = "not looked at: the agent has its files open"
+            return [told, CheckResult("store", "warning", words, "Ask again when it answers or has ended.")]
+        files = _offline_checks(store)
+        if any(check.status == "failed" for check in files):
+            # The same, looked at more closely.
+            told = CheckResult("agent", "failed", "none runs, and none starts on these files")
+        return [told, *files]
     return report.checks
+
+
+def _offline_checks(store: Path) -> list[CheckResult]:
+    """What the store's files say by themselves."""
+    try:
+        return msgspec.convert(run_agent_command(store, "examine"), list[CheckResult])
+    except Refusal as refusal:
+        return [CheckResult("store", "failed", refusal.message, refusal.hint)]
 
 
 def terminal_checks() -> list[CheckResult]:
@@ -175,6 +193,8 @@ def colours() -> str:
     """How many colours will be used, and what says so."""
     if os.environ.get("NO_COLOR"):
         return "none (NO_COLOR)"
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return f"none (TERM={os.environ.get('TERM', '')})"
     if os.environ.get("COLORTERM") in ("truecolor", "24bit"):
         return "16 million (COLORTERM)"
     term = os.environ.get("TERM", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,7 @@ from console.actions import Action, unavailable
 from console.command_lines import command_line
 from console.live import LinkLost
 from console.screens.chrome import Tone
+from console.screens.listing import ListingView
 from console.screens.values import decoded, metrics, weights
 from console.text import clean
 from store.protocol import ActionName, ActionParams, ExitCode, Field, ListParams, Outcome, Page, Plan, Refusal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a request whose answer was lost waits for the agent, to be sent again as the same request.
 ANSWER_AGAIN_SECONDS = 60.0
+#: Seconds that an answer may take before the operator is told that it is waited for.
+PATIENCE = 1.0
 VERSIONS_OFFERED = 50
 #: How long an alert may be muted, as the dialog offers it (seconds); the command line takes any time.
 MUTES = (
@@ -40,11 +43,41 @@ def act(deck: Deck, action: Action) -> None:
 
 async def _act(deck: Deck, action: Action) -> None:
     try:
+        marked = _marked(deck, action)
+        if marked:
+            from console.screens.acting_on_many import retry_marked
+
+            await retry_marked(deck, action, marked)
+            return
         params = await _asked_for(deck, action)
         if params is not None:
             await _perform(deck, action, params)
     except Refusal as refusal:
         tell_refusal(deck, action.title, refusal)
+
+
+def _marked(deck: Deck, action: Action) -> list[str]:
+    """The marked rows that the action is about, in their order; none where it is about the chosen one alone."""
+    view = deck.view
+    if action.wire != "retry" or not isinstance(view, ListingView) or view.listing_kind != "quarantine":
+        return []
+    return sorted(view.table.marked, key=lambda row_id: (len(row_id), row_id))
+
+
+async def _answer(deck: Deck, title: str, method: str, params: msgspec.Struct) -> Any:
+    """The agent's answer; an operator who waits for it is told so."""
+    answering = asyncio.ensure_future(deck.deck_app.link.call(method, params))
+    told = ""
+    try:
+        done, _ = await asyncio.wait({answering}, timeout=PATIENCE)
+        if not done:
+            hello = deck.deck_app.link.hello
+            told = f"{title}: waiting for the agent{f', process {hello.pid},' if hello else ''} to answer"
+            deck.say(told, "warning")
+        return await answering
+    finally:
+        answering.cancel()
+        deck.unsay(told)
 
 
 async def _asked_for(deck: Deck, action: Action) -> ActionParams | None:
@@ -53,22 +86,23 @@ async def _asked_for(deck: Deck, action: Action) -> ActionParams | None:
     subject = deck.view.subject()
     if action.wire == "note":
         kind, name = deck.view.chosen()
-        return _params("note", f"{kind}/{name}")
+        return params_for("note", f"{kind}/{name}")
     if action.wire == "mute":
         seconds = await _pick_mute(deck, subject)
         until = time.time() + seconds if seconds is not None else None
-        return msgspec.structs.replace(_params("mute", subject), until=until) if until is not None else None
+        return msgspec.structs.replace(params_for("mute", subject), until=until) if until is not None else None
     if action.wire != "promote":
-        return _params(action.wire, subject)
+        return params_for(action.wire, subject)
     if deck.view.place.view == "versions" or deck.view.place.kind == "versions":
         model, _, version = subject.rpartition("@")
         environment = await _pick_environment(deck, model, version)
-        return _params("promote", f"{model}@{environment}", version) if environment else None
+        return params_for("promote", f"{model}@{environment}", version) if environment else None
     version_chosen = await _pick_version(deck, subject)
-    return _params("promote", subject, version_chosen) if version_chosen else None
+    return params_for("promote", subject, version_chosen) if version_chosen else None
 
 
-def _params(action: ActionName, subject: str, version: str = "") -> ActionParams:
+def params_for(action: ActionName, subject: str, version: str = "") -> ActionParams:
+    """A request of this console, with a number of its own."""
     return ActionParams(action, subject, version, request_id=str(uuid.uuid4()), via="console")
 
 
@@ -91,7 +125,7 @@ async def _pick_environment(deck: Deck, model: str, version: str) -> str | None:
     environments = hello.environments if hello is not None else []
     if len(environments) == 1:
         return environments[0].name
-    page: Page = await deck.deck_app.link.call("list", ListParams("deployments", limit=1000))
+    page: Page = await _answer(deck, "Promote", "list", ListParams("deployments", limit=1000))
     names = [column.name for column in page.columns]
     effective = names.index("effective") if "effective" in names else None
     now = {str(row[0]): row[effective] for row in page.rows} if effective is not None else {}
@@ -113,9 +147,8 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
     from console.widgets.rows import Column
 
     model, _, _ = deployment.rpartition("@")
-    page: Page = await deck.deck_app.link.call(
-        "list", ListParams("versions", sort="rank", limit=VERSIONS_OFFERED, scope={"model": model})
-    )
+    offered = ListParams("versions", sort="rank", limit=VERSIONS_OFFERED, scope={"model": model})
+    page: Page = await _answer(deck, "Promote", "list", offered)
     names = [column.name for column in page.columns]
     if not page.rows:
         raise Refusal(ExitCode.REFUSED, f"There is no version of {model} to promote.", "4 shows what has arrived.")
@@ -155,7 +188,7 @@ async def _pick_version(deck: Deck, deployment: str) -> str | None:
 
 async def _effective(deck: Deck, deployment: str) -> set[str]:
     """The versions that serve now."""
-    page: Page = await deck.deck_app.link.call("list", ListParams("deployments", limit=1000))
+    page: Page = await _answer(deck, "Promote", "list", ListParams("deployments", limit=1000))
     names = [column.name for column in page.columns]
     if "effective" not in names:
         return set()
@@ -166,14 +199,13 @@ async def _effective(deck: Deck, deployment: str) -> set[str]:
 async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
     from console.screens.confirming import ask_words, confirm
 
-    link = deck.deck_app.link
     if params.action == "note":
         words = await ask_words(deck, f"note on {clean(params.subject, 60)}: ", "goes into the journal; empty: nothing")
         if words:
-            await _do(deck, action, msgspec.structs.replace(params, reason=words, data_age=_data_age(deck)))
+            await _do(deck, action, msgspec.structs.replace(params, reason=words, data_age=data_age(deck)))
         return
     # A plan changes nothing, so it needs no reason yet.
-    plan: Plan = await link.call("plan", msgspec.structs.replace(params, dry_run=True))
+    plan: Plan = await _answer(deck, action.title, "plan", msgspec.structs.replace(params, dry_run=True))
     if not plan.allowed:
         raise Refusal(ExitCode.REFUSED, f"{params.action} {params.subject} is refused: {plan.why}")
     agreed = await confirm(deck, action, _told(deck, plan, params))
@@ -185,7 +217,7 @@ async def _perform(deck: Deck, action: Action, params: ActionParams) -> None:
         raise Refusal(ExitCode.REFUSED, f"Nothing was done: {why}")
     # Deployments have revisions, and revision 0 is one too: "never deployed" is what the dialog showed.
     expect = plan.revision if "@" in params.subject else None
-    params = msgspec.structs.replace(params, reason=agreed.reason, expect=expect, data_age=_data_age(deck))
+    params = msgspec.structs.replace(params, reason=agreed.reason, expect=expect, data_age=data_age(deck))
     await _do(deck, action, params)
 
 
@@ -228,7 +260,7 @@ async def _send(deck: Deck, params: ActionParams) -> Outcome:
     raise LinkLost(f"It is not known whether {params.action} {params.subject} was done.")
 
 
-def _data_age(deck: Deck) -> float:
+def data_age(deck: Deck) -> float:
     """How old what the operator looks at is: the feed would have told of anything newer."""
     view = deck.view
     if view.stale or view.data_at is None:

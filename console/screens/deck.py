@@ -203,6 +203,17 @@ class Deck(Screen[None], inherit_bindings=False):
         self.say(" ".join(part for part in (refusal.message, refusal.hint) if part), "critical")
         self._told_of_loss = refusal.code is ExitCode.NO_AGENT
 
+    def say_lost(self, text: str) -> None:
+        """Tell that the agent does not answer, until it does."""
+        self.say(text, "critical")
+        self._told_of_loss = True
+
+    def unsay(self, text: str) -> None:
+        """Take back what was told, if it still stands there."""
+        if self.notice == text:
+            self._notice = None
+            self.refresh_lines()
+
     def forget_loss(self) -> None:
         """The agent is there again: that it is not is no longer so."""
         if self._told_of_loss:
@@ -253,6 +264,9 @@ class Deck(Screen[None], inherit_bindings=False):
             parts.append((f" AT {when(app.at)} ", "bold reverse"))
         if app.link.state.connected:
             parts.append((f" {glyph.ok} live ", "$text-success"))
+        elif app.link.state.status == "silent":
+            since = age(time.time() - app.link.state.since)
+            parts.append((f" {glyph.critical} agent silent {since} ", "bold reverse $text-error"))
         elif app.link.state.status == "lost":
             lost = age(time.time() - app.link.state.since)
             parts.append((f" {glyph.critical} agent lost {lost} ", "bold reverse $text-error"))

@@ -13,9 +13,15 @@ from console.screens.listing import ListingView
 from store.protocol import Refusal
 
 if TYPE_CHECKING:
+    import subprocess
+
     from console.screens.deck import Deck
 
 Doer = Callable[["Deck"], None]
+
+#: Seconds between two looks at an agent that is starting, and those in which another one may be found instead.
+START_LOOK = 0.2
+START_GRACE = 2.0
 
 WINDOWS: tuple[tuple[str, str], ...] = (
     ("1h", "an hour"),
@@ -100,9 +106,30 @@ def _quit(deck: Deck) -> None:
 def _agent_start(deck: Deck) -> None:
     from console.link import start_agent
 
-    start_agent(deck.deck_app.link.store)
+    process = start_agent(deck.deck_app.link.store)
     deck.say("an agent is being started; the console connects when it answers")
     deck.deck_app.link.reconnect_now()
+    deck.run_worker(_tell_of_start(deck, process), group="acting")
+
+
+async def _tell_of_start(deck: Deck, process: subprocess.Popen[bytes]) -> None:
+    """An agent that cannot start says why: a store that is damaged is not opened."""
+    import asyncio
+
+    from console.link import START_SECONDS, last_words
+
+    link = deck.deck_app.link
+    for _ in range(round(START_SECONDS / START_LOOK)):
+        if process.poll() is not None or link.state.connected:
+            break
+        await asyncio.sleep(START_LOOK)
+    if process.poll() is not None:
+        # Another console may have started the one that won.
+        await asyncio.sleep(START_GRACE)
+    if link.state.connected:
+        return
+    said, hint = last_words(process)
+    deck.say(f"The agent did not start{f': {said}' if said else '.'} {hint}".strip(), "critical")
 
 
 # --- rows --------------------------------------------------------------------------------------------------

@@ -100,12 +100,13 @@ class View(Widget):
 
     def situation(self) -> Situation:
         app = self.deck_app
-        hello = app.link.hello
+        hello, link = app.link.hello, app.link.state
         return Situation(
             view=self.place.view,
             row=self.row_id(),
             subject=self.subject(),
-            connected=app.link.state.connected,
+            connected=link.connected,
+            silence=f"{link.why} {link.help}" if link.status == "silent" else "",
             stale=self.lags(),
             at=app.at,
             may_act=hello is None or hello.may_act,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import events
@@ -161,6 +162,13 @@ class RowTable(Listing, can_focus=True, inherit_bindings=False):
             self._refresh_wanted = True
             self._kick()
         self._repaint()
+
+    def unmark(self, ids: Iterable[str]) -> None:
+        """Unmark these rows."""
+        gone = self._marked.intersection(ids)
+        if gone:
+            self._marked -= gone
+            self.post_message(self.RowsMarked(self, self.marked))
 
     def clear_marks(self) -> None:
         """Unmark every row."""

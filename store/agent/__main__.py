@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
+
 from store.protocol import ExitCode, Refusal, default_store
 
 
@@ -15,8 +17,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m store.agent")
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--foreground", action="store_true", help="log to standard error too")
+    parser.add_argument("--accept-loss", action="store_true", help="go on without what is damaged or missing")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("init", help="make the folders and a commented quarterdeck.toml, and end")
+    commands.add_parser("examine", help="say what is whole and what is not, change nothing, and end")
     restoring = commands.add_parser("restore", help="make the store what a backup holds, and end")
     restoring.add_argument("file", type=Path)
     restoring.add_argument("--store", type=Path, default=argparse.SUPPRESS)
@@ -29,11 +33,14 @@ def main() -> int:
         if arguments.command == "restore":
             schema = agent.restore(store, arguments.file.absolute())
             sys.stdout.write(json.dumps({"store": str(store), "schema": schema}) + "\n")
+        elif arguments.command == "examine":
+            found = msgspec.to_builtins(agent.examine(store))
+            sys.stdout.write(json.dumps(found) + "\n")
         elif arguments.command == "init":
             written = agent.initialise(store)
             sys.stdout.write(json.dumps({"store": str(store), "written": written}) + "\n")
         else:
-            agent.run(store, arguments.foreground)
+            agent.run(store, arguments.foreground, arguments.accept_loss)
     except Refusal as refusal:
         if arguments.foreground:
             sys.stderr.write(f"quarterdeck: {refusal.message}\n  {refusal.hint}\n")

@@ -16,15 +16,18 @@ from store.agent.feed import Feed
 from store.agent.rooms import Rooms
 from store.agent.server import Server
 from store.agent.service import Service, check_complete
-from store.database import Layout, backup
-from store.protocol import METHODS, ExitCode, Refusal
+from store.database import Layout, backup, damage
+from store.protocol import HEARTBEAT_SECONDS, METHODS, CheckResult, ExitCode, Refusal
 from store.settings import FILE_NAME, TEMPLATE, Settings, load
 
 log = logging.getLogger(__name__)
 
 
-def run(store: Path, foreground: bool = False) -> None:
-    """Serve `store` until SIGTERM, SIGINT or the method `stop`. Raises `Refusal` when it cannot start."""
+def run(store: Path, foreground: bool = False, accept_loss: bool = False) -> None:
+    """Serve `store` until SIGTERM, SIGINT or the method `stop`. Raises `Refusal` when it cannot start.
+
+    `accept_loss`: a store that is damaged, or empty beside what one left behind, goes on without what is lost.
+    """
     layout = Layout(store)
     _make(layout)
     settings = load(store)
@@ -32,7 +35,7 @@ def run(store: Path, foreground: bool = False) -> None:
     endpoint.lock()
     try:
         _set_up_log(layout, settings, foreground)
-        asyncio.run(_serve(layout, settings, endpoint))
+        asyncio.run(_serve(layout, settings, endpoint, accept_loss))
     finally:
         endpoint.close()
 
@@ -66,7 +69,20 @@ def restore(store: Path, path: Path) -> int:
         endpoint.close()
 
 
-async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None:
+def examine(store: Path) -> list[CheckResult]:
+    """The store's files, looked at under its lock and left as they are. Raises `Refusal` while an agent runs."""
+    layout = Layout(store)
+    if not layout.root.is_dir():
+        return [CheckResult("store", "failed", f"{store} does not exist", "quarterdeck init DIR makes a store.")]
+    endpoint = Endpoint(layout, "")
+    endpoint.lock()
+    try:
+        return damage.examine(layout)
+    finally:
+        endpoint.unlock()
+
+
+async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint, accept_loss: bool) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,7 +90,7 @@ async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None
     # A terminal that goes away must not take the agent with it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     feed = Feed(loop)
-    rooms = Rooms(layout, settings, feed.progress)
+    rooms = Rooms(layout, settings, feed.progress, accept_loss)
     try:
         rooms.database.listen(rooms.judging.committed)
         rooms.database.listen(rooms.estimating.committed)
@@ -89,13 +105,32 @@ async def _serve(layout: Layout, settings: Settings, endpoint: Endpoint) -> None
         # Consoles are answered while the store catches up with what happened when no agent ran.
         starting = threading.Thread(target=_start, args=(rooms,), name="start", daemon=True)
         starting.start()
+        beating = asyncio.create_task(_beat(server, endpoint, layout))
         await stopping.wait()
         log.info("stopping")
+        beating.cancel()
         await asyncio.to_thread(starting.join)
         await server.close()
     finally:
         await asyncio.to_thread(rooms.close)
     log.info("stopped")
+
+
+async def _beat(server: Server, endpoint: Endpoint, layout: Layout) -> None:
+    """Touch the socket every few seconds: by its time others see since when an agent that hangs has hung."""
+    while True:
+        try:
+            os.utime(layout.socket)
+        except FileNotFoundError:
+            # Somebody cleaned up /tmp: without it nobody would find this agent, and no other could start.
+            log.error("the socket was removed: listening again", extra={"socket": str(layout.socket)})
+            try:
+                await server.start(endpoint.listen())
+            except (OSError, Refusal) as error:
+                log.error("cannot listen: %s", error)
+        except OSError as error:
+            log.debug("no sign of life: %s", error)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
 def _start(rooms: Rooms) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import duckdb
 
 from store.catalog import models
 from store.catalog.objects import Objects
-from store.database import Database, Layout, times
+from store.database import Database, Layout, damage, times
+from store.database.backup import known_backups
 from store.governance import journal
+from store.intake.status import WatchedFolder
 from store.protocol import CheckResult, DoctorReport
 from store.release.listings import deployment_rows
 from store.settings import FILE_NAME, Settings
@@ -28,25 +31,100 @@ def examine(
     layout: Layout,
     settings: Settings,
     not_started: Sequence[str] = (),
+    watched: Sequence[WatchedFolder] = (),
 ) -> DoctorReport:
-    """Lock, disk, chain, digests and inotify limits; what only the terminal knows the console adds."""
-    return DoctorReport(
-        [
-            CheckResult("lock", "ok", f"held by this agent ({layout.lock})"),
-            _python(),
-            *(
-                CheckResult("start", "failed", found, "log/agent.log has the rest; restart the agent.")
-                for found in not_started
-            ),
-            _writable(database),
-            _disk(layout.root),
-            _chain(connection),
-            *_digests(connection, Objects(layout.objects)),
-            *_artifacts(connection),
-            _inotify(layout, settings),
-            *_messages(connection, layout, settings),
-        ]
-    )
+    """Lock, disk, tables, chain, digests, targets and watched folders; what only the terminal knows the console adds.
+
+    A check that cannot be made is a failed one: it stops none of the others.
+    """
+    looks: list[tuple[str, Callable[[], list[CheckResult]]]] = [
+        ("store", lambda: [_writable(database)]),
+        ("disk", lambda: [_disk(layout.root)]),
+        ("database", lambda: _tables(connection, layout)),
+        ("journal", lambda: [_chain(connection, layout)]),
+        ("bits", lambda: _digests(connection, Objects(layout.objects))),
+        ("artifacts", lambda: _artifacts(connection)),
+        ("targets", lambda: _targets(connection, layout)),
+        ("inotify", lambda: [_inotify(layout, settings)]),
+        ("watched", lambda: _watched(watched, settings)),
+        ("messages", lambda: _messages(connection, layout, settings)),
+    ]
+    found = [
+        CheckResult("lock", "ok", f"held by this agent ({layout.lock})"),
+        _python(),
+        *(
+            CheckResult("start", "failed", words, "log/agent.log has the rest; restart the agent.")
+            for words in not_started
+        ),
+    ]
+    for name, look in looks:
+        try:
+            found += look()
+        except (duckdb.Error, OSError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            found.append(CheckResult(name, "failed", f"cannot be checked: {why}", _after_restart(layout)))
+    return DoctorReport(found)
+
+
+def _after_restart(layout: Layout) -> str:
+    command = f"quarterdeck --store {shlex.quote(str(layout.root))}"
+    return f"`{command} agent stop`, then `{command} doctor` looks at the store's files themselves."
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, layout: Layout) -> list[CheckResult]:
+    whole, damaged, why = damage.unreadable_tables(connection)
+    if damaged:
+        return damage.checks(layout, damage.of_tables(layout, whole, damaged, why))
+    return [CheckResult("database", "ok", f"{len(whole)} tables can be read")]
+
+
+def _targets(connection: duckdb.DuckDBPyConnection, layout: Layout) -> list[CheckResult]:
+    """Whether the store knows of what its local targets serve."""
+    known = {
+        (str(row[0]), int(row[1]))
+        for row in connection.execute("SELECT deployment, revision FROM deployment_revision").fetchall()
+    }
+    serving = damage.served(layout)
+    unknown = [f"{name} revision {number} (version {version})" for name, version, number in serving]
+    unknown = [words for words, (name, _, number) in zip(unknown, serving, strict=True) if (name, number) not in known]
+    if unknown:
+        backups = known_backups(layout)
+        command = f"quarterdeck --store {shlex.quote(str(layout.root))}"
+        restore = f"`{command} restore {shlex.quote(backups[0].path) if backups else 'FILE'}` brings back a backup"
+        hint = f"The store has lost them or is another one: {restore}; promoting anew makes it known again."
+        words = f"serving what this store has no record of: {', '.join(unknown[:5])}"
+        return [CheckResult("targets", "failed", words, hint)]
+    return [CheckResult("targets", "ok", f"{len(serving)} served, each as recorded")]
+
+
+def _watched(watched: Sequence[WatchedFolder], settings: Settings) -> list[CheckResult]:
+    """How what arrives in each watched folder is noticed, and why not at once where it is not."""
+    if not watched:
+        hint = "The store is starting, read-only, or intake did not start: the lines above and log/agent.log say which."
+        return [CheckResult("watched", "warning", "no folder is watched", hint)]
+    found = []
+    every = f"{settings.watch.rescan_seconds:g} s"
+    for folder in watched:
+        lies = folder.standing
+        real = "" if lies.real in ("", folder.path) else f" (lies in {lies.real})"
+        if lies.identity is None:
+            hint = "It is taken up as soon as it can be entered."
+            found.append(CheckResult("watched", "warning", f"nothing arrives: {lies.why}", hint))
+        elif folder.polling:
+            hint = "It is walked every second or, with very many files, less often."
+            found.append(CheckResult("watched", "ok", f"{folder.path}{real}: polled, {folder.polling}", hint))
+        elif not folder.told:
+            hint = f"It is walked every {every}: sysctl fs.inotify.max_user_watches, or [watch] polling = true."
+            found.append(
+                CheckResult("watched", "warning", f"{folder.path}{real}: the kernel does not tell of it", hint)
+            )
+        elif lies.remote:
+            words = f"{folder.path}{real}: on {lies.remote}, where the kernel tells only of what this host writes"
+            hint = f"What other hosts write is found every {every}; at once with [watch] polling = true."
+            found.append(CheckResult("watched", "warning", words, hint))
+        else:
+            found.append(CheckResult("watched", "ok", f"{folder.path}{real}: told by the kernel"))
+    return found
 
 
 def _python() -> CheckResult:
@@ -70,14 +148,16 @@ def _disk(root: Path) -> CheckResult:
     return CheckResult("disk", "ok", f"{free / 1e9:.1f} GB free")
 
 
-def _chain(connection: duckdb.DuckDBPyConnection) -> CheckResult:
+def _chain(connection: duckdb.DuckDBPyConnection, layout: Layout) -> CheckResult:
     verified = journal.verify(connection)
     if verified.broken_at is not None:
+        backups = known_backups(layout)
+        restore = f"quarterdeck --store {shlex.quote(str(layout.root))} restore"
         return CheckResult(
             "journal",
             "failed",
             f"broken at {verified.broken_at}: {verified.why}",
-            "Restore the last backup that verifies.",
+            f"Restore the last backup that verifies: {restore} {shlex.quote(backups[0].path) if backups else 'FILE'}",
         )
     return CheckResult("journal", "ok", f"{verified.rows} rows, chain holds")
 

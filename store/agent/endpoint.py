@@ -91,6 +91,10 @@ class Endpoint:
 
     def close(self) -> None:
         self._layout.socket.unlink(missing_ok=True)
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Give the lock back; the socket stays as it is."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

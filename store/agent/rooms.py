@@ -13,7 +13,9 @@ from store.agent.upkeep import Upkeep
 from store.catalog import listings as catalog_listings
 from store.catalog.listing import Listings
 from store.catalog.objects import Objects
-from store.database import Database, Layout
+from store.database import Layout
+from store.database.recovery import open_store
+from store.database.tip import TipFile
 from store.governance.journal import Journal
 from store.intake import quarantine
 from store.intake.intake import Intake
@@ -31,19 +33,30 @@ log = logging.getLogger(__name__)
 
 
 class Rooms:
-    """What the service works with. Raises `Refusal` where the store cannot be opened."""
+    """What the service works with. Raises `Refusal` where the store cannot be opened whole; with `accept_loss` it
+    goes on without what is lost."""
 
-    def __init__(self, layout: Layout, settings: Settings, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        on_progress: Callable[[Progress], None],
+        accept_loss: bool = False,
+    ) -> None:
         self.layout = layout
         self.settings = settings
         self.not_started: list[str] = []
         """What failed at the start, for `doctor`: the agent goes on without it."""
         self.objects = Objects(layout.objects)
         rules = compiled(settings.monitor, settings.alerts)
-        self.database = Database.open(layout.database, Journal)
+        self.database = open_store(layout, Journal, accept_loss)
         recorder = self.database.recorder
         assert isinstance(recorder, Journal)
         self.journal = recorder
+        self._tip = TipFile(layout.tip)
+        if not self.database.read_only:
+            self._tip.write(recorder.tip)
+            self.database.listen(lambda _topics, _at: self._tip.write(recorder.tip))
         self.judging = Judging(self.database, settings.monitor, settings.alerts, rules)
         self.scheduler = Scheduler(self.database, settings.alerts, rules)
         self.upkeep = Upkeep(self.database, settings.monitor)
@@ -88,3 +101,4 @@ class Rooms:
         self.intake.stop()
         self.releases.close()
         self.database.close()
+        self._tip.close()

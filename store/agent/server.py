@@ -8,9 +8,11 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import duckdb
 import msgspec
 
 from store.agent.endpoint import Peer, peer_of
+from store.database.damage import is_unreadable
 from store.protocol import (
     MAX_REQUEST_BYTES,
     METHODS,
@@ -98,6 +100,9 @@ class Server:
         return len(self._connections)
 
     async def start(self, listener: socket.socket) -> None:
+        """Accept connections on `listener`, and no longer on the one before."""
+        if self._server:
+            self._server.close()
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST_BYTES)
 
     async def close(self) -> None:
@@ -153,11 +158,13 @@ class Server:
             connection.send(Response(request_id, error=refusal_to_error(refusal)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             connection.send(Response(request_id, error=ErrorObject(-32600, f"Not a valid request: {error}")))
-        except Exception:
+        except Exception as error:
             log.exception("request failed", extra={"line": line[:500].decode("utf-8", "replace")})
-            error_object = ErrorObject(
-                -32603, "The agent failed on this request.", {"hint": "Its log (log/agent.log) says where."}
-            )
+            message, hint = "The agent failed on this request.", "Its log (log/agent.log) says where."
+            if isinstance(error, duckdb.Error) and is_unreadable(error):
+                message = f"The store's file cannot be read: {str(error).splitlines()[0]}"
+                hint = "`quarterdeck doctor` says what is whole, what is lost, and how to restore it."
+            error_object = ErrorObject(-32603, message, {"hint": hint})
             connection.send(Response(request_id, error=error_object))
 
 

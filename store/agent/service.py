@@ -196,8 +196,11 @@ class Service:
 
     async def doctor(self, _connection: Connection, _params: Empty) -> DoctorReport:
         rooms = self._rooms
+        watched = await asyncio.to_thread(rooms.intake.watched)
         return await self._read(
-            lambda cursor: doctor.examine(cursor, rooms.database, rooms.layout, rooms.settings, rooms.not_started)
+            lambda cursor: doctor.examine(
+                cursor, rooms.database, rooms.layout, rooms.settings, rooms.not_started, watched
+            )
         )
 
     async def verify(self, _connection: Connection, _params: Empty) -> Verified:

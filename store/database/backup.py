@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -20,6 +23,42 @@ from store.settings import FILE_NAME
 _DATABASE = "metadata.duckdb"
 #: What a backup holds beside the metadata. Targets are left out: reconciliation makes them from the bits.
 _FOLDERS = ("objects", "quarantine")
+#: In the backups' folder: a line for each backup that was taken, wherever it was put.
+_TAKEN = "taken.jsonl"
+
+
+class Backup(NamedTuple):
+    """A backup that can be restored: when it was taken (seconds) and up to where in the journal, if that is known."""
+
+    path: str
+    at: float
+    sequence: int | None
+
+
+def known_backups(layout: Layout) -> list[Backup]:
+    """The backups of this store that are still where they were put, the newest first."""
+    found: dict[str, Backup] = {}
+    for path in sorted(layout.backups.glob("*")):
+        if path.is_file() and path.name != _TAKEN and (path.suffix == ".duckdb" or _holds_a_store(path)):
+            found[str(path)] = Backup(str(path), path.stat().st_mtime, None)
+    with contextlib.suppress(OSError):
+        for line in (layout.backups / _TAKEN).read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+                taken = json.loads(line)
+                path, size = Path(taken["path"]), int(taken["bytes"])
+                if path.stat().st_size == size:
+                    found[str(path)] = Backup(str(path), float(taken["at"]), int(taken["sequence"]))
+    return sorted(found.values(), key=lambda backup: backup.at, reverse=True)
+
+
+def _holds_a_store(path: Path) -> bool:
+    try:
+        with tarfile.open(path) as archive:
+            # The database is written first: a large archive need not be read to its end.
+            first = archive.next()
+            return first is not None and first.name == _DATABASE
+    except (OSError, tarfile.TarError):
+        return False
 
 
 def back_up(
@@ -62,6 +101,7 @@ def back_up(
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
             partial.rename(path)
+            _note(layout, path, sequence)
     except (OSError, duckdb.Error) as error:
         raise Refusal(
             ExitCode.REFUSED, f"The backup to {path} failed: {str(error).splitlines()[0]}", "Check the folder and disk."
@@ -70,6 +110,13 @@ def back_up(
         partial.unlink(missing_ok=True)
         on_progress(Progress(task, "", 0, 0, finished=True))
     return BackupDone(str(path), path.stat().st_size, round(time.monotonic() - started, 3), sequence)
+
+
+def _note(layout: Layout, path: Path, sequence: int) -> None:
+    """Remember where the backup is: on the day it is needed the journal may not be there to say so."""
+    line = {"path": str(path), "at": time.time(), "bytes": path.stat().st_size, "sequence": sequence}
+    with contextlib.suppress(OSError), (layout.backups / _TAKEN).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _copy_database(connection: duckdb.DuckDBPyConnection, name: str, copy: Path) -> None:
@@ -85,15 +132,20 @@ def restore(layout: Layout, path: Path) -> int:
     """Make the store what the backup at `path` holds; returns its schema number. No agent may run.
 
     What the store held before is moved to `backups/before-restore-<time>/`, not deleted. The backup is
-    unpacked and opened beside the store first, so that a broken one changes nothing. Raises `Refusal`.
+    unpacked and opened beside the store first, so that a broken one changes nothing. A bare database, as it is
+    copied before a migration, brings back the records; the bits stay as they are. Raises `Refusal`.
     """
     layout.create()
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=layout.root) as scratch:
         unpacked = Path(scratch)
         try:
-            with tarfile.open(path) as archive:
-                # The `data` filter refuses links and names that leave the folder.
-                archive.extractall(unpacked, filter="data")
+            bare = path.suffix == ".duckdb"
+            if bare:
+                shutil.copyfile(path, unpacked / _DATABASE)
+            else:
+                with tarfile.open(path) as archive:
+                    # The `data` filter refuses links and names that leave the folder.
+                    archive.extractall(unpacked, filter="data")
             with duckdb.connect(str(unpacked / _DATABASE), read_only=True) as connection:
                 schema = migrate.check(connection, path)
         except (OSError, tarfile.TarError, duckdb.Error) as error:
@@ -102,7 +154,7 @@ def restore(layout: Layout, path: Path) -> int:
             ) from error
         aside = layout.backups / f"before-restore-{times.now():%Y%m%dT%H%M%S.%fZ}"
         aside.mkdir(parents=True)
-        for name in (_DATABASE, f"{_DATABASE}.wal", *_FOLDERS):
+        for name in (_DATABASE, f"{_DATABASE}.wal", layout.tip.name, *(() if bare else _FOLDERS)):
             if (layout.root / name).exists():
                 (layout.root / name).rename(aside / name)
         if (unpacked / FILE_NAME).exists() and (layout.root / FILE_NAME).exists():

@@ -148,6 +148,6 @@ def _opening_refused(path: Path, error: duckdb.Error) -> Refusal:
         return Refusal(
             ExitCode.USAGE,
             f"{path} cannot be opened: {_first_line(error)}",
-            "Check the path, its owner and the disk; `quarterdeck restore` brings back a backup.",
+            "Check the path, its owner and the disk; `quarterdeck restore FILE` brings back a backup.",
         )
     return Refusal(ExitCode.USAGE, f"{path} cannot be opened: {_first_line(error)}", "See `quarterdeck doctor`.")

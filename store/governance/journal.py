@@ -12,6 +12,7 @@ import duckdb
 
 from store.database import times
 from store.database.rows import first_row
+from store.database.tip import Tip
 from store.database.writer import Entry, insert_rows
 from store.protocol import Verified
 
@@ -55,6 +56,11 @@ class Journal:
     def sequence(self) -> int:
         """Sequence of the last committed row."""
         return self._head[0]
+
+    @property
+    def tip(self) -> Tip:
+        """The last committed row."""
+        return Tip(*self._head)
 
     def append(self, entry: Entry, at: datetime) -> int:
         sequence, previous = self._next[0] + 1, self._next[1]

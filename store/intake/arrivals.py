@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,28 @@ class Folder:
         return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "little", signed=True)
 
 
-def folders(watched: Sequence[Path], inbox: Path) -> list[Folder]:
-    return [Folder(str(path), "inbox" if path == inbox else str(path)) for path in dict.fromkeys(watched)]
+def folders(
+    watched: Sequence[Path], inbox: Path, recorded: Callable[[str], bool] = lambda _label: False
+) -> list[Folder]:
+    """The watched folders with their labels; `recorded` says whether files are known under a label.
+
+    Earlier versions named a folder that is a link by where it led: files known by that name keep it.
+    """
+    found = []
+    for path in dict.fromkeys(watched):
+        label = "inbox" if path == inbox else str(path)
+        real = os.path.realpath(path)
+        if path != inbox and real != label and recorded(real):
+            label = real
+        found.append(Folder(str(path), label))
+    return found
+
+
+def recorded_under(connection: duckdb.DuckDBPyConnection, label: str) -> bool:
+    """Whether a file of the folder `label` was dealt with before."""
+    prefix = clean_line(f"{label}/", 1_000)
+    row = connection.execute("SELECT 1 FROM arrival WHERE starts_with(path, ?) LIMIT 1", [prefix])
+    return first_row(row) is not None
 
 
 class Arrival(msgspec.Struct, frozen=True):

@@ -8,16 +8,22 @@ import heapq
 import itertools
 import os
 import stat
+import time
+from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
 from store.intake import opening, settle
 from store.intake.arrivals import Folder, Known
 from store.intake.facts import Found
 from store.intake.inotify import Hint, files_in
+from store.intake.misplaced import place_of
+from store.intake.quarantine import Open
 from store.intake.recognise import Place
 from store.intake.settle import Look, Patience, Settling
 from store.intake.trouble import Trouble, Vanished
-from store.intake.versions import MAX_FILES
+from store.intake.versions import MANIFEST, MAX_FILES
+from store.protocol import ExitCode, Refusal
 
 _TABLES = ("dataset", "predictions", "labels")
 #: A file whose writer closed it is given only this long, in seconds: some open and close once a line.
@@ -96,6 +102,38 @@ class Candidates:
         return max(0.0, self._due[0][0] - now) if self._due else None
 
 
+def of_case(
+    case: Open, folders: Sequence[Folder], environments: frozenset[str], patience: Patience
+) -> Candidate | None:
+    """A quarantined file as a candidate again; None where its folder is not watched any more."""
+    folder = next((folder for folder in folders if folder.label == case.folder), None)
+    # A model version's subject is its folder.
+    relative = f"{case.relative}/{MANIFEST}" if case.kind == "model" else case.relative
+    place = place_of(folder, relative, environments) if folder else None
+    if folder is None or place is None:
+        return None
+    return Candidate(case.path_key, place, folder, Settling(patience), time.monotonic())
+
+
+def to_retry(
+    case: Open, folders: Sequence[Folder], environments: frozenset[str], patience: Patience, kept: Path
+) -> Candidate:
+    """A quarantined file to be read again whatever is known of it: where it lies, else its copy below `kept`.
+
+    Raises `Refusal` where there is neither.
+    """
+    candidate = of_case(case, folders, environments, patience)
+    if candidate is None:
+        raise Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")
+    candidate.forced = True
+    if not os.path.lexists(candidate.path):
+        if not case.kept or candidate.place.kind == "model":
+            raise Refusal(ExitCode.REFUSED, f"{case.id}: its file is gone and no copy was kept.", "Bring it again.")
+        candidate.source = str(kept / case.kept)
+        candidate.within = str(kept)
+    return candidate
+
+
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """`look` given: read it. `wait` above 0: look again in so many seconds. Neither: nothing to do.
@@ -108,12 +146,19 @@ class Verdict:
     mended: bool = False
 
 
-def judge(candidate: Candidate, patience: Patience, known: Known, now: float, wall: float) -> Verdict:
-    """Whether the candidate is whole and new. Raises `Trouble` for what will never be readable as it is."""
+def judge(
+    candidate: Candidate, patience: Patience, known: Known, now: float, wall: float, *, unreadable: bool = False
+) -> Verdict:
+    """Whether the candidate is whole and new. Raises `Trouble` for what will never be readable as it is.
+
+    `unreadable`: it is in quarantine because it could not be opened, so what was known of it says nothing.
+    """
     waited = now - candidate.first_seen
     kind = candidate.place.kind
     if kind == "unknown":
         return _judge_unknown(candidate, patience, known, waited)
+    if unreadable and not candidate.forced and not readable(candidate.path):
+        return Verdict()
     try:
         look = version_look(candidate.path) if kind == "model" else file_look(candidate.path, candidate.found.within)
     except Vanished:
@@ -123,7 +168,7 @@ def judge(candidate: Candidate, patience: Patience, known: Known, now: float, wa
         if waited < patience.settle:
             return Verdict(wait=patience.settle - waited)
         raise
-    if not candidate.forced and known.identity(candidate.key) == look.identity:
+    if not candidate.forced and not unreadable and known.identity(candidate.key) == look.identity:
         return Verdict()
     if kind == "model":
         wait = candidate.settling.wait(look, now, wall)
@@ -154,7 +199,7 @@ def _judge_unknown(candidate: Candidate, patience: Patience, known: Known, waite
     if any(os.path.lexists(f"{candidate.folder.path}/{file}") for file in place.unless):
         return Verdict()
     if stat.S_ISDIR(found.st_mode) and place.key == "permission":
-        if os.access(candidate.path, os.R_OK | os.X_OK):
+        if _allowed(candidate.path, os.R_OK | os.X_OK):
             was_reported = known.identity(candidate.key) is not None
             return Verdict(Look.of(found), mended=True) if was_reported or candidate.forced else Verdict()
         if known.identity(candidate.key) == Look.of(found).identity and not candidate.forced:
@@ -194,6 +239,27 @@ def _table_wait(candidate: Candidate, look: Look, now: float, wall: float) -> fl
     if candidate.hint == Hint.CLOSED and not open_end and not candidate.settling.pause:
         return min(wait, max(0.0, candidate.settling.since + _AFTER_CLOSE - now))
     return wait
+
+
+def readable(path: str) -> bool:
+    """Whether the agent's user may read the file at `path`, or every file of a version's folder."""
+    if not os.path.isdir(path):  # noqa: PTH112
+        return _allowed(path, os.R_OK)
+    if not _allowed(path, os.R_OK | os.X_OK):
+        return False
+    waiting, count = [path], 0
+    while waiting and count < MAX_FILES:
+        for file, _ in files_in(waiting.pop(), waiting):
+            if not file.rstrip("/").rpartition("/")[2].startswith("."):
+                count += 1
+                if file.endswith("/") or not _allowed(file, os.R_OK):
+                    return False
+    return True
+
+
+def _allowed(path: str, what: int) -> bool:
+    """Whether the agent may do so, by the rights with which it opens files."""
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 
 def file_look(path: str, folder: str) -> Look:

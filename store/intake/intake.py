@@ -12,22 +12,21 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import msgspec
-
 from store.database import Actor, Database, Entry, Layout
 from store.intake import arrivals, commit, quarantine
 from store.intake.arrivals import GONE, Folder, Known
 from store.intake.burst import Burst
-from store.intake.candidates import Candidate, Candidates, judge
+from store.intake.candidates import Candidate, Candidates, judge, of_case, readable, to_retry
 from store.intake.commit import Item, Recorded
 from store.intake.facts import Fact, Facts
 from store.intake.follow import Followed
 from store.intake.inotify import Change
-from store.intake.misplaced import Misplaced, place_of
+from store.intake.misplaced import Misplaced
 from store.intake.quarantine import Keeper, Open
 from store.intake.read import Incomplete
 from store.intake.settle import Look, Patience, Settling
 from store.intake.sighting import Sighting, sightings
+from store.intake.status import SETTLED, Status, WatchedFolder, watched_folders
 from store.intake.tables import Sandbox
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import MANIFEST, Waiting
@@ -53,17 +52,6 @@ _ELSEWHERE = 1.0
 _FOLLOWS = 10_000
 
 
-class Status(msgspec.Struct, frozen=True):
-    """`waiting` counts files seen and not dealt with; `polling` says why folders are polled ("" while they are not)."""
-
-    taken: int
-    quarantined: int
-    waiting: int
-    polling: str
-    trouble: str
-    """Why nothing can be recorded now ("" while it can)."""
-
-
 class Intake:
     """Takes in what arrives. `start` returns at once; `stop` when its threads have ended.
 
@@ -84,7 +72,11 @@ class Intake:
         self._layout = layout
         self._patience = patience or Patience(settle=settings.watch.settle_seconds)
         self._environments = frozenset(settings.environments)
-        self._folders = arrivals.folders(layout.watched(settings), layout.inbox)
+        self._folders = arrivals.folders(
+            layout.watched(settings),
+            layout.inbox,
+            lambda label: database.reader.read(lambda c: arrivals.recorded_under(c, label)),
+        )
         self._messages: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._candidates = Candidates()
         self._ready: list[Item] = []
@@ -95,13 +87,14 @@ class Intake:
         self._burst = Burst(on_progress)
         self._trouble = ""
         self._backoff = 0.0
-        self._stopping = threading.Event()
+        self._begun, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin. Does nothing on a store that takes no changes."""
         if self._database.read_only:
             log.warning("nothing is taken in: the store is read-only: %s", self._database.read_only)
+            self._begun.set()
             return
         for folder in self._folders:
             with contextlib.suppress(OSError):
@@ -119,6 +112,8 @@ class Intake:
             self._changed,
             rescan_seconds=self._settings.watch.rescan_seconds,
             polling=self._settings.watch.polling,
+            on_root=self._root_came,
+            on_walked=lambda: self._messages.put(self._look_at_unreadable),
         )
         self._misplaced = Misplaced(
             self._database, self._folders, self._environments, self._patience.misplaced, self._left
@@ -126,6 +121,7 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
         self._watcher.start()
+        self._begun.set()
 
     def stop(self) -> None:
         """End the threads; what was not recorded is found again at the next start."""
@@ -143,6 +139,12 @@ class Intake:
         polling = self._watcher.polling if self._thread is not None else ""
         waiting = len(self._candidates) + self._messages.qsize()
         return Status(self._taken, self._quarantined, waiting, polling, self._trouble)
+
+    def watched(self) -> list[WatchedFolder]:
+        """Where each watched folder lies, and how what arrives there is noticed; nothing before intake has begun."""
+        # A store that has just been opened brings its deployments in order first.
+        self._begun.wait(SETTLED)
+        return [] if self._thread is None else watched_folders(self._watcher, self._folders)
 
     def rescan(self) -> None:
         """Walk the folders now."""
@@ -162,11 +164,20 @@ class Intake:
 
     def _changed(self, folder: Folder, changes: Sequence[Change]) -> None:
         """On the watcher's threads."""
-        seen = sightings(folder, changes, self._environments, self._known)
+        seen = sightings(folder, changes, self._environments, self._known, self._is_unreadable)
         if seen:
             self._messages.put(lambda: self._see(folder, seen))
         while len(self._candidates) > _BACKLOG and not self._stopping.wait(0.05):
             pass
+
+    def _root_came(self, folder: Folder) -> None:
+        """On the watcher's threads: a watched folder is there, perhaps a disk that was empty so far."""
+        if folder.path == str(self._layout.inbox):
+            self._layout.create_kinds()
+
+    def _is_unreadable(self, key: int) -> bool:
+        case = self._open.get(key)
+        return case is not None and case.unreadable
 
     # --- on intake's own thread --------------------------------------------------------------------------
 
@@ -234,7 +245,8 @@ class Intake:
     def _look_at(self, candidate: Candidate) -> None:
         now = time.monotonic()
         try:
-            verdict = judge(candidate, self._patience, self._known, now, time.time())
+            unreadable = self._is_unreadable(candidate.key)
+            verdict = judge(candidate, self._patience, self._known, now, time.time(), unreadable=unreadable)
         except Trouble as trouble:
             self._quarantine(candidate, None, trouble)
             return
@@ -442,25 +454,19 @@ class Intake:
             asked.set_exception(refusal)
             return
         self._open[case.path_key] = case
-        folder = next((folder for folder in self._folders if folder.label == case.folder), None)
-        # A model version's subject is its folder.
-        relative = f"{case.relative}/{MANIFEST}" if case.kind == "model" else case.relative
-        place = place_of(folder, relative, self._environments) if folder else None
-        if folder is None or place is None:
-            asked.set_exception(
-                Refusal(ExitCode.REFUSED, f"{case.id}: {case.folder} is not watched any more.", "Name it in [watch].")
-            )
+        try:
+            candidate = to_retry(case, self._folders, self._environments, self._patience, self._layout.quarantine)
+        except Refusal as refusal:
+            asked.set_exception(refusal)
             return
-        candidate = Candidate(case.path_key, place, folder, Settling(self._patience), time.monotonic(), forced=True)
-        if not os.path.lexists(candidate.path):
-            if not case.kept or place.kind == "model":
-                asked.set_exception(
-                    Refusal(ExitCode.REFUSED, f"{case.id}: its file is gone and no copy was kept.", "Bring it again.")
-                )
-                return
-            candidate.source = str(self._layout.quarantine / case.kept)
-            candidate.within = str(self._layout.quarantine)
         candidate.asked.append(asked)
         entry = Entry(actor, "retry", "quarantine", case.id, reason=reason)
         self._database.writer.submit(lambda tx: tx.record(entry))
         self._candidates.add(candidate, time.monotonic())
+
+    def _look_at_unreadable(self) -> None:
+        """Take up the quarantined files that may be read by now, whoever changed their mode, and when."""
+        for case in list(self._open.values()):
+            candidate = of_case(case, self._folders, self._environments, self._patience) if case.unreadable else None
+            if candidate is not None and self._candidates.get(case.path_key) is None and readable(candidate.path):
+                self._candidates.add(candidate, time.monotonic())

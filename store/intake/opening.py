@@ -16,6 +16,7 @@ from store.intake.trouble import Trouble, Vanished
 
 _CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK | os.O_NOFOLLOW
+POINTS_TO_NOTHING = "a symbolic link that points to nothing"
 _SPECIAL = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -129,7 +130,7 @@ def _in_words(error: OSError, path: str) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
         # A link that points nowhere is there; a file that is gone is not.
         if os.path.islink(path):  # noqa: PTH114  (paths are kept as the strings the kernel gave)
-            return Trouble("a symbolic link that points to nothing", key="link", expected="a regular file")
+            return Trouble(POINTS_TO_NOTHING, key="link", expected="a regular file")
         return Vanished(path)
     if error.errno == errno.ELOOP:
         return Trouble("a symbolic link that leads back to itself", key="link", expected="a regular file")

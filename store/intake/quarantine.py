@@ -74,6 +74,11 @@ class Open(msgspec.Struct, frozen=True):
         """Whether some lines of a followed file were bad, while the file as a whole is taken in."""
         return self.kind == "metrics" and self.reason.startswith("line ")
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether nothing but the file's mode, or what its link points to, has to change: its bytes were never read."""
+        return self.reason.startswith("permission:") or self.reason == opening.POINTS_TO_NOTHING
+
 
 class Keeper:
     """Keeps copies of bad files under `root`, bounded in all."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from store.intake.arrivals import Folder, Known
-from store.intake.candidates import version_look
+from store.intake.candidates import readable, version_look
 from store.intake.inotify import Change, Hint
 from store.intake.recognise import Place, recognise, run_folder
 from store.intake.settle import Look
@@ -20,9 +20,16 @@ class Sighting(NamedTuple):
 
 
 def sightings(
-    folder: Folder, changes: Sequence[Change], environments: frozenset[str], known: Known
+    folder: Folder,
+    changes: Sequence[Change],
+    environments: frozenset[str],
+    known: Known,
+    unreadable: Callable[[int], bool] = lambda _key: False,
 ) -> dict[int, Sighting]:
-    """Key → what was seen there. Runs on the watcher's threads, whose walks are paced by what they cost."""
+    """Key → what was seen there. Runs on the watcher's threads, whose walks are paced by what they cost.
+
+    `unreadable` says of a key whether the file is in quarantine because it could not be opened.
+    """
     seen: dict[int, Sighting] = {}
     unchanged: dict[int, bool] = {}
     companions: dict[int, bool] = {}
@@ -40,7 +47,11 @@ def sightings(
             continue
         if change.hint == Hint.SEEN:
             if key not in unchanged:
-                unchanged[key] = key not in seen and _unchanged(folder, place, known.identity(key), change.path)
+                unchanged[key] = key not in seen and (
+                    not readable(f"{folder.path}/{place.subject}")
+                    if unreadable(key)
+                    else _unchanged(folder, place, known.identity(key), change.path)
+                )
             if unchanged[key]:
                 continue
         seen[key] = Sighting(place, change.hint)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from store.intake.arrivals import Folder
 from store.intake.inotify import Change, Hint, Inotify, LimitReached, files_in
+from store.intake.roots import Standing, standing
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ _WALK_SHARE = 0.005
 _POLL_SHARE = 0.05
 _POLL_SECONDS = 1.0
 _STEP_MS = 25
+#: How often the way to a folder is followed anew while it changes under the look.
+_MOST_LOOKS = 5
 
 
 class Watcher:
@@ -28,7 +31,8 @@ class Watcher:
 
     Everything that lies there at the start is reported too. Where the kernel cannot tell (limits used up,
     `polling`), the folders are walked every second, or less often where that would take more than 5 % of a
-    core.
+    core. A folder may be a link, a mount, or not there yet: it is taken up when it comes, and again when the link
+    is led elsewhere; `on_root` hears of it first. `on_walked` is called after each walk, the first one included.
     """
 
     def __init__(
@@ -38,9 +42,16 @@ class Watcher:
         *,
         rescan_seconds: float = 60.0,
         polling: bool = False,
+        on_root: Callable[[Folder], None] = lambda _folder: None,
+        on_walked: Callable[[], None] = lambda: None,
     ) -> None:
         self._folders = list(folders)
         self._on_changes = on_changes
+        self._on_root = on_root
+        self._on_walked = on_walked
+        self._standing: dict[str, Standing] = {}
+        self.settled = threading.Event()
+        """Set once it is known how each folder is watched."""
         self._rescan_seconds = rescan_seconds
         self._stop = threading.Event()
         self._walk_now = threading.Event()
@@ -72,6 +83,11 @@ class Watcher:
         """Walk the folders now, whatever the kernel said."""
         self._walk_now.set()
 
+    def watches(self, folder: Folder) -> bool:
+        """Whether the kernel tells of `folder` now."""
+        told = self._inotify
+        return told is not None and not self.polling and told.watches_root(folder.path)
+
     def _follow_kernel(self) -> None:
         try:
             with_kernel = Inotify()
@@ -80,8 +96,9 @@ class Watcher:
             return
         self._inotify = with_kernel
         try:
-            for folder in self._folders:
-                self._report(folder, with_kernel.add_tree(folder.path))
+            self._settle_roots(with_kernel)
+            self.settled.set()
+            self._on_walked()
             while not self._stop.is_set():
                 changes = with_kernel.read(None)
                 if with_kernel.overflowed:
@@ -89,6 +106,8 @@ class Watcher:
                     log.info("inotify's queue overflowed: walking the folders")
                     self._walk_now.set()
                 self._sort_out(changes)
+                if with_kernel.unsettled:
+                    self._settle_roots(with_kernel)
         except (LimitReached, OSError) as error:
             self._fall_back(str(error))
             # What is watched already goes on being told.
@@ -100,6 +119,30 @@ class Watcher:
         finally:
             self._inotify = None
             with_kernel.close()
+
+    def _settle_roots(self, with_kernel: Inotify) -> None:
+        """Find where each folder lies now, watch the way to it, and take up those that lie elsewhere than before."""
+        for _ in range(_MOST_LOOKS):
+            with_kernel.unsettled = False
+            now = {folder.path: standing(folder.path) for folder in self._folders}
+            # The way is watched first: what changes on it from here on is told.
+            turns = {turn for found in now.values() for turn in found.turns}
+            with_kernel.follow_turns(turns)
+            if turns == {turn for folder in self._folders for turn in standing(folder.path).turns}:
+                break
+        for folder in self._folders:
+            found, before = now[folder.path], self._standing.get(folder.path)
+            self._standing[folder.path] = found
+            if found.why and (before is None or before.why != found.why):
+                log.warning("nothing can arrive: %s; it is taken up as soon as it can be entered", found.why)
+            if before is not None and before.identity != found.identity:
+                with_kernel.forget_tree(folder.path)
+                log.info("%s is now %s", folder.path, found.real or "not there")
+            if found.identity is None:
+                continue
+            if before is None or before != found or not with_kernel.watches_root(folder.path):
+                self._on_root(folder)
+                self._report(folder, with_kernel.add_tree(folder.path))
 
     def _follow_watchfiles(self) -> None:
         from watchfiles import watch
@@ -115,6 +158,7 @@ class Watcher:
 
     def _fall_back(self, why: str) -> None:
         self.polling = why
+        self.settled.set()
         log.warning("the watched folders are polled: %s", why)
         self._walk_now.set()
 
@@ -138,12 +182,15 @@ class Watcher:
             if self._stop.is_set():
                 return
             began = time.thread_time()
+            told = self._inotify
+            if told is not None and not self.polling:
+                # An ancestor may have been moved, of which the kernel told nothing.
+                told.unsettled = True
+                told.wake()
             for folder in self._folders:
-                told = self._inotify
-                if told is not None and not self.polling and not told.watches_still(folder.path):
-                    self._report(folder, told.add_tree(folder.path))
                 self._report(folder, self._walk(folder.path))
             self.walks += 1
+            self._on_walked()
             spent = time.thread_time() - began
             if self.polling:
                 wait = max(min(_POLL_SECONDS, self._rescan_seconds), spent / _POLL_SHARE)

@@ -281,12 +281,11 @@ def _muted_until(params: ActionParams, now: datetime) -> datetime:
         until = times.from_seconds(params.until)
     except (OverflowError, ValueError, OSError) as error:
         raise Refusal(ExitCode.USAGE, f"{params.until:g} is no time to mute until: {error}") from error
+    latest = f"up to {now + LONGEST_MUTE:%Y-%m-%dT%H:%MZ} ({LONGEST_MUTE.days} days)"
     if until <= now:
-        raise Refusal(ExitCode.USAGE, f"{until:%Y-%m-%d %H:%M} UTC is over already.", "Mute until later.")
+        raise Refusal(ExitCode.USAGE, f"{until:%Y-%m-%d %H:%M} UTC is over already.", f"Mute until later, {latest}.")
     if until - now > LONGEST_MUTE:
-        raise Refusal(
-            ExitCode.USAGE, f"{until:%Y-%m-%d} is too far away to mute until.", f"At most {LONGEST_MUTE.days} days."
-        )
+        raise Refusal(ExitCode.USAGE, f"{until:%Y-%m-%d} is too far away to mute until.", f"Mute {latest}.")
     return until
 
 

@@ -380,7 +380,9 @@ def test_a_folder_that_may_not_be_entered_is_shown_until_it_may(
 
     monkeypatch.setattr(os, "scandir", scan)
     monkeypatch.setattr(
-        os, "access", lambda path, mode: not (shut and path == closed + "/") and real_access(path, mode)
+        os,
+        "access",
+        lambda path, mode, **_how: not (shut and path == closed + "/") and real_access(path, mode),
     )
     stage = store.layout.root / "closed"
     stage.mkdir()

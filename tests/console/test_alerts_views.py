@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 
 import pytest
 
 from console.alarm import Alarm
 from console.command_lines import command_line
+from console.commands.times import read_future
 from console.places import Place, parse_command
+from console.screens.acting import MUTES
 from console.screens.alerts import AFTER
 from console.screens.replay import FACTORS
 from store.protocol import ActionParams, ExitCode, Refusal, ReplayParams
@@ -145,6 +148,18 @@ async def test_a_mute_that_is_thought_better_of_asks_for_nothing(console: Consol
         await driver.until(lambda: "Mute a2 for" in driver.picture)
         await driver.press("escape")
         assert driver.agent.asked("plan") == []
+
+
+def test_every_mute_that_the_dialog_offers_is_accepted() -> None:
+    from store.monitor.alerts import LONGEST_MUTE
+
+    assert all(0 < seconds <= LONGEST_MUTE.total_seconds() for seconds, _ in MUTES)
+
+
+def test_the_command_line_of_a_mute_is_accepted_where_it_is_typed() -> None:
+    until = float(int(time.time()) + 3600)
+    words = shlex.split(command_line(ActionParams("mute", "a2", until=until)))
+    assert read_future(words[words.index("--until") + 1]) == until
 
 
 def test_the_command_line_of_a_mute_says_until_when() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,21 @@ from typing import Any
 import msgspec
 import pytest
 
+from console import live
 from console.link import Client
 from console.live import Link, LinkListener, LinkLost, LinkState
-from store.protocol import Change, Column, Empty, ExitCode, ListParams, Refusal, Subscribed
+from store.protocol import (
+    ActionParams,
+    Change,
+    Column,
+    Empty,
+    ExitCode,
+    ListParams,
+    Page,
+    Progress,
+    Refusal,
+    Subscribed,
+)
 from tests.console.fake_agent import NOW, FakeAgent
 
 
@@ -159,3 +172,72 @@ async def test_another_store_in_the_same_folder_is_not_asked_for_the_old_ones_ch
         link.reconnect_now()
         await heard.connected(2)
     assert agent.asked("subscribe")[-1].since is None
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(live, "ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "GRACE_SECONDS", 0.01)
+
+
+async def test_an_agent_that_says_nothing_is_called_silent_with_its_process_and_what_helps(
+    agent: FakeAgent, impatient: None
+) -> None:
+    async with linked(agent) as (link, heard):
+        agent.mute = True
+        await heard.until(lambda: link.state.status == "silent")
+        assert f"does not answer: process {os.getpid()}" in link.state.why
+        assert "agent stop --force" in link.state.help
+        assert not link.state.connected
+        with pytest.raises(LinkLost, match="does not answer"):
+            await link.call("list", ListParams("runs"))
+        # One question stands: a stopped agent is not drowned in them.
+        asked = len(agent.asked("ping"))
+        await heard.until(lambda: sum(state.status == "silent" for state in heard.states) >= 3)
+        assert len(agent.asked("ping")) == asked
+        agent.mute = False
+        agent.change("runs")
+        await heard.connected(2)
+        assert (await link.call("list", ListParams("runs"))).rows == [["a"]]
+
+
+def test_it_is_noticed_within_five_seconds() -> None:
+    assert live.PING_SECONDS + live.ALIVE_SECONDS + live.GRACE_SECONDS < 5
+
+
+async def test_what_was_asked_before_the_silence_is_told_but_an_action_is_waited_for(
+    agent: FakeAgent, impatient: None
+) -> None:
+    async with linked(agent) as (link, heard):
+        agent.mute = True
+        page = asyncio.create_task(link.call("list", ListParams("runs")))
+        action = asyncio.create_task(link.call("act", ActionParams("ack", "a1")))
+        await heard.until(lambda: link.state.status == "silent")
+        with pytest.raises(LinkLost, match="does not answer"):
+            await page
+        assert not action.done()
+        agent.mute = False
+        agent.notify("progress", Progress("t", "working", 1, 2))
+        await heard.connected(2)
+        assert not action.done()
+        action.cancel()
+        await asyncio.gather(action, return_exceptions=True)
+
+
+async def test_an_agent_that_only_answers_slowly_is_not_called_silent(agent: FakeAgent, impatient: None) -> None:
+    async with linked(agent) as (link, heard):
+        answers = iter(range(20))
+        agent.answer("list", lambda params: Page("runs", [], [], 0, next(answers), 1, NOW))
+        for _ in range(20):
+            await link.call("list", ListParams("runs"))
+            await asyncio.sleep(0.01)
+        assert all(state.connected for state in heard.states)
+
+
+async def test_a_silent_agent_that_ends_is_lost(agent: FakeAgent, impatient: None) -> None:
+    async with linked(agent) as (link, heard):
+        agent.mute = True
+        await heard.until(lambda: link.state.status == "silent")
+        await asyncio.to_thread(agent.stop)
+        await heard.lost()
