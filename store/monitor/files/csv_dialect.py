@@ -13,6 +13,7 @@ from store.monitor.files import csv_encoding
 from store.monitor.files.csv_encoding import Encoding
 from store.monitor.files.csv_records import Field, Grammar, Record
 from store.monitor.notes import Note
+from store.monitor.source import NULL_WORDS
 from store.protocol import Refusal
 
 DELIMITERS = ",;\t|"
@@ -26,6 +27,9 @@ MAX_HEADER_BYTES = 1 << 22
 #: Share of rows that must have as many fields as the header for a delimiter to be believed without doubt.
 _AGREEMENT = 0.5
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?[\r\n]', re.IGNORECASE)
+#: Share of rows with one field more than the header from which on the first is taken for the rows' names.
+_INDEXED = 0.95
+_TRUTH = ("true", "false", "t", "f")
 #: A number as anybody writes it, with decimal commas, thousands and signs.
 _NUMBER = re.compile(r"\s*[-+]?[\d.,' ]*\d[\d.,' ]*([eE][-+]?\d+)?\s*%?\s*")
 
@@ -195,12 +199,13 @@ def _quote(lines: list[str]) -> str:
 
 
 def _names_rows(cut: _Cut) -> bool:
-    """Whether each row begins with a name of its own; a decimal comma also cuts rows in two."""
+    """Whether each row begins with a name of its own, in quotes or before a tab: a decimal comma or a semicolon in
+    a sentence also cuts rows in two."""
     if len(cut.rows) < 2 or cut.shape.agreement < 1:
         return False
     first = [cut.grammar.fields(row)[0] for row in cut.rows]
     return len({field.text for field in first}) == len(first) and (
-        cut.grammar.delimiter != "," or all(field.quoted for field in first)
+        cut.grammar.delimiter == "\t" or all(field.quoted for field in first)
     )
 
 
@@ -231,10 +236,11 @@ def _shape(grammar: Grammar, header: Record, rows: list[Record]) -> _Shape:
     straight, more, less = share(names), share(names + 1), share(names - 1)
     if more > max(straight, _AGREEMENT):
         wider = [grammar.fields(record) for record in rows if record.width == names + 1]
-        if any(fields[-1].text or fields[-1].quoted for fields in wider):
+        if not any(fields[-1].text or fields[-1].quoted for fields in wider):
+            # A delimiter at the end of each row.
+            return _Shape(names, more, tidy=_tidiness(grammar, wider))
+        if more >= _INDEXED:
             return _Shape(names + 1, more, index=True, tidy=_tidiness(grammar, wider))
-        # A delimiter at the end of each row.
-        return _Shape(names, more, tidy=_tidiness(grammar, wider))
     if unnamed and less > max(straight, _AGREEMENT):
         return _Shape(names - 1, less, surplus_name=True)
     fits = straight >= _AGREEMENT
@@ -278,13 +284,18 @@ def _distinct(names: list[str], name: str, notes: list[Note]) -> tuple[str, ...]
     return tuple(found)
 
 
+def _is_text(value: str) -> bool:
+    """Whether writers that quote text would quote it: no number, time, truth value or null word."""
+    return not (value[:1].isdigit() or value in NULL_WORDS or value.lower() in _TRUTH or _NUMBER.fullmatch(value))
+
+
 def _habit(rows: list[list[Field]]) -> tuple[bool, bool]:
     """(whether text is quoted, whether everything is)."""
     quoted = plain = bare = 0
     for place, fields in enumerate(rows):
         for field in fields:
             bare += not field.quoted
-            if place and field.text and not _NUMBER.fullmatch(field.text):
+            if place and _is_text(field.text):
                 quoted += field.quoted
                 plain += not field.quoted
     return quoted > 0 and plain <= 0.1 * (quoted + plain), bare == 0 and len(rows) > 1
