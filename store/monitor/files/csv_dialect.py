@@ -29,6 +29,8 @@ _AGREEMENT = 0.5
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?[\r\n]', re.IGNORECASE)
 #: Share of rows with one field more than the header from which on the first is taken for the rows' names.
 _INDEXED = 0.95
+#: Lines of a quoted field that the end of the sample may cut.
+_OPEN_LINES = 50
 _TRUTH = ("true", "false", "t", "f")
 #: A number as anybody writes it, with decimal commas, thousands and signs.
 _NUMBER = re.compile(r"\s*[-+]?[\d.,' ]*\d[\d.,' ]*([eE][-+]?\d+)?\s*%?\s*")
@@ -92,7 +94,7 @@ def detect_from(location: str, encoding: Encoding, name: str) -> Detected:
     lines = sample.split(newline)
     if not whole and len(lines) > 1:
         lines.pop()
-    records = _records([line + newline for line in lines], told)
+    records = _records([line + newline for line in lines], whole, told)
     first_line = text[:start].count(newline) + records.header.line
     grammar, shape = records.grammar, records.shape
     first = records.header
@@ -180,15 +182,15 @@ class _Cut:
     shape: _Shape
 
 
-def _records(lines: list[str], told: str) -> _Cut:
+def _records(lines: list[str], whole: bool, told: str) -> _Cut:
     quote = _quote(lines)
     escapes = [quote, "\\"] if any("\\" + quote in line for line in lines) else [quote]
-    cuts = [_cut(lines, Grammar(d, quote, e)) for d in (told or DELIMITERS) for e in escapes]
+    cuts = [_cut(lines, whole, Grammar(d, quote, e)) for d in (told or DELIMITERS) for e in escapes]
     wide = [cut for cut in cuts if cut.header.width > 1 or told]
     if not wide:
         # Nothing in the header is a delimiter: one column, or rows with a name in front of their only value.
         indexed = [cut for cut in cuts if cut.shape.index and _names_rows(cut)]
-        wide = indexed or [_cut(lines, Grammar(NO_DELIMITER, quote, escape)) for escape in escapes]
+        wide = indexed or [_cut(lines, whole, Grammar(NO_DELIMITER, quote, escape)) for escape in escapes]
     return max(wide, key=lambda cut: cut.shape.rank)
 
 
@@ -209,7 +211,7 @@ def _names_rows(cut: _Cut) -> bool:
     )
 
 
-def _cut(lines: list[str], grammar: Grammar) -> _Cut:
+def _cut(lines: list[str], whole: bool, grammar: Grammar) -> _Cut:
     found: list[Record] = []
     for record in grammar.records(lines):
         if record.blank:
@@ -217,7 +219,8 @@ def _cut(lines: list[str], grammar: Grammar) -> _Cut:
         found.append(record)
         if len(found) > SAMPLE_RECORDS:
             break
-    if len(found) > 2 and found[-1].endless:
+    if len(found) > 2 and found[-1].endless and not whole and found[-1].lines <= _OPEN_LINES:
+        # The sample ends within it.
         found.pop()
     header, rows = found[0], found[1:]
     return _Cut(grammar, header, rows, _shape(grammar, header, rows))

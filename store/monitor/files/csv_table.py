@@ -233,8 +233,10 @@ class _Reading:
         self._scratch = Scratch()
         target = self._scratch.path / "strict.csv"
         repair = self._write(self._grammar, target)
-        if repair.trouble and dialect.escape != "\\" and self._encoding.backslash_quotes:
-            grammar = Grammar(dialect.delimiter, dialect.quote, "\\")
+        if repair.trouble and self._encoding.backslash_quotes:
+            # The sample may not have shown what stands before a quote.
+            escape = "\\" if dialect.escape == dialect.quote else dialect.quote
+            grammar = Grammar(dialect.delimiter, dialect.quote, escape)
             other = self._scratch.path / "escaped.csv"
             second = self._write(grammar, other)
             if second.trouble < repair.trouble:
