@@ -185,7 +185,9 @@ class _Cut:
 def _records(lines: list[str], whole: bool, told: str) -> _Cut:
     quote = _quote(lines)
     escapes = [quote, "\\"] if any("\\" + quote in line for line in lines) else [quote]
-    cuts = [_cut(lines, whole, Grammar(d, quote, e)) for d in (told or DELIMITERS) for e in escapes]
+    first = next(line for line in lines if line.strip(" \r\n"))
+    likely = told or "".join(letter for letter in DELIMITERS if letter in first) or DELIMITERS
+    cuts = [_cut(lines, whole, Grammar(d, quote, e)) for d in likely for e in escapes]
     wide = [cut for cut in cuts if cut.header.width > 1 or told]
     if not wide:
         # Nothing in the header is a delimiter: one column, or rows with a name in front of their only value.

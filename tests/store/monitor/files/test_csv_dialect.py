@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from store.monitor import source
 from store.monitor.files.csv_dialect import NO_DELIMITER, detect
 from store.monitor.files.csv_table import CsvTable, open_csv
+from store.monitor.named_reference import _quoting
 from store.protocol import Refusal
 
 Row = tuple[str | None, ...]
@@ -464,3 +465,12 @@ def test_a_file_that_changed_is_looked_at_anew(shelf: Shelf) -> None:
     assert open_csv(shelf.connection, path) is open_csv(shelf.connection, path)
     path.write_text("b\n1\n")
     assert open_csv(shelf.connection, path).columns == ("b",)
+
+
+def test_the_rows_of_a_window_come_back_with_their_null_words_and_empty_texts(shelf: Shelf) -> None:
+    path = shelf.folder / "window"
+    made = "SELECT * FROM (VALUES (1, 'NA', ''), (2, NULL, 'x'), (3, 'None', NULL)) AS t(n, a, b)"
+    quoting = _quoting({"n": "INTEGER", "a": "VARCHAR", "b": "VARCHAR"})
+    shelf.connection.execute(f"COPY ({made}) TO '{path}' (FORMAT CSV, HEADER{quoting})")
+    _, rows = shelf.read(path.read_bytes())
+    assert rows == [("1", "NA", ""), ("2", None, "x"), ("3", "None", None)]
