@@ -46,10 +46,25 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "csv of another table": ("predictions/m@production/f.csv", b"a,b\n1,2\n", "no time column"),
     "csv with ragged rows": ("datasets/d/f.csv", b"a,b\n1,2\n3,4,5,6\n7\n", "cannot be read as csv"),
     "csv in invalid utf-8": ("datasets/d/f.csv", b"a,b\n\xff\xfe\xfa,2\n", "cannot be read as csv"),
-    "predictions in invalid utf-8": (
+    "predictions that are no text": (
         "predictions/m@production/f.csv",
-        b"timestamp,prediction_id\n2013-01-01,\xff\xfe\xfa\n",
-        "cannot be read",
+        b"timestamp,prediction_id\n2013-01-01," + bytes(range(32)) * 4 + b"\n",
+        "line 2: found NUL bytes in such number that this is no text, expected text",
+    ),
+    "predictions of which no row fits": (
+        "predictions/m@production/f.csv",
+        b"timestamp,prediction_id\n2013-01-01,1,2,3\n2013-01-02,1,2,3\n",
+        "line 2: found 4 fields, expected 2 as the header has (timestamp, prediction_id)",
+    ),
+    "predictions with a quote left open": (
+        "predictions/m@production/f.csv",
+        b'timestamp,prediction_id\n2013-01-01,"1\n2013-01-02,2\n',
+        "line 2: found a quote that is not closed",
+    ),
+    "labels with a line that is no object": (
+        "labels/m@production/f.jsonl",
+        b'{"prediction_id": 1, "label": 1}\n{"prediction_id": 2,\n',
+        "line 2: found '{\"prediction_id\": 2,'",
     ),
     "parquet that is none": (
         "datasets/d/f.parquet",

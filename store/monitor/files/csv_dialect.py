@@ -13,6 +13,7 @@ from store.monitor.files import csv_encoding
 from store.monitor.files.csv_encoding import Encoding
 from store.monitor.files.csv_records import Field, Grammar, Record
 from store.monitor.notes import Note
+from store.monitor.source import NULL_WORDS
 from store.protocol import Refusal
 
 DELIMITERS = ",;\t|"
@@ -26,6 +27,11 @@ MAX_HEADER_BYTES = 1 << 22
 #: Share of rows that must have as many fields as the header for a delimiter to be believed without doubt.
 _AGREEMENT = 0.5
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?[\r\n]', re.IGNORECASE)
+#: Share of rows with one field more than the header from which on the first is taken for the rows' names.
+_INDEXED = 0.95
+#: Lines of a quoted field that the end of the sample may cut.
+_OPEN_LINES = 50
+_TRUTH = ("true", "false", "t", "f")
 #: A number as anybody writes it, with decimal commas, thousands and signs.
 _NUMBER = re.compile(r"\s*[-+]?[\d.,' ]*\d[\d.,' ]*([eE][-+]?\d+)?\s*%?\s*")
 
@@ -88,7 +94,7 @@ def detect_from(location: str, encoding: Encoding, name: str) -> Detected:
     lines = sample.split(newline)
     if not whole and len(lines) > 1:
         lines.pop()
-    records = _records([line + newline for line in lines], told)
+    records = _records([line + newline for line in lines], whole, told)
     first_line = text[:start].count(newline) + records.header.line
     grammar, shape = records.grammar, records.shape
     first = records.header
@@ -176,15 +182,17 @@ class _Cut:
     shape: _Shape
 
 
-def _records(lines: list[str], told: str) -> _Cut:
+def _records(lines: list[str], whole: bool, told: str) -> _Cut:
     quote = _quote(lines)
     escapes = [quote, "\\"] if any("\\" + quote in line for line in lines) else [quote]
-    cuts = [_cut(lines, Grammar(d, quote, e)) for d in (told or DELIMITERS) for e in escapes]
+    first = next(line for line in lines if line.strip(" \r\n"))
+    likely = told or "".join(letter for letter in DELIMITERS if letter in first) or DELIMITERS
+    cuts = [_cut(lines, whole, Grammar(d, quote, e)) for d in likely for e in escapes]
     wide = [cut for cut in cuts if cut.header.width > 1 or told]
     if not wide:
         # Nothing in the header is a delimiter: one column, or rows with a name in front of their only value.
         indexed = [cut for cut in cuts if cut.shape.index and _names_rows(cut)]
-        wide = indexed or [_cut(lines, Grammar(NO_DELIMITER, quote, escape)) for escape in escapes]
+        wide = indexed or [_cut(lines, whole, Grammar(NO_DELIMITER, quote, escape)) for escape in escapes]
     return max(wide, key=lambda cut: cut.shape.rank)
 
 
@@ -195,16 +203,17 @@ def _quote(lines: list[str]) -> str:
 
 
 def _names_rows(cut: _Cut) -> bool:
-    """Whether each row begins with a name of its own; a decimal comma also cuts rows in two."""
+    """Whether each row begins with a name of its own, in quotes or before a tab: a decimal comma or a semicolon in
+    a sentence also cuts rows in two."""
     if len(cut.rows) < 2 or cut.shape.agreement < 1:
         return False
     first = [cut.grammar.fields(row)[0] for row in cut.rows]
     return len({field.text for field in first}) == len(first) and (
-        cut.grammar.delimiter != "," or all(field.quoted for field in first)
+        cut.grammar.delimiter == "\t" or all(field.quoted for field in first)
     )
 
 
-def _cut(lines: list[str], grammar: Grammar) -> _Cut:
+def _cut(lines: list[str], whole: bool, grammar: Grammar) -> _Cut:
     found: list[Record] = []
     for record in grammar.records(lines):
         if record.blank:
@@ -212,7 +221,8 @@ def _cut(lines: list[str], grammar: Grammar) -> _Cut:
         found.append(record)
         if len(found) > SAMPLE_RECORDS:
             break
-    if len(found) > 2 and found[-1].endless:
+    if len(found) > 2 and found[-1].endless and not whole and found[-1].lines <= _OPEN_LINES:
+        # The sample ends within it.
         found.pop()
     header, rows = found[0], found[1:]
     return _Cut(grammar, header, rows, _shape(grammar, header, rows))
@@ -231,10 +241,11 @@ def _shape(grammar: Grammar, header: Record, rows: list[Record]) -> _Shape:
     straight, more, less = share(names), share(names + 1), share(names - 1)
     if more > max(straight, _AGREEMENT):
         wider = [grammar.fields(record) for record in rows if record.width == names + 1]
-        if any(fields[-1].text or fields[-1].quoted for fields in wider):
+        if not any(fields[-1].text or fields[-1].quoted for fields in wider):
+            # A delimiter at the end of each row.
+            return _Shape(names, more, tidy=_tidiness(grammar, wider))
+        if more >= _INDEXED:
             return _Shape(names + 1, more, index=True, tidy=_tidiness(grammar, wider))
-        # A delimiter at the end of each row.
-        return _Shape(names, more, tidy=_tidiness(grammar, wider))
     if unnamed and less > max(straight, _AGREEMENT):
         return _Shape(names - 1, less, surplus_name=True)
     fits = straight >= _AGREEMENT
@@ -278,13 +289,18 @@ def _distinct(names: list[str], name: str, notes: list[Note]) -> tuple[str, ...]
     return tuple(found)
 
 
+def _is_text(value: str) -> bool:
+    """Whether writers that quote text would quote it: no number, time, truth value or null word."""
+    return not (value[:1].isdigit() or value in NULL_WORDS or value.lower() in _TRUTH or _NUMBER.fullmatch(value))
+
+
 def _habit(rows: list[list[Field]]) -> tuple[bool, bool]:
     """(whether text is quoted, whether everything is)."""
     quoted = plain = bare = 0
     for place, fields in enumerate(rows):
         for field in fields:
             bare += not field.quoted
-            if place and field.text and not _NUMBER.fullmatch(field.text):
+            if place and _is_text(field.text):
                 quoted += field.quoted
                 plain += not field.quoted
     return quoted > 0 and plain <= 0.1 * (quoted + plain), bare == 0 and len(rows) > 1

@@ -178,8 +178,10 @@ class _Reading:
         self._scratch = Scratch()
         target = self._scratch.path / "strict.csv"
         repair = self._write(self._grammar, target)
-        if repair.trouble and dialect.escape != "\\" and self._encoding.backslash_quotes:
-            grammar = Grammar(dialect.delimiter, dialect.quote, "\\")
+        if repair.trouble and self._encoding.backslash_quotes:
+            # The sample may not have shown what stands before a quote.
+            escape = "\\" if dialect.escape == dialect.quote else dialect.quote
+            grammar = Grammar(dialect.delimiter, dialect.quote, escape)
             other = self._scratch.path / "escaped.csv"
             second = self._write(grammar, other)
             if second.trouble < repair.trouble:
@@ -217,7 +219,12 @@ class _Reading:
         words = ", ".join(f"list(DISTINCT every.c{c} ORDER BY every.c{c}) FILTER (known.c{c} IS NULL)" for c in places)
         # Side by side: the same rows once with every word as it stands and once without the null words.
         pairs = f"{self._csv([])} AS every POSITIONAL JOIN {self._csv(self._words)} AS known"
-        [examples] = self._connection.execute(f"SELECT {words} FROM {pairs}").fetchall()
+        examples: Sequence[Sequence[str]]
+        try:
+            [examples] = self._connection.execute(f"SELECT {words} FROM {pairs}").fetchall()
+        except duckdb.OutOfMemoryException:
+            # Two readers at a time: the count is said without them.
+            examples = [()] * len(places)
         for place, found in zip(places, examples, strict=True):
             column = self._dialect.header[place]
             text = f"unquoted values of {column!r} in {self._name} are words for “no value”, read as missing"

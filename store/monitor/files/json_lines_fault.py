@@ -32,7 +32,7 @@ def _fault(line: bytes) -> str:
     try:
         value = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return f"byte {error.start + 1} is not valid UTF-8"
+        return f"a byte that is not valid UTF-8 (the {error.start + 1:,}. of the line)"
     except RecursionError:
         return "values nested too deeply"
     except ValueError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from store.database import database
+from store.monitor import source
 from tests.store.monitor.conftest import FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
 
 
@@ -17,7 +17,7 @@ def test_a_large_file_is_taken_in_whatever_memory_the_store_has(
     monkeypatch.setitem(database.CONFIG, "memory_limit", "128MiB")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(source, "scratch_root", lambda: scratch)
     bench = Bench(tmp_path)
     try:
         manifest = bench.register(columns=FLIGHT_COLUMNS, features=FLIGHT_FEATURES)
