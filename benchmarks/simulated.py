@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from store.monitor.binning import settled_categories
 from store.monitor.bins import (
     CATEGORIES,
     TAIL_GROUPS,
@@ -19,6 +18,7 @@ from store.monitor.bins import (
     NumericCoder,
     numeric_edges,
 )
+from store.monitor.category_bins import settled_categories
 from store.monitor.columns import CategoryTable
 from store.monitor.names import Hashes, Names, name_hashes
 from store.monitor.profile import Binned

@@ -74,7 +74,8 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     psi_alarm: float = 0.25
     """PSI from which drift is critical."""
     min_rows: int = 200
-    """Windows with fewer rows raise no alert."""
+    """With fewer rows, of a window or of the reference, drift must be five times as certain to raise an alert, and
+    nothing else (a metric, a share of quality) raises one."""
     min_labelled: int = 200
     auc_drop: float = 0.05
     """Realised AUC this far below the reference's opens an alert."""

@@ -17,9 +17,8 @@ from store.intake import opening, settle
 from store.intake.arrivals import Folder, Known
 from store.intake.facts import Found
 from store.intake.inotify import Hint, files_in
-from store.intake.misplaced import place_of
 from store.intake.quarantine import Open
-from store.intake.recognise import Place
+from store.intake.recognise import Place, place_of
 from store.intake.settle import Look, Patience, Settling
 from store.intake.trouble import Trouble, Vanished
 from store.intake.versions import MANIFEST, MAX_FILES
@@ -109,7 +108,7 @@ def of_case(
     folder = next((folder for folder in folders if folder.label == case.folder), None)
     # A model version's subject is its folder.
     relative = f"{case.relative}/{MANIFEST}" if case.kind == "model" else case.relative
-    place = place_of(folder, relative, environments) if folder else None
+    place = place_of(folder.path, relative, environments) if folder else None
     if folder is None or place is None:
         return None
     return Candidate(case.path_key, place, folder, Settling(patience), time.monotonic())

@@ -10,7 +10,7 @@ from store.intake import arrivals, quarantine
 from store.intake.arrivals import GONE, Arrival, Folder
 from store.intake.facts import INTAKE
 from store.intake.quarantine import Open
-from store.intake.recognise import Place, ignored, recognise, run_folder
+from store.intake.recognise import ignored, place_of
 from store.intake.sighting import has_company
 
 #: Looked at in one round at most, so that a folder full of strangers costs next to nothing.
@@ -73,15 +73,8 @@ class Misplaced:
             return False
         if not os.path.lexists(f"{folder.path}/{case.relative}"):
             return False
-        place = place_of(folder, case.relative, self._environments)
+        place = place_of(folder.path, case.relative, self._environments)
         return place is not None and not has_company(folder, place)
-
-
-def place_of(folder: Folder, relative: str, environments: frozenset[str]) -> Place | None:
-    """The place of what a case is about: a file, or the folder of a run that holds none of a run's files."""
-    if relative.count("/") == 1 and os.path.isdir(f"{folder.path}/{relative}"):  # noqa: PTH112
-        return run_folder(f"{relative}/*")
-    return recognise(relative, environments)
 
 
 def _close(tx: Transaction, cases: list[Open]) -> None:

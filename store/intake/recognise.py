@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -160,3 +161,13 @@ def _table(relative: str, parts: list[str], environments: frozenset[str]) -> Pla
 
 def _unknown(subject: str, key: str, found: str, expected: str) -> Place:
     return Place("unknown", subject, key=key, found=found, expected=expected)
+
+
+def place_of(folder: str, relative: str, environments: frozenset[str]) -> Place | None:
+    """The place of what a case is about: a file, or the folder of a run that holds none of a run's files.
+
+    `relative` lies below the watched folder of that path.
+    """
+    if relative.count("/") == 1 and Path(folder, relative).is_dir():
+        return run_folder(f"{relative}/*")
+    return recognise(relative, environments)

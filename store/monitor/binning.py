@@ -14,15 +14,14 @@ import numpy as np
 
 from store.monitor import columns, counting, parts
 from store.monitor.bins import (
-    CATEGORIES,
     QUANTILE_SAMPLE,
-    TAIL_GROUPS,
     FeatureBins,
     FeatureKind,
     Floats,
     Integers,
     numeric_edges,
 )
+from store.monitor.category_bins import sampled_categories, settled_categories
 from store.monitor.files.number_text import PLAIN, NumberForm
 from store.monitor.files.table_files import TableFiles
 from store.monitor.names import Hashes, Names, name_hashes
@@ -37,12 +36,6 @@ SAMPLED_PARTS = 1_024
 ROWS_BY_COLUMN = 16_000_000
 #: Categories counted by name before the top ones are chosen; beyond that the sample's top ones are counted.
 REFERENCE_NAMES = 120_000
-#: A text column with more names than this, that has another name in most of its rows, names its rows: it is no
-#: category. Nor is one with more names than `MOST_CATEGORIES`.
-_IDENTIFIER_NAMES, MOST_CATEGORIES = 1_000, 200_000
-#: A reference of whose rows at least this share are the only ones of their category is counted with a tail though it
-#: has few categories: windows of the same distribution hold as large a share of categories that it lacks.
-_UNSEEN = 0.005
 
 _Task = TypeVar("_Task")
 _Done = TypeVar("_Done")
@@ -207,47 +200,6 @@ def _settled(feature: FeatureBins, tally: Tally, counts: Integers) -> tuple[Feat
     )
 
 
-def settled_categories(feature: FeatureBins, names: Names, counts: Integers) -> tuple[FeatureBins, Integers]:
-    """The most frequent categories, and the others by the hashes of their names."""
-    pairs = [(name, int(count)) for name, count in zip(feature.categories, counts, strict=False) if count]
-    every = dict([*names.counts.items(), *pairs])
-    top = Names(len(every) + 1, every).top(CATEGORIES)
-    null = int(counts[feature.null_slot])
-    named = dict(top)
-    groups = feature.tail_groups
-    tail = (
-        counts[feature.bins : feature.bins + groups] + counts[feature.bins + groups : feature.null_slot]
-        if groups
-        else np.zeros(0, np.int64)
-    )
-    # By the sample, others had slots: those move to the tail, and what takes their slots moves out of it.
-    for sign, moved in ((1, [pair for pair in pairs if pair[0] not in named]), (-1, _without(top, feature.categories))):
-        if moved:
-            places = (name_hashes(feature.name, [name for name, _ in moved]) % np.uint64(groups)).astype(np.int64)
-            np.add.at(tail, places, sign * np.array([count for _, count in moved], np.int64))
-    singles = sum(count == 1 for count in every.values())
-    if not names.complete:
-        # Those kept are a sample of the names.
-        singles = round(singles * names.distinct / max(1, len(names.counts)))
-    rows = int(counts.sum()) - null
-    made = msgspec.structs.replace(feature, categories=[name for name, _ in top], tail_groups=0)
-    if not tail.any() and singles <= _UNSEEN * rows:
-        return made, np.array([*(count for _, count in top), 0, null], np.int64)
-    made = msgspec.structs.replace(
-        made,
-        tail_groups=groups,
-        tail_categories=max(0, names.distinct + len(pairs) - len(top)),
-        singles=singles,
-        tail_known=names.complete,
-    )
-    return made, np.array([*(count for _, count in top), *tail.tolist(), *([0] * groups), null], np.int64)
-
-
-def _without(pairs: list[tuple[str, int]], names: Sequence[str]) -> list[tuple[str, int]]:
-    held = set(names)
-    return [pair for pair in pairs if pair[0] not in held]
-
-
 class _Sample:
     """Evenly spaced rows of some columns: numbers, and categories with their counts."""
 
@@ -274,29 +226,7 @@ class _Sample:
         """The feature's bins, or None and why it has none. `skip`: none for text that names its rows."""
         if kind != "categorical":
             return FeatureBins(name, kind, 0, numeric_edges(np.concatenate([np.zeros(0), *self._values[name]]))), ""
-        return _categories(name, self._names[name], skip, self._rows)
-
-
-def _categories(name: str, names: Names, skip: bool, rows: int) -> tuple[FeatureBins | None, str]:
-    """Bins of a feature by the names of its sample; `rows`: of all its parts."""
-    held, sampled = len(names.counts), sum(names.counts.values())
-    if skip and held > max(_IDENTIFIER_NAMES, sampled / 2):
-        whole = rows < 2 * QUANTILE_SAMPLE
-        if whole or _distinct(held, sampled) > min(MOST_CATEGORIES, rows / 2):
-            return None, "text that names its rows, not compared"
-    made = [name for name, _ in names.top(CATEGORIES)]
-    return FeatureBins(name, "categorical", 0, categories=made, tail_groups=TAIL_GROUPS), ""
-
-
-def _distinct(held: int, sampled: int) -> float:
-    """How many names there are, at least: if all are equally frequent, of which `sampled` rows hold `held`."""
-    if held >= sampled:
-        return math.inf
-    low, high = float(held), float(held) * sampled / (sampled - held) + held
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if -math.expm1(-sampled / middle) * middle < held else (low, middle)
-    return high
+        return sampled_categories(name, self._names[name], skip, self._rows)
 
 
 def _rows(all_parts: Sequence[Part]) -> int:
@@ -348,7 +278,7 @@ def _count_columns(
         if kinds[name] == "categorical":
             pairs = zip(arrays, all_parts, strict=True)
             names = sum((_names(array, _every(part, step)) for array, part in pairs), Names(QUANTILE_SAMPLE))
-            made, why = _categories(name, names, skip, _rows(all_parts))
+            made, why = sampled_categories(name, names, skip, _rows(all_parts))
         else:
             pairs = zip(arrays, all_parts, strict=True)
             form = files.number_forms.get(homes[name], PLAIN)

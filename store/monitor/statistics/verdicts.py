@@ -302,13 +302,18 @@ def _column(
 
 
 def _needed(groups: Grouping, before: Integers, after: Integers, threshold: float) -> Floats:
-    """`rows_needed` of each window over the bins of PSI that it and the reference use."""
+    """`rows_needed` of each window over the bins of PSI that it and the reference use; 0 where there are plainly more."""
     rows = np.minimum(after.sum(axis=1), before.sum())
     numbers = np.array([groups.number(float(count)) for count in rows], np.int64)
     found = np.zeros(len(after))
+    total = float(before.sum())
+    worth = total * after.sum(axis=1) / np.maximum(total + after.sum(axis=1), 1)
     for number in np.unique(numbers):
-        here = numbers == number
         slots = groups.at(int(number))
+        # With rows enough for all bins there is nothing to be counted.
+        here = (numbers == number) & (worth < rows_needed(int(slots.max()) + 1, threshold))
+        if not here.any():
+            continue
         used = ((grouped(slots, before) > 0)[None, :] | (grouped(slots, after[here]) > 0)).sum(axis=1)
         found[here] = [rows_needed(int(bins), threshold) for bins in used]
     return found

@@ -12,7 +12,7 @@ from scipy.special import gammaln
 from scipy.stats import multinomial
 
 from benchmarks.simulated import Cell, grouped_windows, reference, windows
-from store.monitor.statistics import sequential
+from store.monitor.statistics import WATCH_LEVEL, sequential
 from store.monitor.statistics.groups import grouped, sequential_groups
 from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence, evidence_of_spans, running
 
@@ -90,11 +90,11 @@ def test_spans_that_are_kept_say_what_the_whole_stream_says(seed: int, length: i
     assert starts[best] == whole.starts[-1]
 
 
-def test_windows_drawn_by_group_are_distributed_as_the_sums_of_their_slots() -> None:
-    cell = Cell(5_000, 200)
+@pytest.mark.parametrize("cell", [Cell(5_000, 200), Cell(20_000, 200, 1_000, "zipf")], ids=lambda cell: cell.name)
+def test_windows_drawn_by_group_are_distributed_as_the_sums_of_their_slots(cell: Cell) -> None:
     against = reference(cell, np.random.default_rng(1), features=1)
     groups, _ = sequential_groups(against.features[0], against.counts)
-    drawn = grouped_windows(cell, against.features[0], groups, np.random.default_rng(2), 4_000)
+    drawn = grouped_windows(cell, against, against.features[0], groups, np.random.default_rng(2), 4_000)
     summed = grouped(groups, windows(cell, against, np.random.default_rng(3), 4_000))
     assert (drawn.sum(axis=1) == 200).all()
     assert drawn.mean(axis=0) == pytest.approx(summed.mean(axis=0), abs=0.4)
@@ -127,3 +127,16 @@ def test_one_feature_of_overwhelming_evidence_is_found_alone() -> None:
 def test_features_that_share_their_evidence_are_found_together() -> None:
     found = e_benjamini_hochberg(np.log(np.array([[210.0, 205.0, 1.0, 0.1]])), 0.01)
     assert found.tolist() == [[True, True, False, False]]
+
+
+def test_a_watch_sees_a_rare_category_that_rises() -> None:
+    """A tenth of the rows of 60 windows of 50 to one of a thousand categories; sixteen groups by hash hold it."""
+    cell = Cell(20_000, 50, 1_000)
+    against = reference(cell, np.random.default_rng(1), features=1)
+    [feature] = against.features
+    groups, held = sequential_groups(feature, against.counts)
+    assert len(held) == 17
+    current = windows(cell, against, np.random.default_rng(2), 60)
+    assert evidence(held, grouped(groups, current)).log_e[-1] < np.log(1 / WATCH_LEVEL)
+    current[:, feature.bins + 7] += 5
+    assert evidence(held, grouped(groups, current)).log_e[-1] > np.log(1 / WATCH_LEVEL)
