@@ -71,6 +71,9 @@ def _fields(fields: Sequence[Field], width: int) -> list[tuple[Piece, ...]]:
 def _value(field: Field, width: int) -> list[Piece]:
     """The value over one or more lines of at most `width` cells."""
     value = field.value
+    if field.kind == "number" and isinstance(value, float):
+        # Here is the room for every digit.
+        return [(clean(repr(value), width), "")]
     if field.kind not in ("json", "text") and not isinstance(value, (dict, list)):
         shown = cell(field.kind, value)
         return [(clean(shown.text, width), shown.tone)]
