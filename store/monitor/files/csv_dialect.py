@@ -12,8 +12,8 @@ from store.monitor import parts
 from store.monitor.files import csv_encoding
 from store.monitor.files.csv_encoding import Encoding
 from store.monitor.files.csv_records import Field, Grammar, Record
+from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.notes import Note
-from store.monitor.source import NULL_WORDS
 from store.protocol import Refusal
 
 DELIMITERS = ",;\t|"
