@@ -88,6 +88,7 @@ def scan_labels(
         f"SELECT {source.text_sql(identity, columns[identity])} AS prediction_id,"
         f" {source.canonical_sql(label, columns[label])} AS label,"
         f" {source.number_sql(label, columns[label])[0]} AS value,"
+        f" {f'{source.quoted(moment)} IS NOT NULL' if moment else 'false'} AS timed,"
         f" {times} AS said_us FROM {opened.relation}"
     )
     latest = int((time.time() + DAY) * 1_000_000)
