@@ -56,5 +56,8 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
+    from store.monitor.files.scratch import remove_scratch
+
+    remove_scratch()
     # The interpreter's own tear-down would print DuckDB's binding leaks; everything is closed already.
     os._exit(code)

@@ -46,5 +46,8 @@ def main() -> int:
 
 if __name__ == "__main__":
     status = main()
+    from store.monitor.files.scratch import remove_scratch
+
+    remove_scratch()
     # Everything is written; giving back so much memory piece by piece would only take time.
     os._exit(status)

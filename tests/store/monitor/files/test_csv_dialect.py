@@ -15,10 +15,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from store.monitor import source
 from store.monitor.files.csv_dialect import NO_DELIMITER, detect
 from store.monitor.files.csv_table import CsvTable, open_csv
-from store.monitor.named_reference import _quoting
+from store.monitor.files.null_words import NULL_WORDS
 from store.protocol import Refusal
 
 Row = tuple[str | None, ...]
@@ -196,7 +195,7 @@ def written(draw: st.DrawFn) -> tuple[bytes, tuple[str, ...], list[Row]]:
         writer.writerow(names)
         writer.writerows(rows)
         # The csv module itself must be able to tell.
-        assume(style == "all" or not any(value in source.NULL_WORDS for row in rows for value in row))
+        assume(style == "all" or not any(value in NULL_WORDS for row in rows for value in row))
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]))
     right = [tuple(None if value is None else str(value) for value in row) for row in rows]
     return out.getvalue().encode(encoding), tuple(names), right
@@ -443,34 +442,7 @@ def test_a_remote_file_is_read(connection: duckdb.DuckDBPyConnection) -> None:
     place = f"memory://csv/{next(_numbers)}.csv"
     with fsspec.open(place, "wb") as file:
         file.write("Größe;x\n1;Köln\n".encode("latin-1"))
-    opened = source.open_at(connection, place, "csv")
-    assert list(opened.columns) == ["Größe", "x"]
-    assert connection.execute(f"SELECT * FROM {opened.relation}").fetchall() == [("1", "Köln")]
+    table = open_csv(connection, Path(place.rpartition("/")[2]), place)
+    assert table.columns == ("Größe", "x")
+    assert connection.execute(f"SELECT * FROM {table.relation}").fetchall() == [("1", "Köln")]
     assert detect(place).delimiter == ";"
-
-
-def test_names_that_differ_in_case_are_apart_in_a_source(shelf: Shelf) -> None:
-    opened = source.open_source(shelf.connection, shelf.put("a,A\n1,2\n"), "csv")
-    first, second = opened.columns
-    query = f"SELECT {source.quoted(first)}, {source.quoted(second)} FROM {opened.relation}"
-    assert shelf.connection.execute(query).fetchall() == [("1", "2")]
-    assert [note.code for note in opened.notes] == ["case"]
-
-
-def test_a_file_that_changed_is_looked_at_anew(shelf: Shelf) -> None:
-    import os
-
-    path = shelf.put("a\n1\n")
-    os.utime(path, (1, 1))
-    assert open_csv(shelf.connection, path) is open_csv(shelf.connection, path)
-    path.write_text("b\n1\n")
-    assert open_csv(shelf.connection, path).columns == ("b",)
-
-
-def test_the_rows_of_a_window_come_back_with_their_null_words_and_empty_texts(shelf: Shelf) -> None:
-    path = shelf.folder / "window"
-    made = "SELECT * FROM (VALUES (1, 'NA', ''), (2, NULL, 'x'), (3, 'None', NULL)) AS t(n, a, b)"
-    quoting = _quoting({"n": "INTEGER", "a": "VARCHAR", "b": "VARCHAR"})
-    shelf.connection.execute(f"COPY ({made}) TO '{path}' (FORMAT CSV, HEADER{quoting})")
-    _, rows = shelf.read(path.read_bytes())
-    assert rows == [("1", "NA", ""), ("2", None, "x"), ("3", "None", None)]

@@ -123,7 +123,7 @@ def test_predictions_and_labels_of_any_dialect_count_as_their_parquet(bench: Ben
         assert taken.counted == rows
         counts.append(bench.counts())
     assert counts[0] == counts[1]
-    assert any("Windows-1252" in note for note in taken.notes)
+    assert any("Windows-1252" in note.text for note in taken.notes)
     labelled = bench.label(tmp_path / "l.csv")
     assert (labelled.labels, labelled.joined) == (rows, rows)
 
@@ -157,7 +157,7 @@ def test_a_reference_in_windows_1252_is_profiled_by_intake(store: Running) -> No
     bins = reference.by_name["ort"]
     counted = dict(zip(bins.categories, reference.of(bins).tolist(), strict=False))
     assert counted == {"Köln": 100, "Zürich": 50, "NA": 50}
-    assert any("Windows-1252" in note for note in reference.notes)
+    assert any("Windows-1252" in note.text for note in reference.notes)
     # Its performance is read from the same copy.
     outcome = reference.performance
     area, _ = performance.metric("binary", "auc", outcome.dense(), outcome.sums)
