@@ -286,7 +286,7 @@ def _column(
 
 
 def _needed(groups: Grouping, before: Integers, after: Integers, threshold: float) -> Floats:
-    """`rows_needed` of each window over the bins of PSI that it and the reference use; 0 where there are plainly more."""
+    """`rows_needed` of each window over the bins of PSI that it and the reference use; 0 where there are more."""
     rows = np.minimum(after.sum(axis=1), before.sum())
     numbers = np.array([groups.number(float(count)) for count in rows], np.int64)
     found = np.zeros(len(after))
