@@ -196,7 +196,7 @@ def test_fewer_groups_are_unions_of_the_finest() -> None:
     finest = groups.at(groups.hashed)
     for number in (2, 16, 256):
         coarse = groups.at(number)
-        assert len({(fine, large) for fine, large in zip(finest, coarse, strict=True)}) == finest.max() + 1
+        assert len({(fine, large) for fine, large in zip(finest, coarse, strict=True)}) == len(np.unique(finest))
         np.testing.assert_allclose(grouped(coarse, against.counts).sum(), against.counts.sum())
 
 
