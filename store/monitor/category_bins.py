@@ -11,8 +11,8 @@ import numpy as np
 from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, TAIL_GROUPS, FeatureBins, Integers
 from store.monitor.names import Names, name_hashes
 
-#: A text column with more names than this, that has another name in most of its rows, names its rows: it is no
-#: category. Nor is one with more names than `MOST_CATEGORIES`.
+#: A text column with more names than this in its sample, most of them another, names its rows and is no category where
+#: so many different ones show that there are more names than rows, or than `MOST_CATEGORIES`.
 _IDENTIFIER_NAMES, MOST_CATEGORIES = 1_000, 200_000
 #: A reference of whose rows at least this share are the only ones of their category is counted with a tail though it
 #: has few categories: windows of the same distribution hold as large a share of categories that it lacks.
@@ -23,8 +23,7 @@ def sampled_categories(name: str, names: Names, skip: bool, rows: int) -> tuple[
     """Bins of a feature by the names of its sample; `rows`: of all its parts."""
     held, sampled = len(names.counts), sum(names.counts.values())
     if skip and held > max(_IDENTIFIER_NAMES, sampled / 2):
-        whole = rows < 2 * QUANTILE_SAMPLE
-        if whole or distinct_at_least(held, sampled) > min(MOST_CATEGORIES, rows / 2):
+        if distinct_at_least(held, sampled) > min(MOST_CATEGORIES, rows):
             return None, "text that names its rows, not compared"
     made = [name for name, _ in names.top(CATEGORIES)]
     return FeatureBins(name, "categorical", 0, categories=made, tail_groups=TAIL_GROUPS), ""

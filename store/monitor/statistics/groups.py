@@ -45,6 +45,10 @@ class Grouping:
     hashed: int = 0
     share: float = 1.0
     """Of the reference's rows in hashed bins."""
+    single: Integers = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    """Slots in hashed bins that stand alone where they hold more than such a bin does on average."""
+    single_shares: Floats = dataclasses.field(default_factory=lambda: np.zeros(0))
+    """Of the reference's rows in each of these."""
 
     def number(self, rows: float) -> int:
         """How many hashed bins there are where the smaller side has so many rows: enough rows for each."""
@@ -52,12 +56,14 @@ class Grouping:
         return max(min(self.hashed, _LEAST_HASHED), min(self.hashed, wanted))
 
     def at(self, number: int) -> Integers:
-        """Slot → bin with so many hashed bins (a power of two, at most `hashed`): each is a union of the finest."""
-        if number == self.hashed:
-            return self.finest
+        """Slot → bin with so many hashed bins (a power of two, at most `hashed`), and those that stand alone beside."""
         place = self.finest - self.first
         missing = np.where(place >= self.hashed, number + place - self.hashed, place)
-        return self.first + np.where((place >= 0) & (place < self.hashed), place % number, missing)
+        found: Integers = self.first + np.where((place >= 0) & (place < self.hashed), place % max(1, number), missing)
+        # A category of some weight would hide what happens to the rare ones that it shares a bin with.
+        alone = self.single[self.single_shares * number >= self.share]
+        found[alone] = int(found.max()) + 1 + np.arange(len(alone))
+        return found
 
 
 def psi_groups(feature: FeatureBins, reference: Integers) -> Grouping:
@@ -140,7 +146,9 @@ def _hashed(feature: FeatureBins, reference: Integers) -> Grouping:
     total = max(1, int(reference.sum()))
     here = reference[: feature.bins]
     common = np.flatnonzero((here >= PSI_RARE * total) & (here >= COMMON_ROWS))
-    return _joined(feature, common, reference)
+    found = _joined(feature, common, reference)
+    single = np.setdiff1d(np.flatnonzero(here >= COMMON_ROWS), common)
+    return dataclasses.replace(found, single=single, single_shares=here[single] / total)
 
 
 def _joined(feature: FeatureBins, common: Integers, reference: Integers) -> Grouping:

@@ -16,6 +16,7 @@ from benchmarks.calibration import FOUND_AT_LEAST, MANY_CELLS, quarterdeck, rate
 from benchmarks.simulated import Cell, reference, windows
 from store.monitor import binning, counting, parts, presets, quality
 from store.monitor.bins import TAIL_GROUPS, FeatureBins, display_labels, plain
+from store.monitor.category_bins import distinct_at_least
 from store.monitor.columns import CategoryTable
 from store.monitor.comparing import compare
 from store.monitor.names import name_hashes
@@ -112,6 +113,20 @@ def test_a_reference_of_many_row_groups_has_the_same_bins_as_one_of_one(tmp_path
     np.testing.assert_array_equal(one.rare, many.rare)
 
 
+def test_nearly_as_many_categories_as_rows_are_categories_still(tmp_path: Path) -> None:
+    """Most rows hold another one, but that they repeat at all says that there are not many more."""
+    [feature] = binning.profile([write(tmp_path, "r", shops(np.random.default_rng(4), 8_000, 9_000))]).features
+    assert feature.tail_known
+    names = binning.profile([write(tmp_path, "i", [f"r{number * 9 // 10}" for number in range(9_000)])])
+    assert names.features == ()
+
+
+def test_the_number_of_names_is_estimated_from_how_often_they_repeat() -> None:
+    held = len(np.unique(np.random.default_rng(1).integers(0, 40_000, 30_000)))
+    assert distinct_at_least(held, 30_000) == pytest.approx(40_000, rel=0.02)
+    assert distinct_at_least(500, 500) == np.inf
+
+
 def test_a_hundred_thousand_categories_are_watched_and_ids_are_not(tmp_path: Path) -> None:
     draw = np.random.default_rng(4)
     made = binning.profile([write(tmp_path, "r", shops(draw, 100_000, 300_000))])
@@ -181,7 +196,7 @@ def test_fewer_groups_are_unions_of_the_finest() -> None:
     finest = groups.at(groups.hashed)
     for number in (2, 16, 256):
         coarse = groups.at(number)
-        assert len({(fine, large) for fine, large in zip(finest, coarse, strict=True)}) == finest.max() + 1
+        assert len({(fine, large) for fine, large in zip(finest, coarse, strict=True)}) == len(np.unique(finest))
         np.testing.assert_allclose(grouped(coarse, against.counts).sum(), against.counts.sum())
 
 
