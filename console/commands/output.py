@@ -135,8 +135,7 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]], wid
 
     from console import text
 
-    # A title is kept as it is written: metrics AUC and auc are two.
-    titles = [text.clean(column.title or column.name.replace("_", " ").upper()) for column in columns]
+    titles = [text.clean(_title(column)) for column in columns]
     cells = [[_cell(value, column) for value, column in zip(row, columns, strict=True)] for row in rows]
     widths = [max([cell_len(title), *(cell_len(row[index]) for row in cells)]) for index, title in enumerate(titles)]
     shown = _columns_that_fit(columns, widths, width, 1 if _repeated(cells) else 0)
@@ -145,6 +144,12 @@ def table_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]], wid
         parts = [text.fit(row[index], widths[index], right=columns[index].kind in _RIGHT_ALIGNED) for index in shown]
         lines.append("  ".join(parts).rstrip())
     return lines
+
+
+def _title(column: Column) -> str:
+    """In capitals, but for what was named by people: metrics AUC and auc are two."""
+    title = column.title or column.name.replace("_", " ")
+    return title if column.name.startswith(("param.", "metric.")) else title.upper()
 
 
 def _cell(value: object, column: Column) -> str:

@@ -120,3 +120,8 @@ def test_weights() -> None:
     assert output.weights({}) == "nothing"
     assert output.weights({"3": 1.0}) == "3"
     assert output.weights({"3": 0.9, "4": 0.1}) == "3 90%, 4 10%"
+
+
+def test_headings_of_params_and_metrics_keep_their_case() -> None:
+    columns = [Column("name"), Column("metric.AUC", "number", "AUC"), Column("metric.auc", "number", "auc")]
+    assert output.table_lines(columns, [["a", 0.5, 0.25]])[0].split() == ["NAME", "AUC", "auc"]
