@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from store.monitor.bins import CATEGORIES, QUANTILE_SAMPLE, TAIL_GROUPS, FeatureBins, Integers
+from store.monitor.bins import CATEGORIES, TAIL_GROUPS, FeatureBins, Integers
 from store.monitor.names import Names, name_hashes
 
 #: A text column with more names than this in its sample, most of them another, names its rows and is no category where
