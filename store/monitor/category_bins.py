@@ -22,9 +22,9 @@ _UNSEEN = 0.005
 def sampled_categories(name: str, names: Names, skip: bool, rows: int) -> tuple[FeatureBins | None, str]:
     """Bins of a feature by the names of its sample; `rows`: of all its parts."""
     held, sampled = len(names.counts), sum(names.counts.values())
-    if skip and held > max(_IDENTIFIER_NAMES, sampled / 2):
-        if distinct_at_least(held, sampled) > min(MOST_CATEGORIES, rows):
-            return None, "text that names its rows, not compared"
+    many = skip and held > max(_IDENTIFIER_NAMES, sampled / 2)
+    if many and distinct_at_least(held, sampled) > min(MOST_CATEGORIES, rows):
+        return None, "text that names its rows, not compared"
     made = [name for name, _ in names.top(CATEGORIES)]
     return FeatureBins(name, "categorical", 0, categories=made, tail_groups=TAIL_GROUPS), ""
 

@@ -29,7 +29,8 @@ PATIENCE = 10.0
 AHEAD = 3
 #: What must be the same everywhere for the counts to be.
 _KERNEL = (
-    *("bins", "binning", "category_bins", "cluster", "columns", "counting", "kernel"),
+    *("bins", "binning", "category_bins", "cluster", "columns", "counting", "files.column_form", "files.number_text"),
+    *("files.null_words", "kernel"),
     *("moments", "names", "parts", "profile", "source", "window_moments"),
 )
 

@@ -54,7 +54,7 @@ def test_scores_that_are_no_probabilities_have_an_auc_but_no_calibration_error(b
     bench.predict(bench.file(f"SELECT * REPLACE (10 * score AS score) FROM ({PREDICTED})"))
     bench.label(bench.file("SELECT i AS prediction_id, (i > 50)::INT AS label FROM range(100) t(i)"))
     assert read(bench, "auc")[1].values == [pytest.approx(1.0, abs=1e-3)]
-    assert read(bench, "ece")[1].why == "89 scores lie outside 0 to 1"
+    assert read(bench, "ece")[1].why == "the scores are no probabilities"
 
 
 def test_labels_that_come_twice_count_once(bench: Bench) -> None:

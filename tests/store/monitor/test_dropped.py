@@ -121,6 +121,7 @@ def test_label_files_have_figures_too(fed: Bench) -> None:
         "repeated_id": (8, ()),
         "label_not_a_number": (8, ("n/k",)),
         "label_time.unreadable": (1, ()),
+        "time_unreadable": (1, ("soon",)),
         "label_time.implausible": (1, ()),
     }
     found = listed(fed)

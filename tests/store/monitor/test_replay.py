@@ -103,7 +103,7 @@ def test_windows_in_which_nothing_was_decided_are_not_quiet(bench: Bench) -> Non
         bench.predict(
             bench.file(
                 f"SELECT 'd{number}-' || i AS prediction_id, TIMESTAMP '2024-05-01' + to_days({number}) AS timestamp,"
-                f" (i * 7 % 1000 + {800 if number == 4 else 0})::DOUBLE AS x FROM range({rows}) t(i)"
+                f" (i * 619 % 1000 + {800 if number == 4 else 0})::DOUBLE AS x FROM range({rows}) t(i)"
             )
         )
     found = asked(bench, rule='{statistic = "psi", threshold = 1.0, for = 1}')

@@ -19,6 +19,7 @@ from store.monitor.bins import TAIL_GROUPS, FeatureBins, display_labels, plain
 from store.monitor.category_bins import distinct_at_least
 from store.monitor.columns import CategoryTable
 from store.monitor.comparing import compare
+from store.monitor.files.table_files import open_files
 from store.monitor.names import name_hashes
 from store.monitor.profile import total
 from store.monitor.statistics import STATISTICS, psi_groups, statistic, statistics_for, thresholds
@@ -63,7 +64,7 @@ def hash_by_hand(feature: str, name: str) -> int:
 
 def test_the_tail_is_counted_by_the_hashes_of_its_names(tmp_path: Path) -> None:
     values = shops(np.random.default_rng(1), 900, 20_000)
-    made = binning.profile([write(tmp_path, "r", values, 3_000)])
+    made = binning.profile(open_files([write(tmp_path, "r", values, 3_000)]))
     [feature] = made.features
     expected = np.zeros(TAIL_GROUPS, np.int64)
     for name in values:
@@ -77,7 +78,7 @@ def test_the_tail_is_counted_by_the_hashes_of_its_names(tmp_path: Path) -> None:
 
 
 def test_what_the_reference_lacks_stands_apart_from_its_tail_and_null_from_both(tmp_path: Path) -> None:
-    made = binning.profile([write(tmp_path, "r", shops(np.random.default_rng(1), 900, 20_000))])
+    made = binning.profile(open_files([write(tmp_path, "r", shops(np.random.default_rng(1), 900, 20_000))]))
     [feature] = made.features
     rare = next(f"shop{place:05}" for place in range(900) if f"shop{place:05}" not in feature.categories)
     path = write(tmp_path, "c", [rare, rare, "elsewhere", None, "x" * 300, feature.categories[0]])
@@ -95,7 +96,7 @@ def test_what_the_reference_lacks_stands_apart_from_its_tail_and_null_from_both(
 @pytest.mark.parametrize("group", [700, 5_000])
 def test_counts_do_not_depend_on_how_rows_are_cut(tmp_path: Path, group: int) -> None:
     draw = np.random.default_rng(2)
-    made = binning.profile([write(tmp_path, "r", shops(draw, 3_000, 20_000))])
+    made = binning.profile(open_files([write(tmp_path, "r", shops(draw, 3_000, 20_000))]))
     values = shops(draw, 4_000, 5_000)
     whole = counting.count_part(parts.parts_of([write(tmp_path, "w", values)])[0], made)
     cut = [counting.count_part(part, made) for part in parts.parts_of([write(tmp_path, "c", values, group)])]
@@ -107,7 +108,10 @@ def test_counts_do_not_depend_on_how_rows_are_cut(tmp_path: Path, group: int) ->
 
 def test_a_reference_of_many_row_groups_has_the_same_bins_as_one_of_one(tmp_path: Path) -> None:
     values = shops(np.random.default_rng(3), 2_000, 30_000)
-    one, many = (binning.profile([write(tmp_path, name, values, size)]) for name, size in (("a", 100_000), ("b", 999)))
+    one, many = (
+        binning.profile(open_files([write(tmp_path, name, values, size)]))
+        for name, size in (("a", 100_000), ("b", 999))
+    )
     assert one.features == many.features
     np.testing.assert_array_equal(one.counts, many.counts)
     np.testing.assert_array_equal(one.rare, many.rare)
@@ -115,9 +119,11 @@ def test_a_reference_of_many_row_groups_has_the_same_bins_as_one_of_one(tmp_path
 
 def test_nearly_as_many_categories_as_rows_are_categories_still(tmp_path: Path) -> None:
     """Most rows hold another one, but that they repeat at all says that there are not many more."""
-    [feature] = binning.profile([write(tmp_path, "r", shops(np.random.default_rng(4), 8_000, 9_000))]).features
+    [feature] = binning.profile(
+        open_files([write(tmp_path, "r", shops(np.random.default_rng(4), 8_000, 9_000))])
+    ).features
     assert feature.tail_known
-    names = binning.profile([write(tmp_path, "i", [f"r{number * 9 // 10}" for number in range(9_000)])])
+    names = binning.profile(open_files([write(tmp_path, "i", [f"r{number * 9 // 10}" for number in range(9_000)])]))
     assert names.features == ()
 
 
@@ -129,11 +135,11 @@ def test_the_number_of_names_is_estimated_from_how_often_they_repeat() -> None:
 
 def test_a_hundred_thousand_categories_are_watched_and_ids_are_not(tmp_path: Path) -> None:
     draw = np.random.default_rng(4)
-    made = binning.profile([write(tmp_path, "r", shops(draw, 100_000, 300_000))])
+    made = binning.profile(open_files([write(tmp_path, "r", shops(draw, 100_000, 300_000))]))
     [feature] = made.features
     assert feature.tail_known
     assert feature.tail_categories == pytest.approx(95_000 - 200, rel=0.01)
-    names = binning.profile([write(tmp_path, "i", [f"r{number}" for number in range(300_000)])])
+    names = binning.profile(open_files([write(tmp_path, "i", [f"r{number}" for number in range(300_000)])]))
     assert names.features == ()
     assert names.left_out == {"k": "text that names its rows, not compared"}
 

@@ -124,11 +124,12 @@ def test_rows_without_a_readable_time_are_left_out_and_said_with_the_reason(watc
     texts[3], texts[4], texts[5] = "soon", "2024-10-27 10:00 CST", "03/11/2024 10:00"
     taken = watched.predict(saved(watched, predictions(texts), suffix))
     assert sum(windows(watched).values()) == 197
-    assert [note for note in taken.notes if "have a" in note or "without" in note] == [
+    words = [note.describe() for note in taken.notes]
+    assert [text for text in words if "have a" in text or "without" in text] == [
         "1 rows have a time in 'timestamp' that does not show which number is the day ('03/11/2024 10:00')",
         "1 rows have a value in 'timestamp' that cannot be read as a time ('soon')",
         "1 rows have a time in 'timestamp' whose zone is not known ('2024-10-27 10:00 CST')",
-        "3 rows without a time are left out",
+        "3 rows without a readable time are left out",
     ]
 
 
@@ -139,8 +140,8 @@ def test_label_times_that_cannot_be_read_are_unknown_and_said(watched: Bench) ->
     )
     labelled = watched.label(saved(watched, labels, "csv"))
     assert labelled.joined == 3
-    assert labelled.notes == (
-        "1 rows have a label time that cannot be read: it is taken as unknown",
+    assert tuple(note.describe() for note in labelled.notes) == (
+        "1 label times cannot be read and are taken as unknown",
         "1 rows have a value in 'timestamp' that cannot be read as a time ('soon')",
     )
     assert watched.rows("SELECT count(label_at) FROM monitor_label") == [(1,)]
