@@ -190,7 +190,8 @@ class Facts:
         assert place.format
         with opening.opened(found.path, found.within) as (descriptor, look):
             digest = opening.digest_of(descriptor)
-            profile = tables.profile(self._sandbox, opening.pinned(descriptor, found.path), place.format)
+            words = self._settings.monitor.null_words
+            profile = tables.profile(self._sandbox, opening.pinned(descriptor, found.path), place.format, words)
             owner, written = _owner(descriptor), _written(look)
         arrival = DatasetArrival(
             place.name,

@@ -8,19 +8,29 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import duckdb
+import msgspec
 
 from store.catalog.datasets import ColumnProfile
 from store.database.rows import first_row
 from store.intake.clean import clean_line, clean_name
 from store.intake.recognise import Format
 from store.intake.trouble import Trouble
+from store.intake.versions import from_refusal
+from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.scratch import scratch_root
+from store.monitor.files.text_rules import TextRules
+from store.monitor.files.typed_copy import TextFile, typed_copies
+from store.protocol import Refusal
 
 #: The profile counts this many rows at most; the row count is always that of the whole file.
 PROFILE_ROWS = 5_000_000
 PROFILE_COLUMNS = 500
 MAX_COLUMNS = 5_000
 _TEXT = 120
+#: What messages call the file; whoever asks knows its name.
+_NAME = "the file"
+#: What columns are that a typed copy leaves as text.
+_TEXT_TYPES = {"time": "time (text)", "nested": "nested (text)"}
 
 
 class Profile(NamedTuple):
@@ -78,34 +88,25 @@ class Sandbox:
         return connection
 
 
-_READERS: dict[Format, str] = {
-    "parquet": "read_parquet($path, hive_partitioning = false, union_by_name = false)",
-    "csv": "read_csv($path, header = true, hive_partitioning = false, compression = 'none', sample_size = 20480)",
-    "jsonl": (
-        "read_json($path, format = 'newline_delimited', records = true, maximum_depth = 4,"
-        " maximum_object_size = 4194304, hive_partitioning = false, compression = 'uncompressed')"
-    ),
-}
-
-
-def profile(sandbox: Sandbox, path: str, form: Format) -> Profile:
+def profile(sandbox: Sandbox, path: str, form: Format, null_words: Sequence[str] = NULL_WORDS) -> Profile:
     """Rows, schema and per-column nulls, least, greatest and distinct (approximate) of the file at `path`.
 
-    One look at the schema and one scan. Raises `Trouble` with what DuckDB found wrong.
+    CSV and JSON lines are read as the monitor reads them, by a typed copy. Raises `Trouble` with what was found wrong.
     """
-    relation = _READERS[form]
+    rules = TextRules(null_words=null_words)
+    try:
+        copy = None if form == "parquet" else typed_copies([TextFile(path, form, _NAME)], rules)[0]
+    except Refusal as refusal:
+        raise _refused(refusal, form) from refusal
+    relation = "read_parquet($path, hive_partitioning = false, union_by_name = false)"
+    location = copy.path if copy else path
     connection = sandbox.cursor()
     try:
-        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}", {"path": path}).fetchall()
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}", {"path": location}).fetchall()
         if len(described) > MAX_COLUMNS:
             raise Trouble.wrong("columns", f"{len(described):,} columns", f"at most {MAX_COLUMNS:,}")
         names = [(str(row[0]), str(row[1])) for row in described]
-        if form == "csv" and len(names) == 1 and (split := next((c for c in ",;\t|" if c in names[0][0]), "")):
-            # Rows of different lengths are guessed to be one column: said plainly, they are an error with a line.
-            relation = relation.replace("$path,", f"$path, delim = '{split}',")
-            described = connection.execute(f"DESCRIBE SELECT * FROM {relation}", {"path": path}).fetchall()
-            names = [(str(row[0]), str(row[1])) for row in described]
-        return _scan(connection, relation, path, names)
+        found = _scan(connection, relation, location, names)
     except duckdb.FatalException:
         sandbox.renew()
         raise Trouble.wrong("content", "something that DuckDB could not survive", f"a whole {form} file") from None
@@ -115,6 +116,23 @@ def profile(sandbox: Sandbox, path: str, form: Format) -> Profile:
         raise unreadable(error, form) from error
     finally:
         connection.close()
+    if copy is None:
+        return found
+    # By place: DuckDB gives another name to columns that differ in case alone.
+    kinds = (text.kind for text in copy.forms.values())
+    columns = [
+        msgspec.structs.replace(column, type=_TEXT_TYPES.get(kind, column.type))
+        for kind, column in zip(kinds, found.columns, strict=True)
+    ]
+    return Profile(found.rows, columns)
+
+
+def _refused(refusal: Refusal, form: str) -> Trouble:
+    """What the monitor's readers refused, in the words of intake."""
+    words = refusal.message.removeprefix(_NAME).removeprefix(" cannot be read").removeprefix(": ")
+    trouble = from_refusal(refusal)
+    reason = f"cannot be read as {form}: {words}"
+    return Trouble(reason, key=trouble.key, found=trouble.found, expected=trouble.expected)
 
 
 def unreadable(error: Exception, form: str) -> Trouble:

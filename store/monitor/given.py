@@ -65,14 +65,14 @@ def _holds_scores(connect: Connect, found: Source, column: str, manifest: ModelM
     if "." in canonical(manifest.positive):
         # A class that is itself a number with a fraction.
         return False
-    number, _ = source.number_sql(column, kind)
+    number, _ = source.number_sql(found.field(column), kind)
     rows = found.relation if typed else f"(SELECT * FROM {found.relation} LIMIT {_TEXT_SAMPLE})"
     values, numbers, fractions = (
         connect()
         .execute(
             "SELECT count(v) FILTER (NOT coalesce(isnan(n), false)), count(n) FILTER (NOT isnan(n)),"
             " count(n) FILTER (isfinite(n) AND n <> trunc(n))"
-            f" FROM (SELECT {source.quoted(column)} AS v, {number} AS n FROM {rows})"
+            f" FROM (SELECT {source.quoted(found.field(column))} AS v, {number} AS n FROM {rows})"
         )
         .fetchall()[0]
     )

@@ -85,10 +85,10 @@ def scan_labels(
     moment = opened.find(*roles["label_time"])
     times, odd_times = _label_times(connection, opened, moment, manifests)
     query = (
-        f"SELECT {source.text_sql(identity, columns[identity])} AS prediction_id,"
-        f" {source.canonical_sql(label, columns[label])} AS label,"
-        f" {source.number_sql(label, columns[label])[0]} AS value,"
-        f" {f'{source.quoted(moment)} IS NOT NULL' if moment else 'false'} AS timed,"
+        f"SELECT {source.text_sql(opened.field(identity), columns[identity])} AS prediction_id,"
+        f" {source.canonical_sql(opened.field(label), columns[label])} AS label,"
+        f" {source.number_sql(opened.field(label), columns[label])[0]} AS value,"
+        f" {f'{source.quoted(opened.field(moment))} IS NOT NULL' if moment else 'false'} AS timed,"
         f" {times} AS said_us FROM {opened.relation}"
     )
     latest = int((time.time() + DAY) * 1_000_000)
@@ -159,10 +159,10 @@ def _label_times(
     declared = next((one.formats[moment] for one in manifests if moment in one.formats), None)
     kind = opened.columns[moment]
     try:
-        form, notes = column_times(connection, opened.relation, moment, kind, declared)
+        form, notes = column_times(connection, opened.relation, opened.field(moment), kind, declared)
     except duckdb.Error as error:
         raise source.unreadable(opened.path, error) from error
-    return time_sql(moment, kind, form), notes
+    return time_sql(opened.field(moment), kind, form), notes
 
 
 def record_labels(tx: Transaction, scan: LabelScan) -> Labelled:

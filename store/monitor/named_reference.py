@@ -168,16 +168,16 @@ def _written(found: _Window, folder: Path) -> Path:
         if identity is None or moment is None:
             continue
         declared = found.manifest.formats.get(moment)
-        form, _ = column_times(local, one.relation, moment, one.columns[moment], declared)
+        form, _ = column_times(local, one.relation, one.field(moment), one.columns[moment], declared)
         held = "".join(
-            f", CAST(f.{source.quoted(name)} AS {kind}) AS {source.quoted(name)}"
+            f", CAST(f.{source.quoted(one.field(name))} AS {kind}) AS {source.quoted(name)}"
             for name, kind in kinds.items()
             if name in one.columns
         )
         local.execute(
             f"INSERT INTO rows BY NAME SELECT {made}{held}, {number} AS file FROM (SELECT *,"
-            f" {source.text_sql(identity, one.columns[identity])} AS its_id,"
-            f" {time_sql(moment, one.columns[moment], form)} AS its_us FROM {one.relation}) AS f"
+            f" {source.text_sql(one.field(identity), one.columns[identity])} AS its_id,"
+            f" {time_sql(one.field(moment), one.columns[moment], form)} AS its_us FROM {one.relation}) AS f"
             " JOIN known ON f.its_id = known.prediction_id AND f.its_us = known.event_us"
         )
     path = folder / "rows"

@@ -42,5 +42,5 @@ def quantile_columns(manifest: ModelManifest, names: list[str]) -> dict[int, str
 def quantiles_sql(found: Source, columns: dict[int, str]) -> str:
     """The quantiles of a row as MAP(USMALLINT, DOUBLE), by level in thousandths."""
     levels = ", ".join(f"{level}::USMALLINT" for level in columns)
-    values = ", ".join(number_sql(column, found.columns[column])[0] for column in columns.values())
+    values = ", ".join(number_sql(found.field(column), found.columns[column])[0] for column in columns.values())
     return f"map([{levels}], [{values}])"

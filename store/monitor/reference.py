@@ -222,15 +222,15 @@ def _performance(
     score, answer = given.score, given.answer
     if label is None or (score is None and answer is None):
         return performance.EMPTY, [], []
-    number, _ = source.number_sql(label, opened.columns[label])
+    number, _ = source.number_sql(opened.field(label), opened.columns[label])
     levels = quantile_columns(manifest, list(opened.columns))
     pairs = (
         "SELECT 1 AS sign, "
-        + (source.number_sql(score, opened.columns[score])[0] if score else "NULL::DOUBLE")
+        + (source.number_sql(opened.field(score), opened.columns[score])[0] if score else "NULL::DOUBLE")
         + " AS score, "
-        + source.canonical_sql(label, opened.columns[label])
+        + source.canonical_sql(opened.field(label), opened.columns[label])
         + " AS label, "
-        + (source.canonical_sql(answer, opened.columns[answer]) if answer else "NULL::VARCHAR")
+        + (source.canonical_sql(opened.field(answer), opened.columns[answer]) if answer else "NULL::VARCHAR")
         + f" AS prediction, {number} AS value"
         + (f", {quantiles_sql(opened, levels)} AS quantiles" if levels else "")
         + f" FROM {opened.relation}"

@@ -182,7 +182,7 @@ class _Scan:
         if column is None:
             yield self._remembered.serving(self._connect, self._deployment), "true"
             return
-        text = source.text_sql(column, self._source.columns[column])
+        text = source.text_sql(self._source.field(column), self._source.columns[column])
         found = [
             row[0]
             for row in self._connect()
@@ -364,16 +364,17 @@ class _Scan:
         time_column = found.need("time", *roles["time"])
         id_column = found.need("prediction id", *roles["id"])
         answer, value = given.answer, given.score
-        identity = source.text_sql(id_column, columns[id_column])
-        answered = source.canonical_sql(answer, columns[answer]) if answer else "NULL::VARCHAR"
+        form = self._time_form(manifest, time_column)
+        identity = source.text_sql(found.field(id_column), columns[id_column])
+        answered = source.canonical_sql(found.field(answer), columns[answer]) if answer else "NULL::VARCHAR"
         return ", ".join(
             [
-                f"{time_sql(time_column, columns[time_column], self._time_form(manifest, time_column))} AS event_us",
+                f"{time_sql(found.field(time_column), columns[time_column], form)} AS event_us",
                 f"{identity} AS prediction_id",
                 # DuckDB's own hash, never kept: it only shows whether any id repeats.
                 f"CASE WHEN {identity} IS NOT NULL THEN hash({identity}) END AS id_hash",
                 f"{answered} AS prediction",
-                f"{source.number_sql(value, columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
+                f"{source.number_sql(found.field(value), columns[value])[0] if value else 'NULL::DOUBLE'} AS score",
             ]
         )
 
@@ -384,7 +385,7 @@ class _Scan:
         if key not in self._time_forms:
             kind = self._source.columns[column]
             # Typed times ask for no query, and a small file then for no connection.
-            form, notes = column_times(self._connect, self._source.relation, column, kind, declared)
+            form, notes = column_times(self._connect, self._source.relation, self._source.field(column), kind, declared)
             self._time_forms[key] = form
             for note in notes:
                 self._note(note)

@@ -30,8 +30,8 @@ def slice_sql(found: Source, column: str, feature: FeatureBins | None) -> str:
         return "NULL::VARCHAR"
     kind = found.columns[column]
     if feature is not None and feature.kind == "numeric" and feature.bins > _FEW:
-        return _quartile_sql(number_sql(column, kind)[0], feature)
-    text = category_sql(column, kind)
+        return _quartile_sql(number_sql(found.field(column), kind)[0], feature)
+    text = category_sql(found.field(column), kind)
     return f"coalesce(nullif(left(trim({text}), {CATEGORY_LENGTH}), ''), {literal(NULL)})"
 
 

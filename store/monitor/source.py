@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from store.protocol import ExitCode, Refusal
 
 VERSION_COLUMN = "model_version"
 MAX_COLUMNS = 2_000
+_NUMBERED = re.compile(r"(.+)_\d+")
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM")
 _FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
@@ -57,6 +59,12 @@ class Source:
     columns: Mapping[str, str]
     location: str
     copy: TypedCopy | None = None
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What SQL calls columns whose names differ in case alone from others', which it does not tell apart."""
+
+    def field(self, column: str) -> str:
+        """What the column is called in `relation`."""
+        return self.fields.get(column, column)
 
     @property
     def forms(self) -> Mapping[str, ColumnForm]:
@@ -110,7 +118,23 @@ def _described(connection: duckdb.DuckDBPyConnection, path: Path, location: str,
         raise unreadable(path, error) from error
     if len(described) > MAX_COLUMNS:
         raise Refusal(ExitCode.USAGE, f"{path.name}: {len(described)} columns, at most {MAX_COLUMNS} are read")
-    return Source(path, relation, {str(row[0]): str(row[1]) for row in described}, location, copy)
+    fields = [str(row[0]) for row in described]
+    names = _own_names(location, fields)
+    kinds = {name: str(row[1]) for name, row in zip(names, described, strict=True)}
+    renamed = {name: field for name, field in zip(names, fields, strict=True) if name != field}
+    return Source(path, relation, kinds, location, copy, renamed)
+
+
+def _own_names(location: str, fields: Sequence[str]) -> Sequence[str]:
+    """The file's own names of columns, of which DuckDB may have made `score_1` beside `Score`."""
+    lowered = {field.lower() for field in fields}
+    numbered = (_NUMBERED.fullmatch(field.lower()) for field in fields)
+    if not any(match and match[1] in lowered for match in numbered):
+        return fields
+    import pyarrow.parquet as parquet
+
+    names: list[str] = parquet.read_schema(location).names
+    return names if len(set(names)) == len(names) == len(fields) else fields
 
 
 def source_of(connection: duckdb.DuckDBPyConnection, path: Path, files: TableFiles) -> Source:

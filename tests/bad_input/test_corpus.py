@@ -45,7 +45,7 @@ DEEP_LIST = b"[" * 10_000 + b"]" * 10_000
 REFUSED: dict[str, tuple[str, bytes, str]] = {
     "csv of another table": ("predictions/m@production/f.csv", b"a,b\n1,2\n", "no time column"),
     "csv with ragged rows": ("datasets/d/f.csv", b"a,b\n1,2\n3,4,5,6\n7\n", "cannot be read as csv"),
-    "csv in invalid utf-8": ("datasets/d/f.csv", b"a,b\n\xff\xfe\xfa,2\n", "cannot be read as csv"),
+    "csv that is no text": ("datasets/d/f.csv", b"a,b\n" + bytes(range(32)) * 4 + b",2\n", "cannot be read as csv"),
     "predictions that are no text": (
         "predictions/m@production/f.csv",
         b"timestamp,prediction_id\n2013-01-01," + bytes(range(32)) * 4 + b"\n",

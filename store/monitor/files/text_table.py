@@ -16,7 +16,7 @@ from store.monitor.files.scratch import Scratch
 from store.monitor.notes import Note
 from store.protocol import ExitCode, Refusal
 
-MAX_COLUMNS = 2_000
+MAX_COLUMNS = 5_000
 _TYPES = "$types"
 
 

@@ -103,7 +103,7 @@ def _time_form(connection: duckdb.DuckDBPyConnection, opened: Source, manifest: 
     if moment is None:
         return TimeForm()
     declared = manifest.formats.get(moment)
-    return column_times(connection, opened.relation, moment, opened.columns[moment], declared)[0]
+    return column_times(connection, opened.relation, opened.field(moment), opened.columns[moment], declared)[0]
 
 
 def _select(
@@ -122,11 +122,13 @@ def _select(
     label = opened.find(*roles["label"])
 
     def number(column: str | None) -> str:
-        return source.number_sql(column, columns[column])[0] if column else "NULL::DOUBLE"
+        return source.number_sql(opened.field(column), columns[column])[0] if column else "NULL::DOUBLE"
 
     parts = [
         f"{place}::BIGINT AS file",
-        f"{time_sql(moment, columns[moment], form)} / 1e6 AS event" if moment and form else "0.0::DOUBLE AS event",
+        f"{time_sql(opened.field(moment), columns[moment], form)} / 1e6 AS event"
+        if moment and form
+        else "0.0::DOUBLE AS event",
         f"{number(answer)} AS prediction",
         f"{number(label)} AS target",
     ]
@@ -136,11 +138,11 @@ def _select(
         elif kind == "numeric":
             parts.append(f"{number(name)} AS f{at}")
         else:
-            parts.append(f"left({source.category_sql(name, columns[name])}, 200) AS f{at}")
+            parts.append(f"left({source.category_sql(opened.field(name), columns[name])}, 200) AS f{at}")
     versions = opened.find(source.VERSION_COLUMN)
     condition = "true"
     if version and versions:
-        text = source.text_sql(versions, columns[versions])
+        text = source.text_sql(opened.field(versions), columns[versions])
         condition = f"{text} = {source.literal(version)}" + ("" if only_version else f" OR {text} IS NULL")
     return f"SELECT {', '.join(parts)} FROM {opened.relation} WHERE {condition}"
 
