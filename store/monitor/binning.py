@@ -211,11 +211,19 @@ class _Sample:
         self._values: dict[str, list[Floats]] = {name: [] for name in kinds}
         self._names: dict[str, Names] = {name: Names(QUANTILE_SAMPLE) for name in kinds}
         self._rows = _rows(files.parts)
+        self._origins = {name: _origin(files, homes[name]) for name in kinds}
         held_by: dict[str, list[str]] = {}
         for name in kinds:
             held_by.setdefault(homes[name], []).append(name)
 
-        read = functools.partial(_read_sample, kinds=dict(kinds), held_by=held_by, step=step, forms=files.number_forms)
+        read = functools.partial(
+            _read_sample,
+            kinds=dict(kinds),
+            held_by=held_by,
+            step=step,
+            forms=files.number_forms,
+            origins=self._origins,
+        )
         for values, names in engine(read, chosen):
             for name, some in values.items():
                 self._values[name].append(some)
@@ -225,8 +233,22 @@ class _Sample:
     def bins(self, name: str, kind: FeatureKind, skip: bool) -> tuple[FeatureBins | None, str]:
         """The feature's bins, or None and why it has none. `skip`: none for text that names its rows."""
         if kind != "categorical":
-            return FeatureBins(name, kind, 0, numeric_edges(np.concatenate([np.zeros(0), *self._values[name]]))), ""
+            edges = numeric_edges(np.concatenate([np.zeros(0), *self._values[name]]))
+            return FeatureBins(name, kind, 0, edges, origin=self._origins[name]), ""
         return sampled_categories(name, self._names[name], skip, self._rows)
+
+
+#: The first integer that has no double of its own is one more.
+_EXACT = 2**53
+
+
+def _origin(files: TableFiles, column: str) -> int:
+    """What a column's values are taken relative to: its least one, where it holds integers that no double holds."""
+    ranges = [found for path in files.paths if (found := parts.open_parquet(path).integer_range(column))]
+    if not ranges:
+        return 0
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return low if max(abs(low), abs(high)) > _EXACT else 0
 
 
 def _rows(all_parts: Sequence[Part]) -> int:
@@ -282,8 +304,10 @@ def _count_columns(
         else:
             pairs = zip(arrays, all_parts, strict=True)
             form = files.number_forms.get(homes[name], PLAIN)
-            values = [columns.numbers(array, form).values[_every(part, step)] for array, part in pairs]
-            made, why = FeatureBins(name, kinds[name], 0, numeric_edges(np.concatenate(values))), ""
+            origin = _origin(files, homes[name])
+            values = [columns.numbers(array, form, origin).values[_every(part, step)] for array, part in pairs]
+            edges = numeric_edges(np.concatenate(values))
+            made, why = FeatureBins(name, kinds[name], 0, edges, origin=origin), ""
         if made is None:
             return _Binned(None, why, Tally.nothing(0))
         bins = Bins.placed([made])
@@ -316,6 +340,7 @@ def _read_sample(
     held_by: Mapping[str, list[str]],
     step: int,
     forms: Mapping[str, NumberForm],
+    origins: Mapping[str, int],
 ) -> tuple[dict[str, Floats], dict[str, Names]]:
     """Every `step`-th row of a part: numbers, and categories with their counts, by feature."""
     held = parts.open_parquet(part.path).types
@@ -329,7 +354,7 @@ def _read_sample(
                 if kinds[name] == "categorical":
                     names[name] = _names(array, every)
                 else:
-                    values[name] = columns.numbers(array, forms.get(column, PLAIN)).values[every].copy()
+                    values[name] = columns.numbers(array, forms.get(column, PLAIN), origins[name]).values[every].copy()
     return values, names
 
 

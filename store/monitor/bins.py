@@ -49,6 +49,9 @@ class FeatureBins(msgspec.Struct, frozen=True):
     With `tail_groups` T (of references that hold more categories than have slots) other is 2 T slots: T groups, by
     the hash of the name, of categories that the reference holds too, then T groups of those that it does not.
     A feature that a file lacks adds to no slot.
+
+    `origin` is taken from every value before anything else: 0, but for integers that a double cannot hold, whose
+    differences it then holds. Edges and moments are relative to it.
     """
 
     name: str
@@ -56,6 +59,7 @@ class FeatureBins(msgspec.Struct, frozen=True):
     offset: int
     edges: list[float] = []
     categories: list[str] = []
+    origin: int = 0
     tail_groups: int = 0
     tail_categories: int = 0
     """How many categories the reference holds in its tail (about, beyond `store.monitor.binning.REFERENCE_NAMES`)."""
@@ -295,7 +299,7 @@ def display_labels(feature: FeatureBins) -> list[str]:
             other = [f"({what}, group {number})" for what in ("rare", "new") for number in numbers]
         return [*feature.categories, *other, "(null)"]
     spans = [f"{_short(low)} … {_short(high)}" for low, high in zip(feature.edges, feature.edges[1:], strict=False)]
-    low, high = _short(feature.edges[0]), _short(feature.edges[-1])
+    low, high = placed(feature.edges[0], feature.origin), placed(feature.edges[-1], feature.origin)
     return [f"< {low}", *spans, f"> {high}", "(null)", "(NaN)", "(infinite)", "(not a number)"]
 
 
@@ -310,6 +314,11 @@ def plain(feature: FeatureBins, counts: Integers) -> tuple[FeatureBins, Integers
 
 def _short(value: float) -> str:
     return f"{value:.4g}"
+
+
+def placed(value: float, origin: int) -> str:
+    """A value relative to an origin, for people: the origin in full, beside which four digits would show nothing."""
+    return f"{origin:,} + {_short(value)}" if origin else _short(value)
 
 
 def canonical(value: Any) -> str:

@@ -88,17 +88,40 @@ def _is_binary(arrow_type: Any) -> bool:
     )
 
 
-def numbers(column: Any, form: NumberForm = PLAIN) -> Numbers:
+def numbers(column: Any, form: NumberForm = PLAIN, origin: int = 0) -> Numbers:
     """An Arrow array of any type as numbers: truth values are 0 and 1, text is parsed as `form` says, all else is no
-    number."""
+    number. What is returned is relative to `origin`."""
+    import pyarrow as pa
+
+    if origin and pa.types.is_integer(column.type):
+        return _whole_numbers(column, origin)
+    found = _numbers(column, form)
+    return dataclasses.replace(found, values=found.values - origin) if origin else found
+
+
+def _whole_numbers(column: Any, origin: int) -> Numbers:
+    """Integers relative to `origin`, subtracted before they become floats: their differences are exact."""
+    null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    held = column.fill_null(0) if column.null_count else column
+    whole = held.to_numpy(zero_copy_only=False)
+    # Unsigned integers wrap around, so that values on both sides of the origin have their difference as signed ones.
+    differences = whole.astype(np.uint64) - np.uint64(origin % 2**64)
+    far = np.abs(whole.astype(np.float64) - float(origin)) > 2.0**62
+    values = np.where(far, whole.astype(np.float64) - float(origin), differences.view(np.int64).astype(np.float64))
+    if null is not None:
+        values[null] = np.nan
+    return Numbers(values, null)
+
+
+def _numbers(column: Any, form: NumberForm) -> Numbers:
     import pyarrow as pa
 
     if _stored(column.type) is not None:
-        return numbers(column.storage, form)
+        return _numbers(column.storage, form)
     kind = column.type
     null = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
     if pa.types.is_dictionary(kind):
-        inner = numbers(column.dictionary, form)
+        inner = _numbers(column.dictionary, form)
         places = _codes(column, 0)
         if not len(column.dictionary):
             return Numbers(np.full(len(column), np.nan), null)

@@ -16,7 +16,7 @@ import numpy as np
 
 from store.monitor import binning, counting, parts, statistics
 from store.monitor.binning import Bins, Engine, Profile
-from store.monitor.bins import FeatureBins, Floats, Integers, display_labels
+from store.monitor.bins import FeatureBins, Floats, Integers, display_labels, placed
 from store.monitor.dropped_values import dropped_values
 from store.monitor.files.table_files import Column, TableFiles, open_files
 from store.monitor.files.text_rules import TextRules, Wanted
@@ -253,8 +253,8 @@ def _features(
             reference_shape=old_shape,
             shape=shape,
             shape_labels=labels,
-            reference_mean=_mean(reference.tally, feature.name),
-            mean=_mean(tally, feature.name),
+            reference_mean=_mean(reference.tally, feature),
+            mean=_mean(tally, feature),
             new_categories=new,
             notes=notes,
             dropped=dropped_values(feature, now, tally.rows),
@@ -384,9 +384,9 @@ def _causes(reference: Profile, feature: FeatureBins, tally: Tally) -> list[str]
     return [statistics.describe(cause) for cause in found]
 
 
-def _mean(tally: Tally, name: str) -> float | None:
-    moments = tally.moments.get(name)
-    return moments.mean if moments is not None and math.isfinite(moments.mean) else None
+def _mean(tally: Tally, feature: FeatureBins) -> float | None:
+    moments = tally.moments.get(feature.name)
+    return moments.mean + feature.origin if moments is not None and math.isfinite(moments.mean) else None
 
 
 def _shapes(feature: FeatureBins, was: Integers, now: Integers) -> tuple[list[float], list[float], list[str]]:
@@ -405,8 +405,9 @@ def _shapes(feature: FeatureBins, was: Integers, now: Integers) -> tuple[list[fl
     if not high > low:
         low, high = edges[0], edges[-1]
     cuts = np.linspace(low, high, SHAPE_CELLS - 1)
-    labels = [f"< {cuts[0]:.4g}", *(f"{a:.4g} … {b:.4g}" for a, b in pairwise(cuts))]
-    return _cells(edges, was, cuts), _cells(edges, now, cuts), [*labels, f"> {cuts[-1]:.4g}"]
+    first, last = placed(cuts[0], feature.origin), placed(cuts[-1], feature.origin)
+    labels = [f"< {first}", *(f"{a:.4g} … {b:.4g}" for a, b in pairwise(cuts))]
+    return _cells(edges, was, cuts), _cells(edges, now, cuts), [*labels, f"> {last}"]
 
 
 def _merged(counts: Integers, kept: int, null_slot: int) -> list[float]:

@@ -61,7 +61,7 @@ def count_columns(
         feature = bins.by_name[name]
         at = slice(feature.offset, feature.offset + feature.width)
         if feature.kind != "categorical":
-            values = columns.numbers(array, (forms or {}).get(name, PLAIN))
+            values = columns.numbers(array, (forms or {}).get(name, PLAIN), feature.origin)
             found[at], moments[name] = bins.coders[name].tally(values.values, values.null, values.invalid)
             continue
         table = bins.tables[name]

@@ -111,7 +111,7 @@ def batch(small: Small, selected: Selected) -> Any | None:
     # Numbers of the distinct ids: they show as well as hashes whether any repeats.
     found["id_hash"] = found["prediction_id"].dictionary_encode().indices
     for name, feature, column in selected.features:
-        array = _category(held[column]) if feature.kind == "categorical" else _number(held[column])
+        array = _category(held[column]) if feature.kind == "categorical" else _feature_number(held[column], feature)
         if array is None:
             return None
         found[name] = array
@@ -168,6 +168,13 @@ def _number(array: Any) -> Any | None:
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         return array.cast(pa.float64(), safe=False)
     return None
+
+
+def _feature_number(array: Any, feature: FeatureBins) -> Any | None:
+    """As `_number`; integers of a feature with an origin stay what they are until it is subtracted."""
+    import pyarrow as pa
+
+    return array if feature.origin and pa.types.is_integer(array.type) else _number(array)
 
 
 def _category(array: Any) -> Any | None:

@@ -182,7 +182,7 @@ def _part_columns(
 def _column(array: Any, feature: FeatureBins, bins: Binned, form: NumberForm = PLAIN) -> _Column:
     """An Arrow array of any type as the feature."""
     if feature.kind != "categorical":
-        return _numbers(columns.numbers(array, form), feature, bins)
+        return _numbers(columns.numbers(array, form, feature.origin), feature, bins)
     found = columns.categories(array)
     table = bins.tables[feature.name]
     slots = table.slots_of(found.names)

@@ -192,6 +192,19 @@ class ParquetFile:
                 return True
         return False
 
+    def integer_range(self, name: str) -> tuple[int, int] | None:
+        """The least and the greatest value of a column of integers, by its statistics; None where they do not say."""
+        metadata, place = self.file.metadata, self._places.get(name)
+        found: list[int] = []
+        for group in range(metadata.num_row_groups) if place is not None else ():
+            statistics = metadata.row_group(group).column(place).statistics
+            if statistics is None or not statistics.has_min_max:
+                continue
+            if not isinstance(statistics.min, int) or not isinstance(statistics.max, int):
+                return None
+            found += [statistics.min, statistics.max]
+        return (min(found), max(found)) if found else None
+
     @functools.cached_property
     def _places(self) -> dict[str, int]:
         """Flat column → its place among the leaves."""
