@@ -15,6 +15,7 @@ BENCHMARKS = (
     "calibration",
     "drift_agent",
     "drift_files",
+    "json_lines",
     "span_cost",
     "command_start",
 )

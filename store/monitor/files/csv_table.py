@@ -159,10 +159,12 @@ class _Reading:
         """One pass over all rows, which also tells whether DuckDB can parse them."""
         relation = self._csv(words)
         columns = range(self._width)
-        counted = ", ".join([*(f"count(c{c})" for c in columns), *(f"count(*) FILTER (c{c} = '')" for c in columns)])
+        # No FILTER: of a thousand columns it takes ten times the time and memory.
+        counted = ", ".join([*(f"count(c{c})" for c in columns), *(f"count(nullif(c{c}, ''))" for c in columns)])
         [row] = self._connection.execute(f"SELECT count(*), {counted} FROM {relation}").fetchall()
+        present, filled = row[1 : self._width + 1], row[self._width + 1 :]
         return _Census(
-            int(row[0]), [int(n) for n in row[1 : self._width + 1]], [int(n) for n in row[self._width + 1 :]]
+            int(row[0]), [int(n) for n in present], [int(p - f) for p, f in zip(present, filled, strict=True)]
         )
 
     def _relation(self, places: Sequence[int], empty_is_null: bool) -> str:

@@ -19,8 +19,8 @@ from store.monitor.parts import Format, Part
 if TYPE_CHECKING:
     from store.monitor.files.typed_copy import TypedCopy
 
-#: Names of a text column that say what it is, and row groups that they are taken from.
-_NAMES, _GROUPS = 300, 2
+#: Names of a text column of a row group that say what it is; row groups and rows that are looked at for them at least.
+_NAMES, _GROUPS, _ROWS = 300, 2, 200_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,11 +169,12 @@ class _Readings:
 
 
 def _sample_names(all_parts: Sequence[Part], names: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-    """Distinct values of text columns with their rows, from a few row groups that hold some."""
+    """Distinct values of text columns with their rows: of small files all, else from some row groups that hold any."""
     tokens: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
     missing = list(names)
-    looked: dict[str, int] = dict.fromkeys(names, 0)
-    # The ends and the middle first: files in an order begin and end otherwise.
+    groups: dict[str, int] = dict.fromkeys(names, 0)
+    rows: dict[str, int] = dict.fromkeys(names, 0)
+    # Spread over all: files in an order begin and end otherwise.
     for part in _spread(all_parts):
         if not missing:
             break
@@ -184,8 +185,9 @@ def _sample_names(all_parts: Sequence[Part], names: Sequence[str]) -> dict[str, 
         for name, array in parts.read_group(part, wanted).items():
             counted = _distinct(array)
             tokens[name] += counted
-            looked[name] += bool(counted)
-            if looked[name] >= _GROUPS:
+            groups[name] += bool(counted)
+            rows[name] += part.rows
+            if groups[name] >= _GROUPS and rows[name] >= _ROWS:
                 missing.remove(name)
     return tokens
 

@@ -65,8 +65,7 @@ def open_text(
 def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str, null_words: Sequence[str]) -> TextTable:
     table = open_csv(connection, Path(name), location, null_words, name=name)
     fields = tuple(table.identifier(place) for place in range(len(table.columns)))
-    values, keys = ", ".join(fields), ", ".join(map(literal, fields))
-    cells = f"(SELECT unnest([{keys}]) AS k, unnest([{values}]) AS v FROM {table.relation})"
+    cells = f"(UNPIVOT (SELECT * FROM {table.relation}) ON {', '.join(fields)} INTO NAME k VALUE v)"
     comma_likely = table.dialect.delimiter == ";"
     return TextTable(table.columns, fields, cells, table.relation, table.notes, comma_likely, scratch=table.scratch)
 
