@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -38,19 +39,28 @@ def truth_value(word: str, letters: bool = False) -> bool | None:
     return TRUTH_WORDS.get(lowered)
 
 
+def _is_nested(token: str) -> bool:
+    if token[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(token)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def form_of(
     tokens: Sequence[tuple[str, int]],
     null_words: Sequence[str] = NULL_WORDS,
     *,
     comma_likely: bool = False,
-    nested: bool = False,
     as_number: bool = False,
 ) -> ColumnForm:
     """The form of a column from its distinct values with their rows (all, or an even sample of them).
 
-    `nested`: values that begin as JSON objects and arrays are such (JSON lines). Null words are no values among
-    numbers, truth values and times; a column of nothing else is text. `as_number`: numbers are expected, so that half
-    of the values say how they are written.
+    Null words are no values among numbers, truth values and times; a column of nothing else is text. JSON objects and
+    arrays are nested values, also as text. `as_number`: numbers are expected, so that half of the values say how they
+    are written.
     """
     ignored = {"", *null_words}
     present = [(token, rows) for token, rows in tokens if token.strip() not in ignored]
@@ -59,7 +69,7 @@ def form_of(
     total = sum(rows for _, rows in present)
     if sum(rows for token, rows in present if truth_value(token) is not None) >= LEAST_SHARE * total:
         return ColumnForm("truth")
-    if nested and sum(rows for token, rows in present if token[:1] in ("{", "[")) >= LEAST_SHARE * total:
+    if sum(rows for token, rows in present if _is_nested(token)) >= LEAST_SHARE * total:
         return ColumnForm("nested")
     if sum(rows for token, rows in present if _DATE_RE.search(token)) >= LEAST_SHARE * total:
         # Knows the names of all zones, which takes a while: only where times are likely.

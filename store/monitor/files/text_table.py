@@ -34,8 +34,8 @@ class TextTable:
     notes: tuple[Note, ...] = ()
     comma_likely: bool = False
     """Whether a comma in a number is rather a decimal mark: fields are separated by semicolons."""
-    nested: bool = False
-    """Whether values may be objects and arrays."""
+    typed: bool = False
+    """Whether `relation` gives values of the types that it is asked for."""
     scratch: Scratch | None = None
 
     def relation(self, types: Mapping[str, str]) -> str:
@@ -77,4 +77,4 @@ def _json(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> Te
         f"read_json({pattern(lines.location)}, format = 'newline_delimited', columns = {{{_TYPES}}},"
         f" hive_partitioning = false, maximum_object_size = {json_lines.MAX_OBJECT_BYTES})"
     )
-    return TextTable(lines.keys, lines.fields, cells, rows, lines.notes, nested=True, scratch=lines.scratch)
+    return TextTable(lines.keys, lines.fields, cells, rows, lines.notes, typed=True, scratch=lines.scratch)

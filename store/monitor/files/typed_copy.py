@@ -181,13 +181,11 @@ class _Copier:
         if undecided:
             tokens = self._tokens(undecided)
             comma_likely = any(table.comma_likely for table in self._tables)
-            nested = any(table.nested for table in self._tables)
             for column in undecided:
                 forms[column] = form_of(
                     tokens.get(column, []),
                     self._rules.null_words,
                     comma_likely=comma_likely,
-                    nested=nested,
                     as_number=self._rules.wanted.get(column) == "number",
                 )
         return {column: forms[column] for column in self._evidence}
@@ -281,9 +279,9 @@ class _Copier:
         path = str(scratch.path / f"{place}.parquet")
         try:
             try:
-                self._write(table, path, direct=table.nested)
+                self._write(table, path, direct=table.typed)
             except (duckdb.ConversionException, duckdb.InvalidInputException):
-                if not table.nested:
+                if not table.typed:
                     raise
                 # A number that JSON has as text is not cast as it is read.
                 self._write(table, path, direct=False)
