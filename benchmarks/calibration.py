@@ -1,6 +1,6 @@
 """How often alarms are false, and how often a real shift is found: Quarterdeck beside other monitors' defaults.
 
-    python -m benchmarks.calibration [--windows 2000] [--watches 1000] [--seed 1]
+    python -m benchmarks.calibration [--windows 2000] [--watches 1000] [--seed 1] [--alone]
 
 Every cell draws references row by row and windows of the same distribution; "any alarm" is the share of windows in
 which any of 20 features alarms. "Found" is the share of windows in which the one feature that moved alarms (its mean
@@ -131,9 +131,9 @@ def watch_alarms(cell: Cell, seed: int, length: int = WATCH_WINDOWS) -> bool:
     return bool(e_benjamini_hochberg(np.stack(logs, axis=1), WATCH_LEVEL).any())
 
 
-def _cell(task: tuple[Cell, int, int]) -> tuple[Cell, dict[str, tuple[float, float]]]:
-    cell, number, seed = task
-    return cell, rates(cell, {"quarterdeck": quarterdeck, **presets()}, number, seed)
+def _cell(task: tuple[Cell, int, int, bool]) -> tuple[Cell, dict[str, tuple[float, float]]]:
+    cell, number, seed, alone = task
+    return cell, rates(cell, {"quarterdeck": quarterdeck, **({} if alone else presets())}, number, seed)
 
 
 def _watch(task: tuple[Cell, int]) -> bool:
@@ -157,13 +157,15 @@ def main() -> int:
     parser.add_argument("--windows", type=int, default=2_000, help="windows simulated for each cell")
     parser.add_argument("--watches", type=int, default=1_000, help="watches of 1,000 windows")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--alone", action="store_true", help="without the other monitors, which take most of the time")
     asked = parser.parse_args()
     began = time.perf_counter()
     failed: list[str] = []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         names: list[str] = []
+        tasks = [(cell, asked.windows, asked.seed, asked.alone) for cell in (*CELLS, *MANY_CELLS)]
         print(f"share of {asked.windows:,} windows with any false alarm / in which what moved is found")
-        for cell, found in pool.map(_cell, [(cell, asked.windows, asked.seed) for cell in (*CELLS, *MANY_CELLS)]):
+        for cell, found in pool.map(_cell, tasks):
             if not names:
                 names = list(found)
                 print(f"{'reference/window':<34}" + "".join(f"{name:>16}" for name in names), flush=True)
