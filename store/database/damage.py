@@ -189,9 +189,19 @@ def unreadable_tables(connection: duckdb.DuckDBPyConnection) -> tuple[list[str],
         except duckdb.Error as error:
             damaged.append(name)
             why = why or _first_line(error)
+            after_error(connection)
         else:
             whole.append(name)
     return whole, damaged, why
+
+
+def after_error(connection: duckdb.DuckDBPyConnection) -> None:
+    """Begin another transaction where a failed statement has spoilt the one it was part of: all that followed would
+    seem to be damaged, too."""
+    with contextlib.suppress(duckdb.Error):
+        # Outside of a transaction this is an error, and nothing is begun.
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN TRANSACTION")
 
 
 def of_tables(layout: Layout, whole: list[str], damaged: list[str], why: str) -> Damage:
