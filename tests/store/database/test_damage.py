@@ -268,3 +268,15 @@ def serve(layout: Layout) -> None:
         '{"deployment": "churn@production", "revision": 3, "version": "7", "digest": ""}'
     )
     (place.parent.parent / "current").symlink_to("revisions/3")
+
+
+def test_a_database_that_was_cut_is_not_called_whole_because_its_log_fails_first(layout: Layout) -> None:
+    record(layout, 3_000, "close")
+    record(layout, 20, "die")
+    flip(layout.log_of_writes, 0.5)
+    os.truncate(layout.database, int(layout.database.stat().st_size * 0.6))
+    refusal = refused(layout)
+    assert "metadata.duckdb up to its last checkpoint" not in refusal.message
+    assert "of metadata.duckdb cannot be read" in refusal.message, refusal.message
+    assert ".examine-" not in refusal.message
+    assert "begins an empty store" in refusal.hint
