@@ -32,7 +32,7 @@ def arrives(store: Running, folder: Path, name: str) -> None:
     (folder / "datasets" / name).mkdir(parents=True)
     (folder / "datasets" / name / "t.csv").write_text(f"a,b\n1,{name}\n")
     eventually(lambda: store.one("SELECT count(*) FROM run WHERE name = ?", name) > 0, SOON)
-    eventually(lambda: store.one("SELECT count(*) FROM dataset_version WHERE name = ?", name) > 0, SOON)
+    eventually(lambda: store.one("SELECT count(*) FROM dataset_version WHERE dataset = ?", name) > 0, SOON)
     assert store.intake._watcher.walks == walks
 
 
