@@ -187,7 +187,8 @@ class ListParams(msgspec.Struct, frozen=True, omit_defaults=True):
     """`sort` is `COL`, `COL:desc` or `COL:asc`; `at` asks for the listing as the store knew it then.
 
     `window` (`1h`, `1d` …), `since`, `until` apply to drift, performance and windows; `scope` narrows to
-    one subject, for instance {"deployment": "flight-delay@production"}.
+    one subject, for instance {"deployment": "flight-delay@production"}. Without `columns` a page has the first of
+    very many, and those that `sort` and `filter` name; with `all_columns` every one.
     """
 
     kind: str
@@ -201,10 +202,12 @@ class ListParams(msgspec.Struct, frozen=True, omit_defaults=True):
     window: str = ""
     scope: dict[str, str] = {}
     columns: list[str] = []
+    all_columns: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Rows `offset` to `offset + len(rows)` of `total`; `rows[i][0]` is the row's id."""
+    """Rows `offset` to `offset + len(rows)` of `total`; `rows[i][0]` is the row's id. `columns_left_out`: how many
+    more columns there are than a page has that names none."""
 
     kind: str
     columns: list[Column]
@@ -213,6 +216,7 @@ class Page(msgspec.Struct, frozen=True):
     offset: int
     sequence: int
     at: float
+    columns_left_out: int = 0
 
 
 class LocateParams(msgspec.Struct, frozen=True):

@@ -40,8 +40,9 @@ KINDS = (
 )
 WINDOWED = frozenset({"windows", "drift", "performance", "quality"})
 WINDOWS = ("1m", "5m", "1h", "1d", "1w", "1mo", "1q", "1y")
-#: Rows asked for at once; a page of the widest listing stays far below the longest response.
+#: Rows, and cells, asked for at once: a page stays far below the longest response.
 PAGE_ROWS = 1000
+PAGE_CELLS = 40_000
 
 
 def pages(client: Client, params: ListParams, limit: int) -> Iterator[Page]:
@@ -49,13 +50,16 @@ def pages(client: Client, params: ListParams, limit: int) -> Iterator[Page]:
     import msgspec
 
     taken = 0
+    # How many columns there are the first page tells.
+    most = PAGE_CELLS // 400 if params.all_columns else PAGE_ROWS
     while True:
-        size = PAGE_ROWS if limit == 0 else min(PAGE_ROWS, limit - taken)
+        size = most if limit == 0 else min(most, limit - taken)
         page: Page = client.call("list", msgspec.structs.replace(params, offset=taken, limit=size))
         yield page
         taken += len(page.rows)
         if not page.rows or taken >= page.total or (limit and taken >= limit):
             return
+        most = min(PAGE_ROWS, PAGE_CELLS // max(1, len(page.columns)))
         if params.at is None:
             # A row that arrives meanwhile would push the others from page to page.
             params = msgspec.structs.replace(params, at=page.at)
@@ -97,7 +101,9 @@ def ls(
             f"ls {kind} takes no --window, --since or --until.",
             f"They belong to: {', '.join(sorted(WINDOWED))}",
         )
-    params = ListParams(kind=kind, filter=filter_, sort=sort, at=at, since=since, until=until, window=window or "")
+    params = ListParams(
+        kind=kind, filter=filter_, sort=sort, at=at, since=since, until=until, window=window or "", all_columns=as_json
+    )
     with Client.connect(store_folder()) as client:
         found = pages(client, params, limit)
         if as_json:
@@ -120,13 +126,15 @@ def print_rows(found: Iterator[Page]) -> None:
 
 def print_table(found: Iterator[Page], say_more: bool) -> None:
     """The pages as one table; `say_more` says on stderr when that is not all there is."""
-    shown = total = 0
+    shown = total = left_out = 0
     for number, page in enumerate(found):
         lines = output.table_lines(page.columns, page.rows, output.terminal_width())
         print("\n".join(lines if number == 0 else lines[1:]))
-        shown, total = shown + len(page.rows), page.total
+        shown, total, left_out = shown + len(page.rows), page.total, page.columns_left_out
     if say_more and shown < total:
         print(f"{shown:,} of {total:,} rows; --limit 0 shows all.", file=sys.stderr)
+    if left_out:
+        print(f"{left_out:,} more columns; --json and `show` have them all.", file=sys.stderr)
 
 
 @click.command()

@@ -63,6 +63,7 @@ def examine(
         except (duckdb.Error, OSError) as error:
             why = (str(error).splitlines() or [type(error).__name__])[0]
             found.append(CheckResult(name, "failed", f"cannot be checked: {why}", _after_restart(layout)))
+            damage.after_error(connection)
     return DoctorReport(found)
 
 

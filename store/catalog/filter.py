@@ -234,6 +234,8 @@ def _condition(term: Term, column: Column, sql: str, form: Form, text: str) -> t
             return f"({'' if sign == '=' else 'NOT '}coalesce({same}, false))", values
         return f"coalesce({sql} {sign} ?, {default})", [number_of(term, text) if numeric else term.value]
     number = number_of(term, text)
+    if form == "mixed" and _is_beyond_double(term.value, number):
+        return _compared_wholes(sql, term.operator, term.value, number)
     compared = sql if numeric else f"TRY_CAST({sql} AS DOUBLE)"
     # To DuckDB NaN is greater than every number; here it is neither greater nor less.
     beyond = f" AND NOT isnan({compared})" if term.operator.startswith(">") and (form != "plain" or not numeric) else ""
@@ -241,14 +243,27 @@ def _condition(term: Term, column: Column, sql: str, form: Form, text: str) -> t
 
 
 def _same_number(sql: str, text: str, number: float) -> tuple[str, list[Any]]:
-    """Whether a text is that number however written. Whole numbers compare exactly: seeds go beyond 2^53."""
-    if abs(number) >= 2**53 and _WHOLE_NUMBER.fullmatch(text):
-        return (
-            f"({sql} = ? OR CASE WHEN regexp_full_match({sql}, '[+-]?[0-9]{{1,38}}')"
-            f" THEN TRY_CAST({sql} AS HUGEINT) = ?::HUGEINT ELSE TRY_CAST({sql} AS DOUBLE) = ? END)",
-            [text, text, number],
-        )
+    """Whether a text is that number however written."""
+    if _is_beyond_double(text, number):
+        same, values = _compared_wholes(sql, "=", text, number)
+        return f"({sql} = ? OR {same})", [text, *values]
     return f"({sql} = ? OR TRY_CAST({sql} AS DOUBLE) = ?)", [text, number]
+
+
+def _is_beyond_double(text: str, number: float) -> bool:
+    """Whether it is a whole number of which a DOUBLE does not tell the next one apart: seeds and ids are."""
+    return abs(number) >= 2**53 and _WHOLE_NUMBER.fullmatch(text) is not None
+
+
+def _compared_wholes(sql: str, sign: Operator, text: str, number: float) -> tuple[str, list[Any]]:
+    """Whole numbers compare exactly with such a one, others as DOUBLE; never null."""
+    beyond = f" AND NOT isnan(TRY_CAST({sql} AS DOUBLE))" if sign.startswith(">") else ""
+    return (
+        f"coalesce(CASE WHEN regexp_full_match({sql}, '[+-]?[0-9]{{1,38}}')"
+        f" THEN TRY_CAST({sql} AS HUGEINT) {sign} ?::HUGEINT"
+        f" ELSE TRY_CAST({sql} AS DOUBLE) {sign} ?{beyond} END, false)",
+        [text, number],
+    )
 
 
 def to_predicate(text: str, columns: Sequence[Column], name_column: str) -> Callable[[Sequence[Any]], bool]:

@@ -94,8 +94,9 @@ class ComputedListing:
 
     def decides(self, params: ListParams) -> bool:
         """Whether the request filters or sorts by what costs much."""
-        named = {term.column for term in filters.parse(params.filter)}
-        return bool(self.costly & {*named, params.sort.partition(":")[0]})
+        columns = {column.name: column for column in self.columns}
+        named = {term.column for term in filters.parse(params.filter, columns)}
+        return bool(self.costly & {*named, sort_order(params.sort or self.default_sort, columns)[0].name})
 
     def shows(self, params: ListParams) -> bool:
         """Whether what costs much is among the columns that are asked for."""
@@ -123,14 +124,17 @@ class Listings:
         """The page that `params` asks for. Raises `Refusal` (usage) that names what was wrong."""
         listing = self._find(params)
         if isinstance(listing, SqlListing):
-            columns, rows, total = _Query(connection, listing, params).page(self._totals, sequence)
+            query = _Query(connection, listing, params)
+            columns, rows, total = query.page(self._totals, sequence)
+            left_out = 0 if params.columns else query.column_count - len(columns)
         else:
+            left_out = 0
             columns = list(listing.columns)
             kept = _computed(connection, listing, params)
             rows, total = kept[params.offset : params.offset + params.limit], len(kept)
             if listing.fill is not None and listing.shows(params) and not listing.decides(params):
                 listing.fill(connection, params, rows)
-        return Page(params.kind, columns, rows, total, params.offset, sequence, times.now().timestamp())
+        return Page(params.kind, columns, rows, total, params.offset, sequence, times.now().timestamp(), left_out)
 
     def locate(self, connection: duckdb.DuckDBPyConnection, params: ListParams, row_id: str) -> Located:
         """Where the row `row_id` stands in that order; offset null when it is not among the rows."""
@@ -198,7 +202,9 @@ def _sort_keys(sql: str, form: filters.Form, descending: bool) -> list[_SortKey]
         # DuckDB takes NaN for the greatest number; null is last both ways, and among those NaN comes first.
         return [_SortKey(f"nullif({sql}, 'nan'::DOUBLE)", descending), _SortKey(f"({sql} IS NULL)", False)]
     if form == "mixed":
-        return [_SortKey(f"nullif(TRY_CAST({sql} AS DOUBLE), 'nan'::DOUBLE)", descending), _SortKey(sql, descending)]
+        # Whole numbers beyond 2^53, of which several are one DOUBLE, are told apart by the second.
+        keys = f"nullif(TRY_CAST({sql} AS DOUBLE), 'nan'::DOUBLE)", f"TRY_CAST({sql} AS HUGEINT)", sql
+        return [_SortKey(key, descending) for key in keys]
     return [_SortKey(sql, descending)]
 
 
@@ -261,6 +267,10 @@ class _Query:
         # Of rows with equal keys, and with none, the tie-breaker decides.
         self._keys = [*_sort_keys(self._key, form, self._descending), _SortKey(tie, self._descending)]
 
+    @property
+    def column_count(self) -> int:
+        return len(self._all)
+
     def page(self, totals: _Totals, sequence: int) -> tuple[list[Column], list[list[Cell]], int]:
         shown = self._shown()
         key = (self._from, repr(self._bound))
@@ -309,8 +319,13 @@ class _Query:
         )
 
     def _shown(self) -> list[Column]:
+        if self._params.all_columns:
+            return list(self._all.values())
         if not self._params.columns:
-            return list(self._all.values())[: self._listing.default_shown]
+            plain = list(self._all)[: self._listing.default_shown]
+            # What rows were chosen and ordered by is to be seen, wherever it stands.
+            named = [term.column for term in filters.parse(self._params.filter, self._all) if term.column]
+            return [self._all[name] for name in dict.fromkeys([*plain, *named, self._column.name])]
         unknown = [name for name in self._params.columns if name not in self._all]
         if unknown:
             raise Refusal(ExitCode.USAGE, f"{self._listing.kind} have no column {unknown[0]!r}.")

@@ -139,7 +139,8 @@ def restore(layout: Layout, path: Path) -> int:
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=layout.root) as scratch:
         unpacked = Path(scratch)
         try:
-            bare = path.suffix == ".duckdb"
+            # By what it holds: `backup` writes its archive to whatever name it is given.
+            bare = path.is_file() and not tarfile.is_tarfile(path)
             if bare:
                 shutil.copyfile(path, unpacked / _DATABASE)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -31,6 +32,9 @@ _NO_DAMAGE = (
 _UNREADABLE = ("Corrupt", "checksum", "Could not read enough bytes", "has been invalidated")
 #: Of names, in a message.
 _NAMED = 5
+#: Where a database lies while it is looked at without its log.
+_SCRATCH = re.compile(r"\.examine-\w+/")
+_BEGIN_ANEW = "begins an empty store; the damaged file is kept in backups/"
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -113,19 +117,21 @@ def of_error(layout: Layout, error: duckdb.Error) -> Damage:
     tip = TipFile(layout.tip).read()
     with contextlib.suppress(duckdb.Error), _opened(layout.database) as connection:
         # It opens after all: it is what lies in it that cannot be read.
-        whole, damaged, found = unreadable_tables(connection)
-        if damaged:
-            accept = "begins an empty store; the damaged file is kept in backups/"
-            files = (layout.database.name, log.name)
-            return msgspec.structs.replace(of_tables(layout, whole, damaged, found), accept=accept, aside=files)
+        damage = _of_contents(layout, connection)
+        if damage is not None:
+            return damage
     if log.exists():
         try:
             with _without_log(layout) as connection:
                 schema = migrate.check(connection, layout.database)
                 last = _head(connection)
+                damage = _of_contents(layout, connection)
         except (duckdb.Error, OSError, Refusal):
             pass
         else:
+            if damage is not None:
+                # Not the log is at fault but what it was to be added to.
+                return damage
             lost = "what was recorded after that"
             if tip is not None and tip.sequence > last.sequence:
                 lost += f": journal sequence {last.sequence + 1} to {tip.sequence}"
@@ -142,9 +148,18 @@ def of_error(layout: Layout, error: duckdb.Error) -> Damage:
         f"{layout.database.name} is damaged: {why}",
         remains(layout) or "nothing",
         f"every record{upto}",
-        "begins an empty store; the damaged file is kept in backups/",
+        _BEGIN_ANEW,
         (layout.database.name, log.name),
     )
+
+
+def _of_contents(layout: Layout, connection: duckdb.DuckDBPyConnection) -> Damage | None:
+    """Whether every table of the file can be read; without a backup there is no going on where one cannot."""
+    whole, damaged, why = unreadable_tables(connection)
+    if not damaged:
+        return None
+    files = (layout.database.name, layout.log_of_writes.name)
+    return msgspec.structs.replace(of_tables(layout, whole, damaged, why), accept=_BEGIN_ANEW, aside=files)
 
 
 def of_tip(layout: Layout, connection: duckdb.DuckDBPyConnection) -> Damage | None:
@@ -189,16 +204,26 @@ def unreadable_tables(connection: duckdb.DuckDBPyConnection) -> tuple[list[str],
         except duckdb.Error as error:
             damaged.append(name)
             why = why or _first_line(error)
+            after_error(connection)
         else:
             whole.append(name)
     return whole, damaged, why
+
+
+def after_error(connection: duckdb.DuckDBPyConnection) -> None:
+    """Begin another transaction where a failed statement has spoilt the one it was part of: all that followed would
+    seem to be damaged, too."""
+    with contextlib.suppress(duckdb.Error):
+        # Outside of a transaction this is an error, and nothing is begun.
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN TRANSACTION")
 
 
 def of_tables(layout: Layout, whole: list[str], damaged: list[str], why: str) -> Damage:
     """Blocks of tables that cannot be read, in words."""
     return Damage(
         f"{len(damaged)} of {len(whole) + len(damaged)} tables of {layout.database.name} cannot be read:"
-        f" {why.replace(f'{layout.root}/', '')}",
+        f" {_SCRATCH.sub('', why.replace(f'{layout.root}/', ''))}",
         f"{len(whole)} tables; {remains(layout) or 'no artifact'}",
         f"what these tables held: {_some(damaged)}",
     )

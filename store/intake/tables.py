@@ -46,15 +46,20 @@ class Sandbox:
     """
 
     def __init__(self, folders: Sequence[str], memory_limit: str = "1GB") -> None:
-        self._folders = [os.path.realpath(folder) for folder in (*folders, str(scratch_root()))]
+        self._folders = (*folders, str(scratch_root()))
+        self._allowed: list[str] = []
+        """Where the folders really lay when the instance was made: a watched one may be a link that is led elsewhere,
+        or come later, and what an instance may read cannot be changed."""
         self._memory_limit = memory_limit
         self._lock = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A cursor for the calling thread."""
+        """A cursor for the calling thread, which may read the folders where they lie now."""
         with self._lock:
-            if self._root is None:
+            allowed = [os.path.realpath(folder) for folder in self._folders]
+            if self._root is None or allowed != self._allowed:
+                self._allowed = allowed
                 self._root = self._connect()
             return self._root.cursor()
 
@@ -82,7 +87,7 @@ class Sandbox:
         connection = duckdb.connect(":memory:", config=config)
         # Several files come by the same /proc/self/fd name: nothing of one may be answered for another.
         connection.execute("SET enable_external_file_cache = false")
-        connection.execute("SET allowed_directories = ?", [self._folders])
+        connection.execute("SET allowed_directories = ?", [self._allowed])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         return connection

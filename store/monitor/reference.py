@@ -69,6 +69,8 @@ class Reference(Binned):
     """Multiclass: the classes by number, as `performance` counts them (only of a reference just scanned)."""
     chunks: Integers | None = None
     """Its rows in ten chunks, in their order (chunks × width; only of a reference just scanned)."""
+    recorded_as: str = ""
+    """Under which identity the store holds it; "" of a reference just scanned."""
 
     @property
     def has_moments(self) -> bool:
@@ -88,6 +90,10 @@ class Reference(Binned):
 
     @functools.cached_property
     def identity(self) -> str:
+        """What windows counted by it name. One that is recorded keeps what it was given then: worked out anew it would
+        be another as soon as `FeatureBins` gains a field, and every window counted so far would lose its reference."""
+        if self.recorded_as:
+            return self.recorded_as
         digest = hashlib.sha256(msgspec.json.encode([self.model, self.version, self.features]))
         digest.update(self.counts.tobytes())
         return digest.hexdigest()[:24]
@@ -383,7 +389,9 @@ def _read(connection: duckdb.DuckDBPyConnection, identity: str) -> Reference:
         moments = WindowMoments(*(np.array(column, np.float64).reshape(1, -1) for column in row[11:14]))
         moments = dataclasses.replace(moments, sums=moments.sums.reshape(1, -1, 3))
     rare = np.array(row[14], np.uint64) if row[14] is not None else _none_rare(features, counts)
-    return Reference(row[0], row[1], row[2], int(row[3]), features, counts, outcome, notes, rare=rare, moments=moments)
+    return Reference(
+        row[0], row[1], row[2], int(row[3]), features, counts, outcome, notes, rare, moments, recorded_as=identity
+    )
 
 
 def _none_rare(features: Sequence[FeatureBins], counts: Integers) -> Hashes | None:

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -18,12 +19,19 @@ _PREFIX = "quarterdeck-"
 _LOCK = "in-use"
 #: Younger folders may be of a process that has not locked its own yet.
 _ABANDONED_SECONDS = 600
+#: `functools.cache` lets two threads that come first both in: two roots, or a lock that waits for its own process.
+_first = threading.RLock()
 
 
-@functools.cache
 def scratch_root() -> Path:
     """The folder of this process in which every `Scratch` lies, made with the first: a DuckDB that may read little may
     read this."""
+    with _first:
+        return _root()
+
+
+@functools.cache
+def _root() -> Path:
     atexit.register(remove_scratch)
     return Path(tempfile.gettempdir()) / f"{_PREFIX}{secrets.token_hex(8)}"
 
@@ -39,7 +47,8 @@ class Scratch:
     def __init__(self) -> None:
         # Each time anew: folders for temporary files are swept, and an agent runs for months.
         scratch_root().mkdir(mode=0o700, exist_ok=True)
-        _lock(scratch_root())
+        with _first:
+            _lock(scratch_root())
         self.path = Path(tempfile.mkdtemp(dir=scratch_root()))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from console.places import Place, parse_command
 from store.catalog import filter as filters
 from store.catalog import runs
 from store.catalog.listing import Listings
-from store.catalog.listings import listings
+from store.catalog.listings import listings, runs_listing
 from store.catalog.runs import MetricPoint, RunArrival
 from store.database import Actor, Database
 from store.governance.journal import Journal
@@ -173,6 +174,9 @@ def test_whole_numbers_beyond_2_to_the_53_stay_apart(database: Database) -> None
     assert names(database, filter="param.seed=12345678901234567") == ["low"]
     assert names(database, filter="param.seed=+12345678901234568") == ["high"]
     assert names(database, sort="param.seed")[:2] == ["low", "high"]
+    assert names(database, sort="param.seed:desc")[:2] == ["high", "low"]
+    assert names(database, filter="param.seed>12345678901234567") == ["high"]
+    assert names(database, filter="param.seed<=12345678901234567") == ["low"]
 
 
 def test_a_row_is_located_where_the_page_shows_it_whatever_it_is_sorted_by(database: Database) -> None:
@@ -202,3 +206,25 @@ def test_numbers_in_python_and_sql_agree_about_nan() -> None:
     assert [passing(row) for row in rows] == [True, False, False, False]
     passing = filters.to_predicate("x>0", [Column("x", "number")], "x")
     assert [passing(row) for row in rows] == [False, True, True, False]
+
+
+def test_columns_that_do_not_fit_a_page_are_counted_and_those_asked_for_are_there(tmp_path: Path) -> None:
+    opened = Database.open(tmp_path / "metadata.duckdb", Journal)
+    try:
+        params = {f"p{number:02}": "1" for number in range(60)}
+        opened.writer.change(lambda tx: runs.record(tx, [RunArrival("wide", params=params)], ACTOR))
+        plain = page(opened)
+        assert "param.p59" not in {column.name for column in plain.columns}
+        assert plain.columns_left_out == len(runs_columns(opened)) - len(plain.columns) > 0
+        asked = page(opened, sort="param.p59:desc", filter="param.p58=1")
+        assert {"param.p58", "param.p59"} <= {column.name for column in asked.columns}
+        assert (asked.rows[0][-1], asked.columns_left_out) == ("1", plain.columns_left_out - 2)
+        every = page(opened, all_columns=True)
+        assert [column.name for column in every.columns] == runs_columns(opened)
+        assert every.columns_left_out == page(opened, columns=["param.p59"]).columns_left_out == 0
+    finally:
+        opened.close()
+
+
+def runs_columns(database: Database) -> list[str]:
+    return [column.name for column, _ in database.reader.read(runs_listing().columns)]

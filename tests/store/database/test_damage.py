@@ -13,6 +13,7 @@ import pytest
 
 from store.database import Layout, damage
 from store.database.backup import back_up, known_backups, restore
+from store.database.damage import Damage
 from store.database.recovery import open_store
 from store.database.tip import Tip, TipFile
 from store.governance.journal import Journal
@@ -184,6 +185,11 @@ def test_tables_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert damaged == ["journal"]
     assert "checksum" in why
     assert "quarantine" in whole
+    # The agent's own doctor looks within one transaction, which the first failure ends.
+    with duckdb.connect(str(layout.database), read_only=True) as connection:
+        connection.execute("BEGIN TRANSACTION")
+        assert damage.unreadable_tables(connection) == (whole, ["journal"], why)
+        assert connection.execute("SELECT count(*) FROM quarantine").fetchall() == [(0,)]
     found = found_by_doctor(layout)
     assert found["store"].startswith(f"failed: 1 of {len(whole) + 1} tables of metadata.duckdb cannot be read")
     assert found["lost"] == "failed: what these tables held: journal"
@@ -191,7 +197,7 @@ def test_tables_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 def test_the_newest_backup_is_named_as_a_line_that_restores_it(layout: Layout, tmp_path: Path) -> None:
     database = open_store(layout, Journal)
-    for name in ("one.tar", "two with blank.tar"):
+    for name in ("one.tar", "two with blank.tar", "metadata.duckdb"):
         with database.cursor() as cursor:
             back_up(cursor, layout, tmp_path / name, 30, lambda _progress: None)
     database.close()
@@ -199,10 +205,13 @@ def test_the_newest_backup_is_named_as_a_line_that_restores_it(layout: Layout, t
     hint = refused(layout).hint
     line = hint.partition("  (")[0]
     words = shlex.split(line)
-    assert words == ["quarterdeck", "--store", str(layout.root), "restore", str(tmp_path / "two with blank.tar")]
+    # An archive all the same: `backup` writes to any name.
+    assert words == ["quarterdeck", "--store", str(layout.root), "restore", str(tmp_path / "metadata.duckdb")]
     assert "journal sequence 30)" in hint
     restore(layout, Path(words[-1]))
     assert len(rows(layout, accept_loss=False)) == 30
+    (tmp_path / "metadata.duckdb").unlink()
+    assert str(tmp_path / "two with blank.tar") in shlex.split(damage.mending(layout, Damage("", "", "")))
     (tmp_path / "two with blank.tar").unlink()
     assert [Path(backup.path).name for backup in known_backups(layout)] == ["one.tar"]
 
@@ -259,3 +268,15 @@ def serve(layout: Layout) -> None:
         '{"deployment": "churn@production", "revision": 3, "version": "7", "digest": ""}'
     )
     (place.parent.parent / "current").symlink_to("revisions/3")
+
+
+def test_a_database_that_was_cut_is_not_called_whole_because_its_log_fails_first(layout: Layout) -> None:
+    record(layout, 3_000, "close")
+    record(layout, 20, "die")
+    flip(layout.log_of_writes, 0.5)
+    os.truncate(layout.database, int(layout.database.stat().st_size * 0.6))
+    refusal = refused(layout)
+    assert "metadata.duckdb up to its last checkpoint" not in refusal.message
+    assert "of metadata.duckdb cannot be read" in refusal.message, refusal.message
+    assert ".examine-" not in refusal.message
+    assert "begins an empty store" in refusal.hint

@@ -19,7 +19,7 @@ SOON = 15.0
 
 
 def arrives(store: Running, folder: Path, name: str) -> None:
-    """A run put into `folder` is recorded before the next walk could find it."""
+    """A run and a table put into `folder` are recorded before the next walk could find them."""
     walks = store.intake._watcher.walks
     made = store.layout.root / f"made-{name}"
     made.mkdir()
@@ -28,7 +28,11 @@ def arrives(store: Running, folder: Path, name: str) -> None:
     # Over a mount a rename is none: written in place it is settled first.
     (folder / "runs" / name).mkdir()
     (folder / "runs" / name / "run.json").write_bytes((made / "run.json").read_bytes())
+    # Tables are read by a DuckDB that may read nothing but the watched folders, where they lie now.
+    (folder / "datasets" / name).mkdir(parents=True)
+    (folder / "datasets" / name / "t.csv").write_text(f"a,b\n1,{name}\n")
     eventually(lambda: store.one("SELECT count(*) FROM run WHERE name = ?", name) > 0, SOON)
+    eventually(lambda: store.one("SELECT count(*) FROM dataset_version WHERE dataset = ?", name) > 0, SOON)
     assert store.intake._watcher.walks == walks
 
 

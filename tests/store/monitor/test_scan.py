@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from store.monitor import record_reference, scan_labels, scan_predictions, scan_reference
+from store.monitor import reading, record_reference, scan_labels, scan_predictions, scan_reference
 from store.monitor.notes import Note
 from store.monitor.reference import load_reference
-from store.protocol import ExitCode, Refusal
+from store.protocol import ExitCode, Refusal, SpanParams
 from tests.store.monitor.conftest import DEPLOYMENT, FLIGHT_COLUMNS, FLIGHT_FEATURES, FLIGHTS, Bench
 
 REFERENCE = "SELECT (i % 40)::DOUBLE AS x, 'c' || (i % 3) AS k FROM range(400) t(i)"
@@ -302,3 +304,26 @@ def test_of_a_large_files_repeated_ids_the_earliest_counts(watched: Bench) -> No
     taken = watched.predict(watched.file(rows))
     assert (taken.rows, taken.counted) == (140_000, 70_000)
     assert tally(watched, "x")[1:4] == [0, 70_000, 0]
+
+
+def test_windows_keep_a_reference_that_was_recorded_before_its_bins_had_more_fields(watched: Bench) -> None:
+    """What an earlier version wrote: five fields a feature, and an identity worked out from those."""
+    database = watched.database
+    recorded = database.reader.read(lambda c: load_reference(c, "m", "1"))
+    assert recorded is not None
+    fields = ("name", "kind", "offset", "edges", "categories")
+    features = [{field: getattr(feature, field) for field in fields} for feature in recorded.features]
+    assert all(not feature.tail_groups for feature in recorded.features)
+    digest = hashlib.sha256(msgspec.json.encode(["m", "1", features]) + recorded.counts.tobytes())
+    earlier = digest.hexdigest()[:24]
+    assert earlier != recorded.identity
+    watched.predict(watched.file(ROWS))
+    written = [earlier, msgspec.json.encode(features).decode()]
+    database.writer.change(lambda tx: tx.execute("UPDATE monitor_reference SET reference = ?, features = ?", written))
+    database.writer.change(lambda tx: tx.execute("UPDATE monitor_window SET reference = ?", [earlier]))
+
+    known = database.reader.read(lambda c: load_reference(c, "m", "1"))
+    assert known is not None and known.identity == earlier
+    rows = database.reader.read(lambda c: list(reading.drift(c, SpanParams(DEPLOYMENT), watched.settings)))
+    assert {row.found.feature: row.found.rows for row in rows if row.reference_rows} == {"x": 6, "k": 6}
+    assert {row.found.reason for row in rows if row.reference_rows} == {"few_rows"}

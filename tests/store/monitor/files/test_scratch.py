@@ -69,3 +69,22 @@ def test_the_drift_command_leaves_no_copy(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert "Windows-1252" in done.stdout
     assert list(folder.iterdir()) == []
+
+
+def test_threads_that_make_the_first_at_once_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
+    program = """
+import threading
+from store.monitor.files import scratch
+gate, made = threading.Barrier(16), []
+def make():
+    gate.wait()
+    made.append(scratch.Scratch())
+threads = [threading.Thread(target=make, daemon=True) for _ in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(20)
+assert len(made) == 16 and {one.path.parent for one in made} == {scratch.scratch_root()}
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False, timeout=60).returncode == 0
