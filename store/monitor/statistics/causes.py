@@ -137,8 +137,10 @@ def _of_numbers(
         deviations = moments[0].deviation, moments[1].deviation
     else:
         at = ordered.positions(feature)
-        means = float(ordered.mean(at, was)[0]), float(ordered.mean(at, now)[0])
-        deviations = float(ordered.deviation(at, was)[0]), float(ordered.deviation(at, now)[0])
+        unit = ordered.unit(at)
+        at = at / unit
+        means = unit * float(ordered.mean(at, was)[0]), unit * float(ordered.mean(at, now)[0])
+        deviations = unit * float(ordered.deviation(at, was)[0]), unit * float(ordered.deviation(at, now)[0])
     scale = deviations[0]
     if not all(map(math.isfinite, (*means, *deviations))):
         return []
@@ -161,9 +163,9 @@ def _of_numbers(
 
 def _kurtosis(feature: FeatureBins, counts: Floats) -> float:
     at = ordered.positions(feature)
-    away = at - float(ordered.mean(at, counts)[0])
-    variance = float((counts[0] * away**2).sum() / counts.sum())
-    return float((counts[0] * away**4).sum() / counts.sum()) / variance**2 if variance > 0 else 3.0
+    at = at / ordered.unit(at)
+    away, deviation = at - float(ordered.mean(at, counts)[0]), float(ordered.deviation(at, counts)[0])
+    return float((counts[0] * (away / deviation) ** 4).sum() / counts.sum()) if deviation > 0 else 3.0
 
 
 def _shape(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
