@@ -11,7 +11,7 @@ import numpy as np
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.profile import Binned
 from store.monitor.statistics import catalogue, sequential
-from store.monitor.statistics.causes import Cause, causes
+from store.monitor.statistics.causes import Cause, Compared
 from store.monitor.statistics.groups import Grouping, grouped, sequential_groups
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
 from store.monitor.statistics.tails import chi_square_quantile
@@ -44,18 +44,6 @@ GUARANTEES: dict[Guarantee, str] = {
     "watch": f"of watches in which nothing changes, at most {WATCH_LEVEL:.0%} ever raise any such alarm, however long"
     " and often one looks (e-process, Ville)",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Compared:
-    """Counts of reference and window (slots) of one feature."""
-
-    feature: FeatureBins
-    before: Integers
-    after: Integers
-
-    def causes(self) -> tuple[Cause, ...]:
-        return causes(self.feature, self.before, self.after)
 
 
 @dataclasses.dataclass(frozen=True)
