@@ -278,7 +278,7 @@ def figures(page: Page, chosen: str) -> FiguresData:
         value, noise, limit = (_float(row.get(name)) for name in ("value", "noise_floor", "threshold"))
         reason = str(row.get("reason") or "") if row.get("state") == NOT_JUDGED else ""
         # What a statistic is not for is no line.
-        if value is None and row.get("why") and reason in ("", "no_value"):
+        if value is None and row.get("why") and reason in ("", "not_for_kind"):
             continue
         level = level_of(value, noise, limit)
         alarm = str(row.get("severity") or "") or ("warning" if row.get("alarm") is True else "")

@@ -159,7 +159,7 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         if row.found.value is not None and statistic not in presets.NAMES:
             scales.append(row.found.threshold / warn)
     # What the statistic is not for is no line.
-    cells = {name: row for name, row in cells.items() if any(cell and cell.reason != "no_value" for cell in row)}
+    cells = {name: row for name, row in cells.items() if any(cell and cell.reason != "not_for_kind" for cell in row)}
     values = {name: [presets.size(cell) if cell else None for cell in row] for name, row in cells.items()}
     worst = {name: _worst(row) for name, row in cells.items()}
     features = sorted(values, key=lambda name: (-worst[name], name))
@@ -275,6 +275,9 @@ def distribution(
         _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
     total = dense[0] if len(dense) else np.zeros(held.width, np.int64)
     current, before = total[feature.offset : feature.offset + feature.width], held.of(feature)
+    if is_unused(feature, held, int(current.sum())):
+        why = "Neither predictions nor reference have scores."
+        return msgspec.structs.replace(_unreferenced(params, version, why), reason="")
     labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
     found = Distribution(
         deployment=params.deployment,

@@ -24,9 +24,16 @@ Guarantee = Literal["", "window", "watch"]
 State = Literal["steady", "drifted", "not judged"]
 #: Why a feature was not judged, as a code; `FeatureVerdict.why` says it in words.
 Reason = Literal[
-    "", "no_reference", "few_reference_rows", "no_reference_values", "few_rows", "no_values", "no_value", "absent"
+    "",
+    "no_reference",
+    "few_reference_rows",
+    "no_reference_values",
+    "few_rows",
+    "no_values",
+    "no_value",
+    "not_for_kind",
+    "absent",
 ]
-#: (feature, statistic, value by the counts) → value.
 #: (window's place, feature, statistic, value by the counts) → the value.
 Refine = Callable[[int, str, str, float], float]
 
@@ -206,6 +213,8 @@ class _Column:
             return "no_reference_values"
         if not rows:
             return "no_values"
+        if self.statistic not in catalogue.statistics_for(self.bins):
+            return "not_for_kind"
         if value is None:
             return "no_value"
         if effective(self.reference_rows, rows) < self.needed[window]:
