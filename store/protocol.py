@@ -315,6 +315,7 @@ REASONS: dict[str, str] = {
     "no_values": "no values",
     "absent": "column absent",
     "no_value": "statistic not computable",
+    "not_for_kind": "statistic not for this kind",
     "time": "a time",
     "nested": "nested or binary",
     "row_names": "names of rows",

@@ -134,6 +134,10 @@ def _facts(distribution: Distribution, chosen: str) -> tuple[tuple[str, str], ..
         )
     if distribution.new:
         told.append((said_of_values(distribution), ""))
+    beyond = [level_of(one.value, one.noise_floor, one.threshold) == 2 for one in statistics if one.name == chosen]
+    if distribution.causes and any(beyond):
+        # Of what is within the threshold the causes may be chance.
+        told.insert(0, (f"changed: {'; '.join(clean(cause, 200) for cause in distribution.causes)}", ""))
     return tuple(told)
 
 
@@ -274,7 +278,7 @@ def figures(page: Page, chosen: str) -> FiguresData:
         value, noise, limit = (_float(row.get(name)) for name in ("value", "noise_floor", "threshold"))
         reason = str(row.get("reason") or "") if row.get("state") == NOT_JUDGED else ""
         # What a statistic is not for is no line.
-        if value is None and row.get("why") and reason in ("", "no_value"):
+        if value is None and row.get("why") and reason in ("", "not_for_kind"):
             continue
         level = level_of(value, noise, limit)
         alarm = str(row.get("severity") or "") or ("warning" if row.get("alarm") is True else "")
@@ -287,7 +291,8 @@ def figures(page: Page, chosen: str) -> FiguresData:
         guarantee = str(row.get("guarantee") or "")
         if name == chosen:
             verdict_said = f"{NOT_JUDGED}, {reason_words(reason)}" if reason else guarantee or "no alarm"
-            note = f"{name}: {verdict_said}{_matters(row)}"
+            causes = f"{row['causes']}; " if row.get("causes") else ""
+            note = f"{name}: {causes}{verdict_said}{_matters(row)}"
         rows.append(
             (
                 (f"{glyphs().cursor if name == chosen else ' '} {name}", ""),

@@ -15,11 +15,13 @@ from store.monitor.course import Course, Move
 from store.monitor.readings import Reading, begin_of
 from store.monitor.rules import HYSTERESIS, RELATIVE, Rule, allowed_change
 from store.monitor.seasonal import Learnt, Past, learn_quantile, learn_usual
-from store.monitor.statistics import GUARANTEES
+from store.monitor.statistics import GUARANTEES, describe
 from store.monitor.watching import Watched
 from store.settings import MonitorSettings
 
 NEVER = math.inf
+#: Causes that the message of an alert has, at most, and their length in characters.
+_CAUSES, _CAUSE_LENGTH = 2, 160
 #: Feature → [since, until) of event time, epoch seconds.
 Spans = dict[str, list[tuple[float, float]]]
 
@@ -211,8 +213,11 @@ def _said(rule: Rule, reading: Reading, limit: Limit, over: bool | None) -> str:
     if rule.kind in ("drift", "labels"):
         what = f"{reading.statistic} of {reading.feature} is {reading.value:.3g}"
         if limit.said:
-            return f"{what}, {'above' if over else 'limit'} {limit.threshold:.3g} ({limit.said})"
-        return f"{what}, above {limit.threshold:.3g}{noise}" if over else f"{what}, threshold {limit.threshold:.3g}"
+            causes = _causes(reading) if over else ""
+            return f"{what}, {'above' if over else 'limit'} {limit.threshold:.3g} ({limit.said}){causes}"
+        if not over:
+            return f"{what}, threshold {limit.threshold:.3g}"
+        return f"{what}, above {limit.threshold:.3g}{noise}{_causes(reading)}"
     if rule.kind == "volume":
         return f"{reading.rows:,} rows, limit {limit.threshold:,.0f}" + (f" ({limit.said})" if limit.said else "")
     if rule.kind == "quality":
@@ -226,6 +231,15 @@ def _said(rule: Rule, reading: Reading, limit: Limit, over: bool | None) -> str:
     if rule.threshold is None and rule.learn is None and reading.expected is not None:
         return f"{said}, on the reference {reading.expected:.3f}"
     return f"{said}, limit {limit.threshold:.3f}" + (f" ({limit.said})" if limit.said else "")
+
+
+def _causes(reading: Reading) -> str:
+    """`: nulls 0 % → 49 %`: what changed, what explains most first; "" where nothing is certain."""
+    causes = reading.compared.causes()[:_CAUSES] if reading.compared is not None else ()
+    # Categories are named by whoever writes the files.
+    words = "; ".join(" ".join(describe(cause).split()) for cause in causes)
+    words = "".join(character if character.isprintable() else "?" for character in words)
+    return f": {words[:_CAUSE_LENGTH]}{'…' if len(words) > _CAUSE_LENGTH else ''}" if words else ""
 
 
 def _guarantee(rule: Rule, reading: Reading, limit: Limit, watched: Watched | None) -> str:

@@ -87,12 +87,18 @@ class KeptMoments:
 
         Where moments were not kept of all that was counted, what the bins say stays.
         """
-        if value is None or feature.name not in self._places:
-            return value
+        both = self.both(feature, counts, begin, end) if value is not None else None
+        return value if value is None or both is None else exact.refined(name, value, *both)
+
+    def both(self, feature: FeatureBins, counts: Integers, begin: float, end: float) -> tuple[Summary, Summary] | None:
+        """The feature's values in the reference, and in the windows that start in [begin, end), of which `counts` are
+        the slots; null where moments were not kept of all that was counted."""
+        if feature.name not in self._places:
+            return None
         before, after = self._reference.summary(feature), self.summary(feature, begin, end)
         if before is None or after is None or after.values != int(counts[: feature.missing_from].sum()):
-            return value
-        return exact.refined(name, value, before, after)
+            return None
+        return before, after
 
 
 def moments_for(

@@ -149,8 +149,10 @@ def _of_regression(connection: duckdb.DuckDBPyConnection, reference: Reference) 
     return task == "regression" and LABEL not in reference.by_name and bool(len(reference.performance.slots))
 
 
-def _reason(tested: bool, before: float, rows: float, least: int) -> Reason:
-    """Why the labels of a window were not judged; "" where they were."""
+def _reason(name: str, tested: bool, before: float, rows: float, least: int) -> Reason:
+    """Why the labels of a window were not judged by this statistic; "" where they were."""
+    if name not in _CHANGES:
+        return "not_for_kind"
     if not tested:
         return "no_value"
     return "few_reference_rows" if before < least else "few_rows" if rows < least else ""
@@ -191,7 +193,7 @@ def _of_targets(before: Targets, after: Targets, name: str, settings: MonitorSet
                 severity="" if not alarm else "critical" if over > critical else "warning",
                 rows=int(rows),
                 why="" if known else _WHY if name not in _CHANGES else "the reference's labels do not vary",
-                reason="" if alarm else _reason(tested, n, rows, settings.min_rows),
+                reason="" if alarm else _reason(name, tested, n, rows, settings.min_rows),
             )
         )
     return found

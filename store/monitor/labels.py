@@ -14,6 +14,7 @@ from store.catalog import models
 from store.catalog.manifest import ModelManifest
 from store.database import Transaction
 from store.monitor import deployments, keys, source
+from store.monitor.bins import canonical
 from store.monitor.files.text_rules import TextRules
 from store.monitor.files.times import column_times, time_sql
 from store.monitor.given import class_notes
@@ -129,6 +130,7 @@ def scan_labels(
 
 def _of_tasks(labels: Any, manifests: Sequence[ModelManifest]) -> list[Note]:
     """What is odd about labels as the model's tasks have them: no numbers for a regression, other classes than two."""
+    import pyarrow as pa
     import pyarrow.compute as compute
 
     tasks = {manifest.task for manifest in manifests}
@@ -146,7 +148,25 @@ def _of_tasks(labels: Any, manifests: Sequence[ModelManifest]) -> list[Note]:
     binary = next((manifest for manifest in manifests if manifest.task == "binary"), None)
     if binary is None:
         return []
-    return class_notes("label", compute.unique(labels.column("label")).to_pylist(), binary, len(labels))
+    texts = labels.column("label")
+    values = compute.unique(texts).to_pylist()
+    notes = class_notes("label", values, binary, len(labels))
+    # Where the classes are 0 and 1, a word is most likely no label at all: it would pass for a negative one.
+    words = [value for value in values if not _is_number(value)] if canonical(binary.positive) in ("0", "1") else []
+    if words:
+        count = compute.sum(compute.is_in(texts, value_set=pa.array(words, texts.type))).as_py()
+        text = f"labels are no number, as the `positive` {canonical(binary.positive)!r} is: they count as negative"
+        examples = tuple(value[:40] for value in sorted(words)[:MAX_EXAMPLES])
+        notes.append(Note("label_not_a_number", text, count, "label", examples))
+    return notes
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _label_times(

@@ -16,6 +16,7 @@ from store.catalog.listing import ComputedListing, Listing, Source, SqlListing
 from store.database import times
 from store.monitor import presets, reading, statistics
 from store.monitor.deployments import split
+from store.monitor.explaining import causes_of
 from store.monitor.performance_reading import PerformanceView
 from store.monitor.performance_rows import performance_rows
 from store.monitor.quality import quality
@@ -223,18 +224,19 @@ def _drift(
                 if beyond is not None:
                     drifts.setdefault(row.found.feature, {})[row.start] = beyond
             matters = relevance(connection, deployment, over, drifts)
-            for row in rows:
+            shown = [row for row in rows if not feature or row.found.feature == feature]
+            causes = causes_of(connection, deployment, over.window, shown, over.at)
+            for row in shown:
                 name = row.found.feature
-                if not feature or name == feature:
-                    yield [
-                        *_drift_row(deployment, over.window, row),
-                        matters.importance.get(name),
-                        matters.correlation.get(name),
-                        matters.of(name, drifts.get(name, {}).get(row.start)),
-                        row.found.state,
-                        row.found.reason if row.found.state == "not judged" else None,
-                        "; ".join(map(statistics.describe, row.found.causes)),
-                    ]
+                yield [
+                    *_drift_row(deployment, over.window, row),
+                    matters.importance.get(name),
+                    matters.correlation.get(name),
+                    matters.of(name, drifts.get(name, {}).get(row.start)),
+                    row.found.state,
+                    row.found.reason if row.found.state == "not judged" else None,
+                    "; ".join(causes.get((row.version, row.start, name), [])),
+                ]
 
 
 def _statistics(params: ListParams) -> list[str]:

@@ -12,6 +12,7 @@ from store.database import Transaction, times
 from store.monitor.incoming import INCOMING, Incoming
 from store.monitor.kernel import WINDOW_NAMES
 from store.monitor.names import Names
+from store.monitor.windows import Window
 
 if TYPE_CHECKING:
     from store.monitor.scan import PredictionScan, VersionPart
@@ -99,3 +100,32 @@ def new_categories(
         return Names(WINDOW_NAMES), not older
     names, counts, complete = found[0]
     return Names(WINDOW_NAMES, dict(zip(names, counts, strict=True)), bool(complete)), not older
+
+
+def new_categories_by_window(
+    connection: duckdb.DuckDBPyConnection,
+    deployment: str,
+    version: str,
+    features: Sequence[str],
+    window: Window,
+    since: float,
+    until: float,
+    at: datetime | None,
+) -> dict[tuple[str, int], Names]:
+    """(feature, start) → its new categories in that window, of those that start in [since, until) and have any."""
+    if not features:
+        return {}
+    where = (
+        f"(SELECT *, {window.sql('window_start')} AS w FROM monitor_new_category WHERE deployment = $1 AND version = $2"
+        " AND feature IN (SELECT unnest($3::VARCHAR[])) AND window_start >= make_timestamp($4)"
+        " AND window_start < make_timestamp($5) AND ($6 IS NULL OR recorded_at <= $6))"
+    )
+    span = [round(since * 1e6), round(until * 1e6), times.to_db(at) if at else None]
+    found = connection.execute(
+        f"SELECT feature, w, names, counts, complete FROM ({added_sql(where, 'feature, w')})",
+        [deployment, version, list(features), *span],
+    ).fetchall()
+    return {
+        (str(feature), int(start)): Names(WINDOW_NAMES, dict(zip(names, counts, strict=True)), bool(complete))
+        for feature, start, names, counts, complete in found
+    }

@@ -14,7 +14,9 @@ import numpy as np
 from store.monitor import counts, label_drift, presets, statistics
 from store.monitor.bins import LABEL, FeatureBins, Integers, display_labels
 from store.monitor.deployments import split
+from store.monitor.explaining import in_words
 from store.monitor.kept_moments import KeptMoments, moments_for
+from store.monitor.names import Names
 from store.monitor.new_categories import new_categories
 from store.monitor.profile import Binned
 from store.monitor.quality import watched_rows
@@ -157,7 +159,7 @@ def heatmap(connection: duckdb.DuckDBPyConnection, params: SpanParams, settings:
         if row.found.value is not None and statistic not in presets.NAMES:
             scales.append(row.found.threshold / warn)
     # What the statistic is not for is no line.
-    cells = {name: row for name, row in cells.items() if any(cell and cell.reason != "no_value" for cell in row)}
+    cells = {name: row for name, row in cells.items() if any(cell and cell.reason != "not_for_kind" for cell in row)}
     values = {name: [presets.size(cell) if cell else None for cell in row] for name, row in cells.items()}
     worst = {name: _worst(row) for name, row in cells.items()}
     features = sorted(values, key=lambda name: (-worst[name], name))
@@ -273,6 +275,9 @@ def distribution(
         _, dense = counts.slot_sums(connection, params.deployment, version, reference, None, since, until, asked.at)
     total = dense[0] if len(dense) else np.zeros(held.width, np.int64)
     current, before = total[feature.offset : feature.offset + feature.width], held.of(feature)
+    if is_unused(feature, held, int(current.sum())):
+        why = "Neither predictions nor reference have scores."
+        return msgspec.structs.replace(_unreferenced(params, version, why), reason="")
     labels, bars, edges = _bars(feature, before, current, max(2, min(params.bars, MAX_BARS)))
     found = Distribution(
         deployment=params.deployment,
@@ -323,10 +328,9 @@ def _with_values(
     since, until = found.since or 0.0, found.until or 0.0
     if feature.kind == "categorical":
         new, known = new_categories(connection, found.deployment, found.version, feature.name, since, until, at)
-        causes = statistics.causes(feature, reference.of(feature), current, new=new.counts, new_total=new.distinct)
         return msgspec.structs.replace(
             found,
-            causes=[statistics.describe(cause) for cause in causes],
+            causes=in_words(feature, reference.of(feature), current, None, new),
             new=[NewCategory(name, rows) for name, rows in new.top(len(new.counts))],
             new_total=new.distinct if known and reference.rare is not None else None,
             new_estimated=not new.complete,
@@ -342,11 +346,9 @@ def _with_values(
         msgspec.structs.replace(one, value=kept.refined(one.name, feature, one.value, current, 0, 1))
         for one in found.statistics
     ]
-    both = None if before is None or after is None else (before, after)
-    causes = statistics.causes(feature, reference.of(feature), current, moments=both)
     return msgspec.structs.replace(
         found,
-        causes=[statistics.describe(cause) for cause in causes],
+        causes=in_words(feature, reference.of(feature), current, kept.both(feature, current, 0, 1), Names()),
         summary=_summary(after),
         reference_summary=_summary(before),
         statistics=refined,

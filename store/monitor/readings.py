@@ -24,6 +24,7 @@ from store.monitor.reference import load_reference, manifest_of
 from store.monitor.reference_chunks import load_chunks
 from store.monitor.rules import MAIN, MAIN_METRICS, Rule
 from store.monitor.statistics import FEW_ROWS_LEVEL, WINDOW_LEVEL, Values
+from store.monitor.statistics.causes import Compared
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
 from store.monitor.sums import Sums
 
@@ -55,6 +56,8 @@ class Reading:
     """The one that was computed: PSI where the rule's is not for the feature's kind."""
     scale: float = 1.0
     """What a threshold is multiplied by before the value is held against it."""
+    compared: Compared | None = dataclasses.field(default=None, repr=False, compare=False)
+    """The counts of a distribution, for the causes of an alarm."""
 
 
 def read(
@@ -111,12 +114,11 @@ def _drift(
         chunks = load_chunks(connection, reference.identity, reference.width, rule.statistic)
         for place, feature in enumerate(reference.features):
             if rule.looks_at(feature.name):
-                reference_rows = int(reference.of(feature).sum())
                 values = values_of(rule.statistic, reference, feature, _part(totals, feature), chunks)
                 if kept is not None:
                     values = refined(values, kept, feature, _part(totals, feature), begins, mine)
                 for reading in _of_feature(
-                    rule, version, feature, values, totals, q[:, place], begins, mine, reference_rows
+                    rule, version, feature, values, reference.of(feature), totals, q[:, place], begins, mine
                 ):
                     found[reading.end].append(reading)
     return found
@@ -179,13 +181,14 @@ def _of_feature(
     version: str,
     feature: FeatureBins,
     scaled: Scaled,
+    before: Integers,
     totals: Integers,
     q: Floats,
     begins: list[int],
     ends: list[int],
-    reference_rows: int,
 ) -> list[Reading]:
-    rows = _part(totals, feature).sum(axis=1).tolist()
+    current, reference_rows = _part(totals, feature), int(before.sum())
+    rows = current.sum(axis=1).tolist()
     preset = rule.statistic in presets.NAMES
     readings = []
     for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
@@ -210,6 +213,7 @@ def _of_feature(
                 q_value=None if math.isnan(q[place]) else float(q[place]),
                 statistic=scaled.name,
                 scale=float(scaled.scales[place]),
+                compared=Compared(feature, before, current[place]),
             )
         )
     return readings
@@ -293,7 +297,7 @@ def _labels(
         values = values_of(rule.statistic, held, feature, totals)
         # They are judged for themselves: one feature has nothing to be corrected for.
         p = p_values(feature, held.counts, totals)
-        for reading in _of_feature(rule, version, feature, values, totals, p, begins, mine, int(held.counts.sum())):
+        for reading in _of_feature(rule, version, feature, values, held.counts, totals, p, begins, mine):
             found[reading.end].append(reading)
     return found
 

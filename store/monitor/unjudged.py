@@ -28,7 +28,8 @@ class Judging:
 
     @classmethod
     def of(cls, verdicts: Iterable[FeatureVerdict]) -> Judging:
-        every = list(verdicts)
+        # What a statistic is not for is judged by another one.
+        every = [one for one in verdicts if one.reason != "not_for_kind"]
         return cls(len(every), dict(Counter(one.reason for one in every if one.state == "not judged")))
 
     @property

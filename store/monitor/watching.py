@@ -19,6 +19,7 @@ from store.monitor.reference import Reference, load_reference
 from store.monitor.reference_chunks import load_chunks
 from store.monitor.rules import Rule
 from store.monitor.statistics import WATCH_LEVEL
+from store.monitor.statistics.causes import Compared
 from store.monitor.statistics.groups import grouped, sequential_groups
 from store.monitor.statistics.sequential import e_benjamini_hochberg, evidence, evidence_of_spans, running
 from store.monitor.sums import Sums
@@ -203,8 +204,8 @@ class _Over:
         self._moments: KeptMoments | None = None
         self._since = math.inf
 
-    def of(self, feature: FeatureBins, begin: int, end: int) -> tuple[int, Scaled]:
-        """Rows, and the rule's statistic of one feature, in [begin, end)."""
+    def of(self, feature: FeatureBins, begin: int, end: int) -> tuple[Compared, Scaled]:
+        """Counts, and the rule's statistic of one feature, in [begin, end)."""
         if begin < self._since:
             self._since = begin
             self._moments = moments_for(self._statistic, *self._ask, begin, self._until, None)
@@ -214,13 +215,13 @@ class _Over:
         values = values_of(self._statistic, self._ask[3], feature, current, self._chunks)
         if self._moments is not None:
             values = refined(values, self._moments, feature, current, [begin], [end])
-        return int(current.sum()), values
+        return Compared(feature, self._ask[3].of(feature), current[0]), values
 
 
 def _over_watch(rule: Rule, version: str, feature: FeatureBins, over: _Over, begin: int, end: int) -> Reading | None:
     """The statistic over the span of the evidence; null while that holds too few rows as well."""
-    rows, scaled = over.of(feature, begin, end)
-    value = scaled.values.at(0)
+    compared, scaled = over.of(feature, begin, end)
+    rows, value = int(compared.after.sum()), scaled.values.at(0)
     if rows < rule.min_rows or value.value is None:
         return None
     return Reading(
@@ -233,6 +234,7 @@ def _over_watch(rule: Rule, version: str, feature: FeatureBins, over: _Over, beg
         rows=rows,
         statistic=scaled.name,
         scale=float(scaled.scales[0]),
+        compared=compared,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+import msgspec
 import pytest
 
-from console.screens.monitor_data import bars_data, said_of_values
-from store.protocol import Distribution, NewCategory, ValueSummary
+from console.screens.monitor_data import bars_data, figures, said_of_values
+from store.protocol import Column, Distribution, NewCategory, Page, Statistic, ValueSummary
 from tests.console.conftest import Console
 
 
@@ -46,6 +47,34 @@ def test_it_is_said_in_a_line(more: dict[str, Any], said: str) -> None:
 def test_the_monitor_names_new_categories_and_keeps_its_bars_for_numbers() -> None:
     assert bars_data(distribution(new=[NewCategory("zz", 4)], new_total=1)).facts == (("1 new, with rows: zz 4", ""),)
     assert bars_data(distribution(summary=NOW)).facts == ()
+
+
+def test_the_causes_are_told_of_what_is_beyond_its_threshold() -> None:
+    loud, quiet = (Statistic("psi", value, 0.01, 0.1) for value in (4.5, 0.05))
+    causes = ["nulls 0 % → 49 %", "new: a\x1b[31mb 2.0 %"]
+
+    def facts(*statistics: Statistic) -> list[str]:
+        shown = msgspec.structs.replace(distribution(causes=causes), statistics=list(statistics))
+        return [words for words, _ in bars_data(shown).facts]
+
+    assert facts(loud)[0] == "changed: nulls 0 % → 49 %; new: a␛[31mb 2.0 %"
+    assert not any(words.startswith("changed") for words in facts(quiet))
+
+
+def test_the_page_of_a_feature_says_why_it_drifted() -> None:
+    row = {
+        "statistic": "psi",
+        "value": 4.5,
+        "noise_floor": 0.01,
+        "threshold": 0.1,
+        "alarm": True,
+        "severity": "critical",
+        "guarantee": "of windows",
+        "causes": "nulls 0 % → 49 %",
+        "state": "drifted",
+    }
+    page = Page("drift", [Column(name) for name in row], [list(row.values())], 1, 0, 1, 0.0)
+    assert figures(page, "psi").note == "psi: nulls 0 % → 49 %; of windows"
 
 
 async def test_y_copies_the_command_line_that_tells_the_feature(console: Console) -> None:

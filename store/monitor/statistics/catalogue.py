@@ -213,6 +213,8 @@ def _over_order(name: str, feature: FeatureBins, before: Floats, after: Floats) 
             values = after[:, 0 if name == "below_range" else -1] / m
         return Values(values, noise.outside(n, m))
     at, edges = ordered.positions(feature), np.asarray(feature.edges, np.float64)
+    unit = ordered.unit(at)
+    at, edges = at / unit, edges / unit
     deviation = float(ordered.deviation(at, before)[0])
     if not deviation > 0 or not math.isfinite(deviation):
         return nothing(len(after), "the reference has no finite spread to measure by")

@@ -55,8 +55,9 @@ class Cause:
     """One thing that changed: `before` → `after`, and the share of the rows (0 … 1) that it explains at most.
 
     Shares of rows for all codes but `shift` (means) and `spread` (standard deviations), whose `deviations` is the
-    change in standard deviations of the reference (of `spread`: relative). `names` are the values concerned, of
-    largest change first; `total` is how many there are, 0 where only those named.
+    change in standard deviations of the reference (of `spread`: relative). `at_least`: the bins say no more of a mean
+    than that, as they do not know how far outside values lie. `names` are the values concerned, of largest change
+    first; `total` is how many there are, 0 where only those named.
     """
 
     code: Code
@@ -66,6 +67,19 @@ class Cause:
     deviations: float = 0.0
     names: tuple[NamedShare, ...] = ()
     total: int = 0
+    at_least: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """Counts of reference and window (slots) of one feature, whose causes are worked out when somebody asks."""
+
+    feature: FeatureBins
+    before: Integers
+    after: Integers
+
+    def causes(self) -> tuple[Cause, ...]:
+        return causes(self.feature, self.before, self.after)
 
 
 def causes(
@@ -132,28 +146,36 @@ def _of_numbers(
     if not n or not m:
         return []
     found: list[Cause] = []
-    if moments is not None and moments[0].values and moments[1].values:
+    exactly = moments is not None and moments[0].values > 0 and moments[1].values > 0
+    if moments is not None and exactly:
         means = moments[0].mean, moments[1].mean
         deviations = moments[0].deviation, moments[1].deviation
     else:
         at = ordered.positions(feature)
-        means = float(ordered.mean(at, was)[0]), float(ordered.mean(at, now)[0])
-        deviations = float(ordered.deviation(at, was)[0]), float(ordered.deviation(at, now)[0])
+        unit = ordered.unit(at)
+        at = at / unit
+        means = unit * float(ordered.mean(at, was)[0]), unit * float(ordered.mean(at, now)[0])
+        deviations = unit * float(ordered.deviation(at, was)[0]), unit * float(ordered.deviation(at, now)[0])
+    # Without moments, values outside stand at the nearest edge: what they do to mean and spread is not known.
+    below, above = float(now[0, 0]) / m, float(now[0, -1]) / m
+    clipped = not exactly and below + above >= _LEAST_SHARE
+    known = not clipped or (min(below, above) < _LEAST_SHARE and (above > below) == (means[1] > means[0]))
     scale = deviations[0]
     if not all(map(math.isfinite, (*means, *deviations))):
         return []
     if scale > 0:
         change = (means[1] - means[0]) / scale
         error = math.sqrt(1 / n + (deviations[1] / scale) ** 2 / m)
-        if abs(change) >= max(_LEAST_DEVIATIONS, _ERRORS * error):
+        if known and abs(change) >= max(_LEAST_DEVIATIONS, _ERRORS * error):
             # Two normals so far apart share all but this of their rows.
-            found.append(Cause("shift", *means, math.erf(abs(change) / 2 / math.sqrt(2)), change))
+            weight = math.erf(abs(change) / 2 / math.sqrt(2))
+            found.append(Cause("shift", *means, weight, change, at_least=clipped))
         wider = deviations[1] / scale - 1
         error = math.sqrt((1 / n + 1 / m) * max(0.5, (_kurtosis(feature, was) - 1) / 4))
-        if abs(wider) >= max(_LEAST_DEVIATIONS, _ERRORS * error):
+        if not clipped and abs(wider) >= max(_LEAST_DEVIATIONS, _ERRORS * error):
             found.append(Cause("spread", *deviations, 0.5 * min(1.0, abs(math.log(max(1e-9, 1 + wider)))), wider))
-    elif means[1] != means[0]:
-        found.append(Cause("shift", *means, 1.0))
+    elif known and means[1] != means[0]:
+        found.append(Cause("shift", *means, 1.0, at_least=clipped))
     below_above = was[0, 0] + was[0, -1], now[0, 0] + now[0, -1]
     found += _share("outside", int(below_above[0]), int(n), int(below_above[1]), int(m))
     return found
@@ -161,9 +183,9 @@ def _of_numbers(
 
 def _kurtosis(feature: FeatureBins, counts: Floats) -> float:
     at = ordered.positions(feature)
-    away = at - float(ordered.mean(at, counts)[0])
-    variance = float((counts[0] * away**2).sum() / counts.sum())
-    return float((counts[0] * away**4).sum() / counts.sum()) / variance**2 if variance > 0 else 3.0
+    at = at / ordered.unit(at)
+    away, deviation = at - float(ordered.mean(at, counts)[0]), float(ordered.deviation(at, counts)[0])
+    return float((counts[0] * (away / deviation) ** 4).sum() / counts.sum()) if deviation > 0 else 3.0
 
 
 def _shape(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
@@ -199,6 +221,9 @@ def _of_categories(
 ) -> list[Cause]:
     n, m = int(before.sum()), int(after.sum())
     found: list[Cause] = []
+    if not after[: feature.missing_from].any():
+        # All are missing: that no category is left needs no words of its own.
+        return found
     unknown = feature.new_slots
     seen = int(after[unknown].sum()) if not before[unknown].any() else sum(new.values())
     expected = feature.singles / n if feature.tail_groups else 0.0
@@ -207,11 +232,10 @@ def _of_categories(
         names = tuple(NamedShare(name, 0.0, count / m) for name, count in top)
         found.append(Cause("new_values", 0.0, seen / m, seen / m, names=names, total=max(new_total, len(new))))
     found += _vanished(feature, before, after)
-    named = _changed(
-        [(name, int(before[place]), int(after[place])) for place, name in enumerate(feature.categories)], n, m
-    )
-    named += _changed([(name, was, now) for name, (was, now) in rare.items()], n, m)
-    named = sorted(named, key=lambda one: (-abs(one.after - one.before), one.name))
+    counted = [(name, int(before[place]), int(after[place])) for place, name in enumerate(feature.categories)]
+    counted += [(name, was, now) for name, (was, now) in rare.items()]
+    named = _changed(feature, counted, before, after)
+    named.sort(key=lambda one: (-abs(one.after - one.before), one.name))
     if named:
         weight = max(
             sum(max(0.0, one.after - one.before) for one in named),
@@ -241,24 +265,33 @@ def _rare_group(feature: FeatureBins, before: Integers, after: Integers) -> list
 def _rare_vanished(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
     """The share of the reference in groups of the tail of which the window holds nothing, beyond chance."""
     tail = slice(feature.bins, feature.bins + feature.tail_groups)
-    n, m = float(before.sum()), float(after.sum())
+    n, m = float(before.sum()), float(after[: feature.missing_from].sum())
     held = before[tail] / n
     gone = float(held[after[tail] == 0].sum())
     floor = float(noise.vanished(held, np.array([m]), np.maximum(held - np.sqrt(held / n), held / 4))[0])
     return [Cause("rare_vanished", gone, 0.0, gone)] if gone > floor + _LEAST_SHARE else []
 
 
-def _changed(counts: Sequence[tuple[str, int, int]], n: int, m: int) -> list[NamedShare]:
-    """Those present in both whose share changed."""
+def _changed(
+    feature: FeatureBins, counts: Sequence[tuple[str, int, int]], before: Integers, after: Integers
+) -> list[NamedShare]:
+    """Those present in both whose share changed: of the rows, and of those that hold a value, for more nulls make every
+    category rarer."""
+    n, m = int(before.sum()), int(after.sum())
+    values, now_values = int(before[: feature.missing_from].sum()), int(after[: feature.missing_from].sum())
     return [
         NamedShare(name, was / n, now / m)
         for name, was, now in counts
-        if was and now and abs(now / m - was / n) >= _LEAST_SHARE and _certain(was, n, now, m)
+        if was
+        and now
+        and min(abs(now / m - was / n), abs(now / now_values - was / values)) >= _LEAST_SHARE
+        and _certain(was, n, now, m)
+        and _certain(was, values, now, now_values)
     ]
 
 
 def _vanished(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:
-    n, m = int(before.sum()), int(after.sum())
+    n, m = int(before.sum()), int(after[: feature.missing_from].sum())
     here = slice(0, feature.bins)
     gone = np.flatnonzero((before[here] > 0) & (after[here] == 0))
     # How often the window's rows would all miss a value of that share; the reference's is a sample itself, and those
@@ -281,7 +314,8 @@ def describe(cause: Cause) -> str:
     change = f"{percent(cause.before)} → {percent(cause.after)}"
     if cause.code == "shift":
         size = f" ({cause.deviations:+.2g} sd)" if cause.deviations else ""
-        return f"mean {cause.before:.4g} → {cause.after:.4g}{size}"
+        beyond = f" or {'more' if cause.after > cause.before else 'less'}" if cause.at_least else ""
+        return f"mean {cause.before:.4g} → {cause.after:.4g}{beyond}{size}"
     if cause.code == "spread":
         return f"spread (sd) {cause.before:.4g} → {cause.after:.4g} ({cause.deviations:+.0%})"
     if cause.code == "new_values":

@@ -20,9 +20,8 @@ _Z_95 = 1.6448536269514722
 
 
 def spread(n: float, m: Floats) -> Floats:
-    """1/n + 1/m, infinite where either is nothing."""
-    with np.errstate(divide="ignore"):
-        found: Floats = 1 / np.float64(n) + 1 / m
+    """1/n + 1/m; NaN where either is nothing: what is made of it is NaN then too, never infinite."""
+    found: Floats = 1 / np.where(n > 0, np.float64(n), np.nan) + 1 / np.where(m > 0, m, np.nan)
     return found
 
 

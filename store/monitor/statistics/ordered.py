@@ -7,6 +7,8 @@ either side holds nothing.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from store.monitor.bins import FeatureBins, Floats, Integers
@@ -23,6 +25,13 @@ def positions(feature: FeatureBins) -> Floats:
     edges = np.asarray(feature.edges, np.float64)
     # Halved before the sum: edges may be near the largest float.
     return np.concatenate([edges[:1], edges[:-1] / 2 + edges[1:] / 2, edges[-1:]])
+
+
+def unit(at: Floats) -> float:
+    """A power of two to divide positions by where squares of them would be too large or too small for a number; 1 where
+    they would not. What is measured in standard deviations of the reference is the same with any unit."""
+    largest = float(np.abs(at).max())
+    return 1.0 if largest == 0 or 1e-100 < largest < 1e100 else math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
 
 def _distributions(before: Floats, after: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ import numpy as np
 from store.monitor.bins import FeatureBins, Floats, Integers
 from store.monitor.profile import Binned
 from store.monitor.statistics import catalogue, sequential
-from store.monitor.statistics.causes import Cause, causes
+from store.monitor.statistics.causes import Cause, Compared
 from store.monitor.statistics.groups import Grouping, grouped, sequential_groups
 from store.monitor.statistics.significance import benjamini_hochberg, p_values
 from store.monitor.statistics.tails import chi_square_quantile
@@ -24,9 +24,16 @@ Guarantee = Literal["", "window", "watch"]
 State = Literal["steady", "drifted", "not judged"]
 #: Why a feature was not judged, as a code; `FeatureVerdict.why` says it in words.
 Reason = Literal[
-    "", "no_reference", "few_reference_rows", "no_reference_values", "few_rows", "no_values", "no_value", "absent"
+    "",
+    "no_reference",
+    "few_reference_rows",
+    "no_reference_values",
+    "few_rows",
+    "no_values",
+    "no_value",
+    "not_for_kind",
+    "absent",
 ]
-#: (feature, statistic, value by the counts) → value.
 #: (window's place, feature, statistic, value by the counts) → the value.
 Refine = Callable[[int, str, str, float], float]
 
@@ -44,18 +51,6 @@ GUARANTEES: dict[Guarantee, str] = {
     "watch": f"of watches in which nothing changes, at most {WATCH_LEVEL:.0%} ever raise any such alarm, however long"
     " and often one looks (e-process, Ville)",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Compared:
-    """Counts of reference and window (slots) of one feature."""
-
-    feature: FeatureBins
-    before: Integers
-    after: Integers
-
-    def causes(self) -> tuple[Cause, ...]:
-        return causes(self.feature, self.before, self.after)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +213,8 @@ class _Column:
             return "no_reference_values"
         if not rows:
             return "no_values"
+        if self.statistic not in catalogue.statistics_for(self.bins):
+            return "not_for_kind"
         if value is None:
             return "no_value"
         if effective(self.reference_rows, rows) < self.needed[window]:

@@ -96,6 +96,15 @@ def test_two_drifted_days_in_a_row_open_one_alert(watched: Bench) -> None:
     assert alerts(watched) == [("a1", "open")]
 
 
+def test_an_alert_says_what_changed(watched: Bench) -> None:
+    days(watched, "..xx.")
+    [(message,)] = watched.rows("SELECT message FROM monitor_alert_now WHERE rule = 'drift'")
+    said, _, causes = message.partition(": ")
+    assert said.startswith("psi of x is ")
+    assert "mean " in causes
+    assert " or more (+" in causes, "so far outside that the counts do not say how far"
+
+
 def test_a_window_is_decided_only_once_later_data_has_come(watched: Bench) -> None:
     days(watched, "..xx")
     assert alerts(watched) == []

@@ -145,6 +145,25 @@ def test_labels_of_a_regression_that_are_no_number_are_counted_with_examples(fed
     assert state(fed).cause == "labels: 8.0% of 100 labels are no number: they count in no metric (the only label file)"
 
 
+@pytest.mark.parametrize(("positive", "odd"), [(1, 40), ("yes", 0)], ids=["numbers", "words"])
+def test_words_among_the_labels_0_and_1_are_counted_where_they_would_pass_for_negative(
+    bench: Bench, positive: Any, odd: int
+) -> None:
+    bench.register(task="binary", features={"x": "numeric"}, positive=positive)
+    bench.predict(bench.file(f"SELECT * REPLACE (i % 2 AS prediction) FROM ({day(0)}), (SELECT 1 AS i)"))
+    word = "yes" if positive == "yes" else "1"
+    taken = bench.label(
+        bench.file(
+            f"SELECT '0-' || i AS prediction_id, CASE WHEN i < 40 THEN 'n/k' ELSE '{word}' END AS label"
+            " FROM range(100) t(i)"
+        )
+    )
+    counted = [(note.rows, note.examples) for note in taken.notes if note.code == "label_not_a_number"]
+    assert counted == ([(odd, ("n/k",))] if odd else [])
+    assert listed(bench)["", "", "label_not_a_number", 0]["value"] == odd / 100
+    assert ("count as negative" in state(bench).cause) == bool(odd)
+
+
 def test_label_files_stand_in_the_window_that_was_the_newest_when_they_came(fed: Bench) -> None:
     labels = "SELECT '{0}-' || i AS prediction_id, {0} AS label FROM range(50) t(i)"
     fed.label(fed.file(labels.format(7)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from store.catalog.listing import Listings
 from store.monitor import distribution, heatmap, reading
 from store.monitor.bins import FeatureBins, Integers
 from store.monitor.compaction import compact
 from store.monitor.comparing import compare
+from store.monitor.listings import listings
 from store.monitor.reference import load_reference
-from store.protocol import Distribution, DistributionParams, DriftRequest, Heatmap, SpanParams
+from store.protocol import Distribution, DistributionParams, DriftRequest, Heatmap, ListParams, SpanParams
 from store.settings import MonitorSettings, Roll
 from tests.store.monitor.conftest import DEPLOYMENT, Bench
 
@@ -101,6 +103,12 @@ def test_its_alarm_names_what_is_new(watched: Bench) -> None:
     assert found.state == "drifted"
     assert found.causes
     told = read(watched).causes
+    known, query = Listings(listings()), ListParams("drift", window="1d")
+    page = watched.database.reader.read(lambda c: known.page(c, query))
+    names = [column.name for column in page.columns]
+    # The listing says what the feature's page says, by name.
+    [row] = [dict(zip(names, cells, strict=True)) for cells in page.rows if cells[names.index("feature")] == "k"]
+    assert row["causes"] == "; ".join(told)
     assert "new: elsewhere 2.0 %" in told
     # Which shop it is the store does not know, but that one rose.
     [risen] = [cause for cause in told if cause.startswith("one group of rare values 0.")]

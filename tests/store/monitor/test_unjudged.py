@@ -235,3 +235,22 @@ def test_of_no_known_feature_nothing_is_judged() -> None:
         "not judged: no reference",
     )
     assert Judging(3).why_nothing == ""
+
+
+def test_a_feature_that_a_statistic_cannot_be_computed_of_stays_in_the_heat_map_as_not_judged(bench: Bench) -> None:
+    kinds = {"x": "numeric", "c": "categorical", "same": "numeric"}
+    bench.reference(bench.register(features=kinds), bench.file(f"SELECT *, 1.0 AS same FROM ({REFERENCE})"))
+    day(bench, 0, columns="x, c, 1.0 AS same")
+    asked = SpanParams(DEPLOYMENT, "1d", statistic="mean_change")
+    cells = bench.database.reader.read(lambda c: heatmap(c, asked, SETTINGS))
+    # A constant has no spread to measure a change of the mean by; a category has no mean, and so no line.
+    assert dict(zip(cells.features, cells.reasons, strict=True)) == {"x": [""], "same": ["no_value"]}
+    reasons = {row["feature"]: row["reason"] for row in listed(bench, "drift", scope={"statistic": "mean_change"})}
+    assert reasons == {"x": None, "same": "no_value", "c": "not_for_kind"}
+
+
+def test_a_model_without_scores_lacks_no_reference(watched: Bench) -> None:
+    day(watched, 0)
+    asked = DistributionParams(DEPLOYMENT, "score")
+    found = watched.database.reader.read(lambda c: distribution(c, asked, SETTINGS))
+    assert (found.reason, found.labels, found.why) == ("", [], "Neither predictions nor reference have scores.")

@@ -84,6 +84,33 @@ def test_a_column_that_some_files_lack_is_told_with_its_share_and_one_that_all_l
     assert describe(every) == "column absent"
 
 
+def test_more_nulls_are_no_change_of_the_categories_among_the_rest() -> None:
+    before = np.array([500, 300, 200, 0, 0])
+    assert [describe(cause) for cause in causes(LETTERS, before, np.array([250, 150, 100, 0, 500]))] == [
+        "nulls 0 % → 50 %"
+    ]
+    assert [describe(cause) for cause in causes(LETTERS, before, np.array([0, 0, 0, 0, 900]))] == ["nulls 0 % → 100 %"]
+    # Of thirty rows with a value none may be of a fifth by chance, of all thousand rows not.
+    few = causes(LETTERS, np.array([980, 0, 20, 0, 0]), np.array([30, 0, 0, 0, 970]))
+    assert [cause.code for cause in few] == ["nulls"]
+
+
+def test_where_values_lie_outside_the_counts_alone_do_not_tell_how_far() -> None:
+    before, after = normal(1), normal(2, 50.0, 3.0)
+    edges = numeric_edges(before)
+    feature, coder = FeatureBins("x", "numeric", 0, edges), NumericCoder(edges)
+    was, now = (np.bincount(coder.finite(x), minlength=feature.width) for x in (before, after))
+    found = {cause.code: cause for cause in causes(feature, was, now)}
+    assert set(found) == {"outside", "shift"}
+    assert found["shift"].at_least
+    assert found["shift"].after == pytest.approx(before.max())
+    assert " or more (+" in describe(found["shift"])
+    exactly = {cause.code: cause for cause in numbers(before, after)}
+    assert exactly["shift"].after == pytest.approx(after.mean())
+    assert not exactly["shift"].at_least
+    assert exactly["spread"].after == pytest.approx(after.std())
+
+
 def test_what_explains_most_rows_comes_first() -> None:
     found = numbers(normal(1), normal(2, 0.4, rows=1_500), {0: 1_500})
     assert [cause.code for cause in found][:2] == ["nulls", "shift"]
