@@ -109,7 +109,7 @@ def compare_files(
     tally = count(files, reference, steps.one, _where(files, engine))
     _some_rows(tally.rows, request.current)
     features = _features(reference, tally, before, after, settings, request.statistic)
-    new = [name for name in after if name not in before]
+    new = [name for name, column in after.items() if name not in before and column.treatment != "names"]
     left_out = dict(reference.left_out)
     if wanted is None and _ID in before:
         left_out[_ID] = "it names the predictions, not compared"

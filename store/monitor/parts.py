@@ -164,6 +164,9 @@ def unreadable(path: str, error: Exception, location: str = "", format: Format |
     return Refusal(ExitCode.USAGE, message, "Write it again whole and retry.")
 
 
+#: Up to here doubles hold every integer.
+_WHOLE = 1 << 53
+
 # --- Parquet ---------------------------------------------------------------------------------------------
 
 
@@ -189,6 +192,20 @@ class ParquetFile:
             column = metadata.row_group(group).column(place)
             statistics = column.statistics
             if statistics is None or not statistics.has_null_count or statistics.null_count < column.num_values:
+                return True
+        return False
+
+    def has_long_integers(self, name: str) -> bool:
+        """Whether the column's statistics show integers beyond 2^53, which not all doubles tell apart."""
+        from pyarrow import types
+
+        kind, place = self.types[name], self._places.get(name)
+        if place is None or not (types.is_int64(kind) or types.is_uint64(kind) or types.is_decimal(kind)):
+            return False
+        metadata = self.file.metadata
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(place).statistics
+            if statistics is not None and statistics.has_min_max and max(-statistics.min, statistics.max) > _WHOLE:
                 return True
         return False
 

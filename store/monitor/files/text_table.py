@@ -37,6 +37,8 @@ class TextTable:
     nested: bool = False
     """Whether values may be objects and arrays."""
     scratch: Scratch | None = None
+    row_names: str | None = None
+    """The column that names the rows, as R and pandas write it: the first, without a name of its own."""
 
     def relation(self, types: Mapping[str, str]) -> str:
         """All rows, a column a field. JSON is read as `types` (field → DuckDB type) at once; CSV as text."""
@@ -68,7 +70,10 @@ def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str, null_w
     values, keys = ", ".join(fields), ", ".join(map(literal, fields))
     cells = f"(SELECT unnest([{keys}]) AS k, unnest([{values}]) AS v FROM {table.relation})"
     comma_likely = table.dialect.delimiter == ";"
-    return TextTable(table.columns, fields, cells, table.relation, table.notes, comma_likely, scratch=table.scratch)
+    return TextTable(
+        table.columns, fields, cells, table.relation, table.notes, comma_likely,
+        scratch=table.scratch, row_names=table.columns[0] if table.dialect.row_names else None,
+    )  # fmt: skip
 
 
 def _json(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> TextTable:

@@ -166,6 +166,7 @@ class _Copier:
     def _decide(self) -> dict[str, ColumnForm]:
         forms: dict[str, ColumnForm] = {}
         undecided: list[str] = []
+        row_names = {table.row_names for table in self._tables}
         for column, evidence in self._evidence.items():
             declared = self._rules.declared(column)
             if declared is not None and evidence.present:
@@ -174,6 +175,8 @@ class _Copier:
                 forms[column] = ColumnForm("text")
             elif not evidence.present:
                 forms[column] = ColumnForm("empty")
+            elif column in row_names:
+                forms[column] = ColumnForm("names")
             elif evidence.plain_numbers:
                 forms[column] = ColumnForm("number")
             else:
