@@ -12,6 +12,7 @@ import numpy as np
 from store.monitor import columns, parts
 from store.monitor.columns import Treatment
 from store.monitor.files.column_form import ColumnForm, form_of
+from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.number_text import NumberForm
 from store.monitor.files.text_rules import DEFAULT_RULES, TextRules
 from store.monitor.notes import Note, merged
@@ -83,6 +84,15 @@ def open_files(
         notes + tuple(_form_notes(forms)) + tuple(map(_long_note, sorted(long_integers))),
         copies,
     )
+
+
+def null_word_categories(files: TableFiles, null_words: Sequence[str] = NULL_WORDS) -> dict[str, frozenset[str]]:
+    """Column → the null words that are categories of it, such as a region NA, as far as a sample shows."""
+    names = [name for name, column in files.columns.items() if column.treatment == "categorical" and column.has_values]
+    words = {word for word in null_words if word}
+    tokens = _sample_names(files.parts, names)
+    found = {name: frozenset(words.intersection(token for token, _ in tokens[name])) for name in names}
+    return {name: some for name, some in found.items() if some}
 
 
 def _copies(texts: Mapping[str, Format], rules: TextRules, name: str) -> dict[str, TypedCopy]:

@@ -100,7 +100,7 @@ def typed_copies(files: Sequence[TextFile], rules: TextRules = DEFAULT_RULES) ->
     scratch = Scratch()
     with duckdb.connect(config={**_CONFIG, "temp_directory": str(scratch.path / "spill")}) as connection:
         names = [file.name for file in files]
-        tables = [open_text(connection, file.location, file.format, file.name, rules.null_words) for file in files]
+        tables = [open_text(connection, file.location, file.format, file.name, rules) for file in files]
         if any(len(table.columns) > _WIDE for table in tables):
             connection.execute("SET threads = 1")
         copier = _Copier(connection, tables, names, rules)

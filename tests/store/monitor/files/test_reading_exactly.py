@@ -155,3 +155,35 @@ def test_an_empty_shard_says_nothing_of_a_columns_type(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"k": k, "c": c}), tmp_path / "whole.parquet")
     report = drift(shards, tmp_path / "whole.parquet")
     assert [feature.notes for feature in report.features] == [[], []]
+
+
+# --- null words that are categories ----------------------------------------------------------------------
+
+
+def test_a_null_word_that_the_reference_has_as_a_category_needs_no_quotes(tmp_path: Path) -> None:
+    """pandas quotes no text unless it must."""
+    draw = np.random.default_rng(4)
+
+    def frame() -> pd.DataFrame:
+        region = draw.choice(np.array(["NA", "EU", "null", None], object), 2000)
+        return pd.DataFrame({"region": region, "x": pd.Series(draw.normal(0, 1, 2000)).where(draw.random(2000) < 0.9)})
+
+    before, after = frame(), frame()
+    before["region"] = before["region"].replace("null", "US")
+    currents = written(after, tmp_path, "after")
+    table = pd.DataFrame({"before": before["region"], "after": after["region"].replace("null", None)})
+    shares = [table[side].fillna("missing").value_counts(normalize=True) for side in table]
+    assert abs(shares[0]["NA"] - shares[1]["NA"]) < 0.05
+    for reference in written(before, tmp_path, "before").values():
+        if reference.suffix == ".csv":
+            continue
+        report = drift(currents["csv"], reference)
+        region = next(feature for feature in report.features if feature.feature == "region")
+        rows = int((after["region"] == "NA").sum())
+        text = f"{rows:,} unquoted values of 'region' in after.csv are categories of the reference, not missing ('NA')"
+        assert f"current: {text}" in report.notes
+        missing = next(cause for cause in region.causes if cause.startswith("nulls"))
+        assert missing.endswith("50 %"), "null is no category of the reference"
+        assert "NA" not in " ".join(region.causes)
+        x = next(feature for feature in report.features if feature.feature == "x")
+        assert not x.alarm
