@@ -90,9 +90,8 @@ def profile(
         for name, column in files.columns.items():
             if keep is not None and not keep(name):
                 continue
-            if column.treatment in ("time", "nested"):
-                what = "a time" if column.treatment == "time" else "nested or binary"
-                left_out[name] = f"{column.type}: {what}, not compared"
+            if column.treatment in columns.NOT_COMPARED:
+                left_out[name] = f"{column.type}: {columns.NOT_COMPARED[column.treatment]}, not compared"
             else:
                 kinds[name] = "numeric" if column.treatment == "numeric" else "categorical"
     homes = {name: (places or {}).get(name, name) for name in kinds}

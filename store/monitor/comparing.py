@@ -18,7 +18,7 @@ from store.monitor import binning, counting, parts, statistics
 from store.monitor.binning import Bins, Engine, Profile
 from store.monitor.bins import FeatureBins, Floats, Integers, display_labels, placed
 from store.monitor.dropped_values import dropped_values
-from store.monitor.files.table_files import Column, TableFiles, open_files
+from store.monitor.files.table_files import Column, TableFiles, null_word_categories, open_files
 from store.monitor.files.text_rules import TextRules, Wanted
 from store.monitor.names import Names
 from store.monitor.profile import Tally, total
@@ -84,7 +84,8 @@ def open_current(paths: Sequence[str], reference_files: TableFiles) -> TableFile
     wanted = {
         name: kinds[column.treatment] for name, column in known if column.has_values and column.treatment in kinds
     }
-    return open_files(paths, rules=TextRules(wanted))
+    categories = null_word_categories(reference_files) if any(parts.format_of(path) == "csv" for path in paths) else {}
+    return open_files(paths, rules=TextRules(wanted, categories=categories))
 
 
 def compare_files(
@@ -109,7 +110,7 @@ def compare_files(
     tally = count(files, reference, steps.one, _where(files, engine))
     _some_rows(tally.rows, request.current)
     features = _features(reference, tally, before, after, settings, request.statistic)
-    new = [name for name in after if name not in before]
+    new = [name for name, column in after.items() if name not in before and column.treatment != "names"]
     left_out = dict(reference.left_out)
     if wanted is None and _ID in before:
         left_out[_ID] = "it names the predictions, not compared"

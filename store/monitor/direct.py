@@ -165,6 +165,8 @@ def _number(array: Any) -> Any | None:
         array = array.cast(pa.int8())
     if pa.types.is_float64(array.type):
         return array
+    if pa.types.is_float32(array.type):
+        return columns.written_doubles(array)
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         return array.cast(pa.float64(), safe=False)
     return None

@@ -164,6 +164,9 @@ def unreadable(path: str, error: Exception, location: str = "", format: Format |
     return Refusal(ExitCode.USAGE, message, "Write it again whole and retry.")
 
 
+#: Up to here doubles hold every integer.
+_WHOLE = 1 << 53
+
 # --- Parquet ---------------------------------------------------------------------------------------------
 
 
@@ -204,6 +207,20 @@ class ParquetFile:
                 return None
             found += [statistics.min, statistics.max]
         return (min(found), max(found)) if found else None
+
+    def has_long_decimals(self, name: str) -> bool:
+        """Whether the column's statistics show decimals beyond 2^53, which not all doubles tell apart."""
+        from pyarrow import types
+
+        place = self._places.get(name)
+        if place is None or not types.is_decimal(self.types[name]):
+            return False
+        metadata = self.file.metadata
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(place).statistics
+            if statistics is not None and statistics.has_min_max and max(-statistics.min, statistics.max) > _WHOLE:
+                return True
+        return False
 
     @functools.cached_property
     def _places(self) -> dict[str, int]:

@@ -210,7 +210,10 @@ def _kinds(opened: Source, files: TableFiles, manifest: ModelManifest) -> tuple[
     for name, column in files.columns.items():
         if name in reserved:
             continue
-        if column.treatment in ("time", "nested"):
+        if column.treatment == "names":
+            text = f"column {name!r} holds names of rows that a writer added: it is not watched"
+            notes.append(Note("unwatched_columns", text, column=name))
+        elif column.treatment in ("time", "nested"):
             what = column.type if column.typed else f"{column.treatment} ({column.type})"
             text = f"column {name!r} is {what}: times and nested values are not watched"
             notes.append(Note("unwatched_columns", text, column=name))

@@ -117,12 +117,15 @@ def _rules(connect: Connect, deployment: str, remembered: Answers, settings: Mon
     manifests = [one.manifest for one in models.versions(connect(), model)]
     reference = remembered.reference(connect, model, version)
     wanted: dict[str, Wanted] = {}
+    categories: dict[str, frozenset[str]] = {}
     for feature in reference.features if reference else ():
         wanted[feature.name] = "text" if feature.kind == "categorical" else "number"
+        if words := frozenset(settings.null_words).intersection(feature.categories):
+            categories[feature.name] = words
     roles = source.role_columns(manifests)
     wanted |= dict.fromkeys([*roles["id"], source.VERSION_COLUMN], "text")
     formats = {column: declared for manifest in manifests for column, declared in manifest.formats.items()}
-    return TextRules(wanted, formats, settings.null_words)
+    return TextRules(wanted, formats, settings.null_words, categories)
 
 
 class _Scan:

@@ -156,6 +156,9 @@ def number_sql(column: str, kind: str, form: NumberForm = PLAIN_NUMBERS) -> tupl
     Of text, truth words are 1 and 0, null words are null, and `form` says how numbers are written.
     """
     name = quoted(column)
+    if kind == "FLOAT":
+        # By its digits: 0.7 in single precision is less than 0.7.
+        return f"CAST(CAST({name} AS VARCHAR) AS DOUBLE)", None
     if is_number(kind) or kind == "BOOLEAN":
         return f"CAST({name} AS DOUBLE)", None
     if is_text(kind):

@@ -1,4 +1,4 @@
-"""How the text of a column reads: as numbers, truth values, times, nested values or text."""
+"""How the text of a column reads: as numbers, truth values, times, nested values, text or names of rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import msgspec
 from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.number_text import PLAIN, NumberEvidence, NumberForm
 
-TextKind = Literal["number", "truth", "time", "nested", "text", "empty"]
+TextKind = Literal["number", "truth", "time", "nested", "text", "names", "empty"]
 
 #: A column is of a kind when this share of its values is; the others are then values of a wrong type.
 LEAST_SHARE = 0.95
+#: So few different words among far more different numbers are of a wrong type, whatever their share.
+MOST_WORDS, _NUMBERS_A_WORD = 5, 20
 #: `true` and `false` say so by themselves, whatever their case; the letters only where both occur and nothing else.
 TRUTH_WORDS = {"true": True, "false": False}
 TRUTH_LETTERS = {"t": True, "f": False}
@@ -79,6 +81,9 @@ def form_of(
             return ColumnForm("time")
     evidence = NumberEvidence.of(present)
     form, share = evidence.form(comma_likely)
-    if (share >= LEAST_SHARE and not evidence.coded) or (as_number and share >= 0.5):
+    # "?" and "unknown" among thousands of different numbers are missing values, however many.
+    few_words = evidence.words <= MOST_WORDS and len(present) >= _NUMBERS_A_WORD * evidence.words
+    enough = share >= LEAST_SHARE or (few_words and share >= 0.5)
+    if (enough and not evidence.coded) or (as_number and share >= 0.5):
         return ColumnForm("number", form)
     return ColumnForm("text")

@@ -56,6 +56,9 @@ class Dialect:
     quoted_all: bool = False
     """Whether every field is quoted, numbers and the header, too: such a writer has only "" for a missing value."""
 
+    row_names: bool = False
+    """Whether the first of several columns has no name: it names the rows, as R and pandas write them."""
+
     @property
     def grammar(self) -> Grammar:
         return Grammar(self.delimiter, self.quote, self.escape)
@@ -116,7 +119,7 @@ def detect_from(location: str, encoding: Encoding, name: str) -> Detected:
     habit = _habit([grammar.fields(record) for record in [first, *records.rows]])
     dialect = Dialect(
         encoding.name, grammar.delimiter, grammar.quote, grammar.escape, header,
-        (1 if start else 0) + 1, habit[0], habit[1],
+        (1 if start else 0) + 1, habit[0], habit[1], len(names) > 1 and not names[0].strip(),
     )  # fmt: skip
     plain = first.line == 1
     return Detected(dialect, encoding, first_line + first.lines, plain, tuple(notes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -51,14 +51,16 @@ def open_csv(
     location: str = "",
     null_words: Sequence[str] = NULL_WORDS,
     name: str = "",
+    categories: Mapping[str, frozenset[str]] | None = None,
 ) -> CsvTable:
     """Look at all of the file once for its encoding, and parse it once, so that reading the relation raises nothing.
 
     `location` is where it lies (a path or URL), if `path` is only its name; `name` is what messages call it (default:
-    the path's name). Unquoted fields that are empty or one of `null_words` are NULL. A quoted null word is a value, and
-    so is a quoted empty field, except where the writer has nothing else to say that there is no value: files in which
-    every field is quoted, and files of one column. Rows with too few fields are filled up, rows with too many left out;
-    both are in `notes`. Raises `Refusal` (usage) with file, line, what was found and what was expected.
+    the path's name). Unquoted fields that are empty or one of `null_words` are NULL, but for null words that are
+    `categories` of their column. A quoted null word is a value, and so is a quoted empty field, except where the writer
+    has nothing else to say that there is no value: files in which every field is quoted, and files of one column. Rows
+    with too few fields are filled up, rows with too many left out; both are in `notes`. Raises `Refusal` (usage) with
+    file, line, what was found and what was expected.
     """
     location, name = location or str(path), name or path.name
     encoding = csv_encoding.examine(location, name)
@@ -74,7 +76,7 @@ def open_csv(
         original = encoding
     detected = detect_from(location, encoding, name)
     dialect = dataclasses.replace(detected.dialect, encoding=original.name)
-    reading = _Reading(connection, location, name, encoding, detected, tuple(null_words))
+    reading = _Reading(connection, location, name, encoding, detected, tuple(null_words), categories or {})
     found = reading.run()
     if found.scratch is not None:
         scratch = found.scratch
@@ -111,6 +113,7 @@ class _Reading:
         encoding: Encoding,
         detected: Detected,
         null_words: tuple[str, ...],
+        categories: Mapping[str, frozenset[str]],
     ) -> None:
         self._connection = connection
         self._location = location
@@ -120,6 +123,12 @@ class _Reading:
         self._dialect = detected.dialect
         self._words = tuple(word for word in null_words if word)
         self._width = len(self._dialect.header)
+        #: Place of a field → null words that are categories there.
+        self._categories = {
+            place: words & set(self._words)
+            for place, column in enumerate(self._dialect.header)
+            if (words := categories.get(column, frozenset())) & set(self._words)
+        }
         self._skip = self._dialect.skipped
         self._grammar = self._dialect.grammar
         self._scratch: Scratch | None = None
@@ -168,9 +177,20 @@ class _Reading:
         )
 
     def _relation(self, places: Sequence[int], empty_is_null: bool) -> str:
-        value = "nullif(c{}, '')" if empty_is_null else "c{}"
-        select = ", ".join(f"{value.format(place)} AS c{at}" for at, place in enumerate(places))
-        return f"(SELECT {select} FROM {self._csv(['', *self._words])})"
+        known = self._csv(["", *self._words])
+        values = {place: f"known.c{place}" for place in places}
+        values |= {place: self._with_categories(place) for place in places if place in self._categories}
+        relation = f"{known} AS known"
+        if self._categories:
+            relation = f"{self._csv([])} AS every POSITIONAL JOIN {relation}"
+        value = "nullif({}, '')" if empty_is_null else "{}"
+        select = ", ".join(f"{value.format(values[place])} AS c{at}" for at, place in enumerate(places))
+        return f"(SELECT {select} FROM {relation})"
+
+    def _with_categories(self, place: int) -> str:
+        """SQL of a field that has null words as categories; `every` has every word, `known` no null words."""
+        words = ", ".join(map(literal, sorted(self._categories[place])))
+        return f"coalesce(known.c{place}, CASE WHEN every.c{place} IN ({words}) THEN every.c{place} END)"
 
     # --- rows that are not as they should be -------------------------------------------------------------
 
@@ -229,9 +249,28 @@ class _Reading:
             examples = [()] * len(places)
         for place, found in zip(places, examples, strict=True):
             column = self._dialect.header[place]
-            text = f"unquoted values of {column!r} in {self._name} are words for “no value”, read as missing"
             rows = census.rows - census.present[place]
+            if place in self._categories:
+                rows -= self._say_categories(place)
+                found = [word for word in found if word not in self._categories[place]]
+            if not rows:
+                continue
+            text = f"unquoted values of {column!r} in {self._name} are words for “no value”, read as missing"
             self._notes.append(Note("null_words", text, rows, column, tuple(map(str, found[:_EXAMPLES]))))
+
+    def _say_categories(self, place: int) -> int:
+        """The rows whose unquoted null word is a category."""
+        words = ", ".join(map(literal, sorted(self._categories[place])))
+        [(rows, examples)] = self._connection.execute(
+            f"SELECT count(*), list(DISTINCT every.c{place} ORDER BY every.c{place})"
+            f" FROM {self._csv([])} AS every POSITIONAL JOIN {self._csv(self._words)} AS known"
+            f" WHERE known.c{place} IS NULL AND every.c{place} IN ({words})"
+        ).fetchall()
+        if rows:
+            column = self._dialect.header[place]
+            text = f"unquoted values of {column!r} in {self._name} are categories of the reference, not missing"
+            self._notes.append(Note("null_word_categories", text, int(rows), column, tuple(map(str, examples))))
+        return int(rows)
 
     def _judge_empty(self, census: _Census) -> bool:
         """Whether "" is no value; says what it is taken for where there is any."""

@@ -84,6 +84,8 @@ class NumberEvidence:
     widths: set[int] = dataclasses.field(default_factory=set)
     """Lengths of the digits-only tokens."""
     neither: int = 0
+    words: int = 0
+    """Distinct tokens that are no numbers."""
 
     @classmethod
     def of(cls, tokens: Iterable[tuple[str, int]]) -> NumberEvidence:
@@ -99,6 +101,7 @@ class NumberEvidence:
         body, percent, currency = _without_affixes(token)
         if not self._add_body(body, rows):
             self.neither += rows
+            self.words += 1
             return
         self.percent += rows * percent
         self.currency += rows * currency
@@ -150,7 +153,7 @@ class NumberEvidence:
     @property
     def coded(self) -> bool:
         """Whether its digits are codes, such as postal codes: leading zeros are part of the value."""
-        if not self.leading_zeros or self.whole < self.rows * 0.95:
+        if not self.leading_zeros or self.whole < (self.rows - self.neither) * 0.95:
             return False
         return len(self.widths) == 1 or self.leading_zeros >= 0.01 * self.rows
 

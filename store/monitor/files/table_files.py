@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from store.monitor import columns, parts
 from store.monitor.columns import Treatment
 from store.monitor.files.column_form import ColumnForm, form_of
+from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.number_text import NumberForm
 from store.monitor.files.text_rules import DEFAULT_RULES, TextRules
 from store.monitor.notes import Note, merged
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Names of a text column of a row group that say what it is; row groups and rows that are looked at for them at least.
 _NAMES, _GROUPS, _ROWS = 300, 2, 200_000
+#: Columns in which pandas keeps the index of a frame, and what it calls a CSV file's first column without a name.
+_INDEX_NAME = re.compile(r"__index_level_\d+__|Unnamed: 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +74,25 @@ def open_files(
         readings.add(place, copy.forms if copy else None)
     all_parts = parts.parts_of(places)
     forms = readings.text_forms(all_parts, rules)
+    long_integers = readings.long_integers(all_parts, rules)
     notes = tuple(merged(note for copy in copies for note in copy.notes))
     return TableFiles(
         places,
-        readings.columns(forms),
+        readings.columns(forms, long_integers),
         all_parts,
         {name: form.number for name, form in forms.items() if form.kind == "number" and not form.number.plain},
-        notes + tuple(_form_notes(forms)),
+        notes + tuple(_form_notes(forms)) + tuple(map(_long_note, sorted(long_integers))),
         copies,
     )
+
+
+def null_word_categories(files: TableFiles, null_words: Sequence[str] = NULL_WORDS) -> dict[str, frozenset[str]]:
+    """Column → the null words that are categories of it, such as a region NA, as far as a sample shows."""
+    names = [name for name, column in files.columns.items() if column.treatment == "categorical" and column.has_values]
+    words = {word for word in null_words if word}
+    tokens = _sample_names(files.parts, names)
+    found = {name: frozenset(words.intersection(token for token, _ in tokens[name])) for name in names}
+    return {name: some for name, some in found.items() if some}
 
 
 def _copies(texts: Mapping[str, Format], rules: TextRules, name: str) -> dict[str, TypedCopy]:
@@ -95,12 +109,18 @@ def _form_notes(forms: Mapping[str, ColumnForm]) -> Iterable[Note]:
             yield Note("number_form", f"{name!r} is read as {words}", None, name)
 
 
+def _long_note(name: str) -> Note:
+    text = f"{name!r} holds integers beyond 2^53 that differ by less than a double shows: they are read as categories"
+    return Note("long_integers", text, None, name)
+
+
 _OF_FORM: dict[str, Treatment] = {
     "number": "numeric",
     "truth": "categorical",
     "text": "categorical",
     "time": "time",
     "nested": "nested",
+    "names": "names",
 }
 
 
@@ -112,6 +132,9 @@ class _Reading:
     typed: bool
     by_treatment: dict[Treatment, int] = dataclasses.field(default_factory=dict)
     text_rows: int = 0
+    has_values: bool = False
+    may_be_long: bool = False
+    """Whether it may hold integers that a double cannot tell apart."""
 
 
 class _Readings:
@@ -125,21 +148,29 @@ class _Readings:
         opened = parts.open_parquet(path)
         rows = sum(opened.group_rows)
         for name, kind in opened.types.items():
-            words = str(kind) if copied is None else "text"
+            text = columns.is_text(kind)
+            words = str(kind) if copied is None and not text else "text"
             reading = self._by_name.setdefault(name, _Reading(words, copied is None))
             reading.typed = reading.typed and copied is None
-            if copied is not None:
-                treatment = _OF_FORM.get(copied[name].kind)
-            elif columns.is_text(kind) and opened.has_values(name):
+            form = copied[name].kind if copied is not None else None
+            if not rows or form == "empty" or (copied is None and not opened.has_values(name)):
+                continue
+            if not reading.has_values:
+                # A column that the first files leave empty has no type there.
+                reading.type, reading.has_values = words, True
+            treatment: Treatment
+            if _INDEX_NAME.fullmatch(name):
+                treatment = "names"
+            elif form is not None:
+                treatment = _OF_FORM[form]
+                reading.may_be_long |= form == "number" and text
+            elif text:
                 reading.text_rows += rows
                 continue
             else:
-                treatment = columns.treatment(kind) if opened.has_values(name) else None
-            if treatment is not None:
-                if copied is None and not reading.by_treatment:
-                    # A column that the first files leave empty has no type there.
-                    reading.type = words
-                reading.by_treatment[treatment] = reading.by_treatment.get(treatment, 0) + rows
+                treatment = columns.treatment(kind)
+            reading.may_be_long |= opened.has_long_decimals(name)
+            reading.by_treatment[treatment] = reading.by_treatment.get(treatment, 0) + rows
 
     def text_forms(self, all_parts: Sequence[Part], rules: TextRules) -> dict[str, ColumnForm]:
         """The forms of columns that some Parquet file has as text."""
@@ -155,7 +186,17 @@ class _Readings:
             forms[name] = form_of(tokens, rules.null_words, as_number=rules.wanted.get(name) == "number")
         return forms
 
-    def columns(self, forms: Mapping[str, ColumnForm]) -> dict[str, Column]:
+    def long_integers(self, all_parts: Sequence[Part], rules: TextRules) -> set[str]:
+        """Columns of numbers whose differences doubles do not keep, such as ids beyond 2^53."""
+        names = [
+            name
+            for name, reading in self._by_name.items()
+            if reading.may_be_long and rules.wanted.get(name) != "number" and rules.declared(name) is None
+        ]
+        tokens = _sample_names(all_parts, names, texts=False)
+        return {name for name in names if _merge_as_doubles([token for token, _ in tokens[name]])}
+
+    def columns(self, forms: Mapping[str, ColumnForm], long_integers: set[str]) -> dict[str, Column]:
         """Each column as most rows of the files say; empty ones are categories that nobody has."""
         found: dict[str, Column] = {}
         for name, reading in self._by_name.items():
@@ -164,12 +205,19 @@ class _Readings:
                 treatment = _OF_FORM[forms[name].kind]
                 rows[treatment] = rows.get(treatment, 0) + reading.text_rows
             most = max(rows, key=lambda one: rows[one]) if rows else "categorical"
+            if most == "numeric" and name in long_integers:
+                most = "categorical"
             found[name] = Column(name, reading.type, most, reading.typed, bool(rows))
         return found
 
 
-def _sample_names(all_parts: Sequence[Part], names: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-    """Distinct values of text columns with their rows: of small files all, else from some row groups that hold any."""
+def _sample_names(
+    all_parts: Sequence[Part], names: Sequence[str], texts: bool = True
+) -> dict[str, list[tuple[str, int]]]:
+    """Distinct values of columns with their rows: of small files all, else from some row groups that hold any.
+
+    `texts`: of those that have them as text.
+    """
     tokens: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
     missing = list(names)
     groups: dict[str, int] = dict.fromkeys(names, 0)
@@ -179,7 +227,7 @@ def _sample_names(all_parts: Sequence[Part], names: Sequence[str]) -> dict[str, 
         if not missing:
             break
         types = parts.open_parquet(part.path).types
-        wanted = [name for name in missing if name in types and columns.is_text(types[name])]
+        wanted = [name for name in missing if name in types and (columns.is_text(types[name]) or not texts)]
         if not wanted:
             continue
         for name, array in parts.read_group(part, wanted).items():
@@ -210,7 +258,20 @@ def _spread(all_parts: Sequence[Part]) -> list[Part]:
 
 
 def _distinct(array: Any) -> list[tuple[str, int]]:
+    """The values with their rows; of many, the most frequent ones and some that stand for the rest."""
     encoded = columns.categories(array)
-    counts = np.bincount(encoded.codes, minlength=len(encoded.names) + 1)
-    step = max(1, len(encoded.names) // _NAMES)
-    return [(encoded.names[place], int(counts[place])) for place in range(0, len(encoded.names), step)]
+    counts = np.bincount(encoded.codes, minlength=len(encoded.names) + 1)[: len(encoded.names)]
+    # Even ones alone would miss the few that many rows hold.
+    order = np.argsort(-counts, kind="stable")
+    top, rest = order[:_NAMES], order[_NAMES:]
+    step = max(1, len(rest) // _NAMES)
+    sample = rest[::step]
+    weight = counts[rest].sum() / max(1, counts[sample].sum())
+    pairs = [(encoded.names[place], int(counts[place])) for place in top]
+    return pairs + [(encoded.names[place], max(1, round(counts[place] * weight))) for place in sample]
+
+
+def _merge_as_doubles(tokens: Sequence[str]) -> bool:
+    """Whether more than one in twenty of the long integers among the values is another one's double."""
+    whole = {int(token) for token in tokens if len(token) > 15 and token.removeprefix("-").isdecimal()}
+    return len(set(map(float, whole))) < 0.95 * len(whole)

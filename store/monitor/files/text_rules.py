@@ -24,6 +24,9 @@ class TextRules:
     wanted: Mapping[str, Wanted] = dataclasses.field(default_factory=dict)
     formats: Mapping[str, ColumnFormat] = dataclasses.field(default_factory=dict)
     null_words: Sequence[str] = NULL_WORDS
+    categories: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    """Column → the null words that are categories of it, as the other side shows: a region NA. A CSV file may have them
+    without quotes."""
 
     def declared(self, column: str) -> NumberForm | None:
         """How the column's numbers are declared to be written; None where nothing is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,7 @@ from store.monitor.files import json_lines
 from store.monitor.files.csv_table import open_csv
 from store.monitor.files.quoting import literal, pattern
 from store.monitor.files.scratch import Scratch
+from store.monitor.files.text_rules import TextRules
 from store.monitor.notes import Note
 from store.protocol import ExitCode, Refusal
 
@@ -37,6 +38,8 @@ class TextTable:
     typed: bool = False
     """Whether `relation` gives values of the types that it is asked for."""
     scratch: Scratch | None = None
+    row_names: str | None = None
+    """The column that names the rows, as R and pandas write it: the first, without a name of its own."""
 
     def relation(self, types: Mapping[str, str]) -> str:
         """All rows, a column a field. JSON is read as `types` (field → DuckDB type) at once; CSV as text."""
@@ -44,17 +47,17 @@ class TextTable:
 
 
 def open_text(
-    connection: duckdb.DuckDBPyConnection, location: str, format: parts.Format, name: str, null_words: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, location: str, format: parts.Format, name: str, rules: TextRules
 ) -> TextTable:
     """Look at the file's columns. Raises `Refusal` (usage) naming `name` when it cannot be read as `format`.
 
-    `null_words` that stand in a CSV file without quotes are no values.
+    Null words of the rules that stand in a CSV file without quotes are no values, unless they are categories.
     """
     if parts.is_remote(location):
         system, _ = parts.filesystem(location)
         connection.register_filesystem(system)
     try:
-        table = _csv(connection, location, name, null_words) if format == "csv" else _json(connection, location, name)
+        table = _csv(connection, location, name, rules) if format == "csv" else _json(connection, location, name)
     except duckdb.Error as error:
         raise parts.unreadable(name, error, location, format) from error
     if len(table.columns) > MAX_COLUMNS:
@@ -62,12 +65,15 @@ def open_text(
     return table
 
 
-def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str, null_words: Sequence[str]) -> TextTable:
-    table = open_csv(connection, Path(name), location, null_words, name=name)
+def _csv(connection: duckdb.DuckDBPyConnection, location: str, name: str, rules: TextRules) -> TextTable:
+    table = open_csv(connection, Path(name), location, rules.null_words, name=name, categories=rules.categories)
     fields = tuple(table.identifier(place) for place in range(len(table.columns)))
     cells = f"(UNPIVOT (SELECT * FROM {table.relation}) ON {', '.join(fields)} INTO NAME k VALUE v)"
     comma_likely = table.dialect.delimiter == ";"
-    return TextTable(table.columns, fields, cells, table.relation, table.notes, comma_likely, scratch=table.scratch)
+    return TextTable(
+        table.columns, fields, cells, table.relation, table.notes, comma_likely,
+        scratch=table.scratch, row_names=table.columns[0] if table.dialect.row_names else None,
+    )  # fmt: skip
 
 
 def _json(connection: duckdb.DuckDBPyConnection, location: str, name: str) -> TextTable:

@@ -100,7 +100,7 @@ def typed_copies(files: Sequence[TextFile], rules: TextRules = DEFAULT_RULES) ->
     scratch = Scratch()
     with duckdb.connect(config={**_CONFIG, "temp_directory": str(scratch.path / "spill")}) as connection:
         names = [file.name for file in files]
-        tables = [open_text(connection, file.location, file.format, file.name, rules.null_words) for file in files]
+        tables = [open_text(connection, file.location, file.format, file.name, rules) for file in files]
         if any(len(table.columns) > _WIDE for table in tables):
             connection.execute("SET threads = 1")
         copier = _Copier(connection, tables, names, rules)
@@ -166,6 +166,7 @@ class _Copier:
     def _decide(self) -> dict[str, ColumnForm]:
         forms: dict[str, ColumnForm] = {}
         undecided: list[str] = []
+        row_names = {table.row_names for table in self._tables}
         for column, evidence in self._evidence.items():
             declared = self._rules.declared(column)
             if declared is not None and evidence.present:
@@ -174,6 +175,8 @@ class _Copier:
                 forms[column] = ColumnForm("text")
             elif not evidence.present:
                 forms[column] = ColumnForm("empty")
+            elif column in row_names:
+                forms[column] = ColumnForm("names")
             elif evidence.plain_numbers:
                 forms[column] = ColumnForm("number")
             else:

@@ -174,7 +174,7 @@ def test_a_category_that_is_only_too_rare_for_a_slot_of_its_own_is_not_new(pair:
 def test_a_number_that_turned_to_text_is_said_and_parsed(pair: Pair) -> None:
     numbers = normal(1)
     parsed = pair.feature(numbers, pa.array([str(value) for value in numbers]))
-    assert parsed.notes == ["was double in the reference, now string"]
+    assert parsed.notes == ["was double in the reference, now text"]
     assert parsed.value == pytest.approx(0.0, abs=1e-12)
     words = pair.feature(numbers, pa.array(["hot"] * ROWS))
     assert words.alarm
@@ -183,7 +183,7 @@ def test_a_number_that_turned_to_text_is_said_and_parsed(pair: Pair) -> None:
 def test_a_category_that_turned_to_a_number_is_other_categories(pair: Pair) -> None:
     found = pair.feature(letters(1), normal(2))
     assert found.alarm
-    assert "was string in the reference, now double" in found.notes
+    assert "was text in the reference, now double" in found.notes
 
 
 def test_a_category_that_turned_from_codes_to_fractions_is_the_same(pair: Pair) -> None:
