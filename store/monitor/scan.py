@@ -368,7 +368,9 @@ class _Scan:
         id_column = found.need("prediction id", *roles["id"])
         answer, value = given.answer, given.score
         identity = source.text_sql(id_column, columns[id_column])
-        answered = source.canonical_sql(answer, columns[answer]) if answer else "NULL::VARCHAR"
+        answered = (
+            source.canonical_sql(answer, columns[answer], manifest.task == "binary") if answer else "NULL::VARCHAR"
+        )
         return ", ".join(
             [
                 f"{time_sql(time_column, columns[time_column], self._time_form(manifest, time_column))} AS event_us",
