@@ -321,16 +321,17 @@ def placed(value: float, origin: int) -> str:
     return f"{origin:,} + {_short(value)}" if origin else _short(value)
 
 
-def canonical(value: Any) -> str:
+def canonical(value: Any, letters: bool = False) -> str:
     """A label or class as text that does not depend on its file's type: 1, 1.0, true and "1" are "1".
 
+    With `letters`, as in binary tasks, "t" is "1" and "f" is "0".
     The same rule in SQL is `store.monitor.source.canonical_sql`.
     """
     if isinstance(value, bool):
         return "1" if value else "0"
     text = str(value).strip()
-    if text.lower() in ("true", "false"):
-        return "1" if text.lower() == "true" else "0"
+    if text.lower() in (("true", "false", "t", "f") if letters else ("true", "false")):
+        return "1" if text[0] in "tT" else "0"
     try:
         number = float(text)
     except ValueError:

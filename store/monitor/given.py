@@ -82,7 +82,7 @@ def _holds_scores(connect: Connect, found: Source, column: str, manifest: ModelM
 
 def positive_values(manifest: ModelManifest) -> list[str]:
     """What stands for the positive class, as canonical text. Where it has a name, so does a plain truth value."""
-    positive = canonical(manifest.positive)
+    positive = canonical(manifest.positive, letters=True)
     return [positive] if positive in ("0", "1") else [positive, "1"]
 
 
@@ -132,7 +132,7 @@ def scaled(table: Any, manifest: ModelManifest, known: Scale | None) -> tuple[An
 def class_notes(role: str, values: Sequence[str], manifest: ModelManifest, rows: int) -> list[Note]:
     """Where `values`, the distinct predictions or labels of a binary task, do not fit its `positive`."""
     others = sorted(set(values) - set(positive_values(manifest)))
-    positive = canonical(manifest.positive)
+    positive = canonical(manifest.positive, letters=True)
     if len(others) < 2:
         return []
     if len(others) == len(set(values)):

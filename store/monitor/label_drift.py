@@ -36,7 +36,7 @@ class Labels(Binned):
     def __init__(self, manifest: ModelManifest, names: Sequence[str], performance: Integers) -> None:
         self._task: outcomes.Task = manifest.task
         if manifest.task == "binary":
-            positive = canonical(manifest.positive)
+            positive = canonical(manifest.positive, letters=True)
             names = [positive, f"not {positive}"]
         self._named = len(names)
         self.features = (FeatureBins(LABEL, "categorical", 0, categories=list(names)),)

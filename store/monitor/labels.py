@@ -85,9 +85,10 @@ def scan_labels(
     label = opened.need("label", *roles["label"])
     moment = opened.find(*roles["label_time"])
     times, odd_times = _label_times(connection, opened, moment, manifests)
+    letters = {manifest.task for manifest in manifests} <= {"binary"}
     query = (
         f"SELECT {source.text_sql(opened.field(identity), columns[identity])} AS prediction_id,"
-        f" {source.canonical_sql(opened.field(label), columns[label])} AS label,"
+        f" {source.canonical_sql(opened.field(label), columns[label], letters)} AS label,"
         f" {source.number_sql(opened.field(label), columns[label])[0]} AS value,"
         f" {f'{source.quoted(opened.field(moment))} IS NOT NULL' if moment else 'false'} AS timed,"
         f" {times} AS said_us FROM {opened.relation}"

@@ -233,13 +233,14 @@ def _performance(
         return performance.EMPTY, [], []
     number, _ = source.number_sql(opened.field(label), opened.columns[label])
     levels = quantile_columns(manifest, list(opened.columns))
+    letters = manifest.task == "binary"
     pairs = (
         "SELECT 1 AS sign, "
         + (source.number_sql(opened.field(score), opened.columns[score])[0] if score else "NULL::DOUBLE")
         + " AS score, "
-        + source.canonical_sql(opened.field(label), opened.columns[label])
+        + source.canonical_sql(opened.field(label), opened.columns[label], letters)
         + " AS label, "
-        + (source.canonical_sql(opened.field(answer), opened.columns[answer]) if answer else "NULL::VARCHAR")
+        + (source.canonical_sql(opened.field(answer), opened.columns[answer], letters) if answer else "NULL::VARCHAR")
         + f" AS prediction, {number} AS value"
         + (f", {quantiles_sql(opened, levels)} AS quantiles" if levels else "")
         + f" FROM {opened.relation}"

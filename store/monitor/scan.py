@@ -369,7 +369,8 @@ class _Scan:
         answer, value = given.answer, given.score
         form = self._time_form(manifest, time_column)
         identity = source.text_sql(found.field(id_column), columns[id_column])
-        answered = source.canonical_sql(found.field(answer), columns[answer]) if answer else "NULL::VARCHAR"
+        letters = manifest.task == "binary"
+        answered = source.canonical_sql(found.field(answer), columns[answer], letters) if answer else "NULL::VARCHAR"
         return ", ".join(
             [
                 f"{time_sql(found.field(time_column), columns[time_column], form)} AS event_us",

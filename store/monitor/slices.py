@@ -30,8 +30,13 @@ def slice_sql(found: Source, column: str, feature: FeatureBins | None) -> str:
         return "NULL::VARCHAR"
     kind = found.columns[column]
     if feature is not None and feature.kind == "numeric" and feature.bins > _FEW:
-        return _quartile_sql(number_sql(found.field(column), kind)[0], feature)
+        number = number_sql(found.field(column), kind)[0]
+        return _quartile_sql(f"({number} - {feature.origin})" if feature.origin else number, feature)
     text = category_sql(found.field(column), kind)
+    if feature is not None and feature.categories and {*feature.categories} <= {"true", "false"}:
+        word = f"lower(trim({text}))"
+        true = f"WHEN {word} IN ('t', '1', '1.0') THEN 'true'"
+        text = f"CASE {true} WHEN {word} IN ('f', '0', '0.0') THEN 'false' ELSE {text} END"
     return f"coalesce(nullif(left(trim({text}), {CATEGORY_LENGTH}), ''), {literal(NULL)})"
 
 

@@ -194,8 +194,9 @@ def text_sql(column: str, kind: str) -> str:
     )
 
 
-def canonical_sql(column: str, kind: str) -> str:
+def canonical_sql(column: str, kind: str, letters: bool = False) -> str:
     """`store.monitor.bins.canonical` in SQL; NaN is no label."""
+    true, false = ("'true', 't'", "'false', 'f'") if letters else ("'true'", "'false'")
     name = quoted(column)
     if kind == "BOOLEAN":
         return f"CAST(CAST({name} AS INTEGER) AS VARCHAR)"
@@ -204,7 +205,7 @@ def canonical_sql(column: str, kind: str) -> str:
     text = f"nullif(trim(CAST({name} AS VARCHAR)), '')"
     number = f"TRY_CAST({text} AS DOUBLE)"
     return (
-        f"CASE WHEN lower({text}) = 'true' THEN '1' WHEN lower({text}) = 'false' THEN '0'"
+        f"CASE WHEN lower({text}) IN ({true}) THEN '1' WHEN lower({text}) IN ({false}) THEN '0'"
         f" WHEN isnan({number}) THEN NULL"
         f" WHEN isfinite({number}) AND abs({number}) < 9007199254740992 AND {number} = trunc({number})"
         f" THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE {text} END"

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,9 +16,12 @@ import pyarrow.parquet as parquet
 import pytest
 from scipy.stats import chi2_contingency
 
-from store.monitor import columns
+from store.monitor import columns, source
+from store.monitor.bins import FeatureBins, canonical
 from store.monitor.comparing import compare
 from store.monitor.files.table_files import open_files
+from store.monitor.slices import slice_sql
+from store.monitor.source import Source
 from store.protocol import DriftReport, DriftRequest
 from store.settings import MonitorSettings
 
@@ -186,3 +190,35 @@ def test_a_null_word_that_the_reference_has_as_a_category_needs_no_quotes(tmp_pa
         assert "NA" not in " ".join(region.causes)
         x = next(feature for feature in report.features if feature.feature == "x")
         assert not x.alarm
+
+
+_TRUTHS = [("t", "f"), ("T", "F"), ("true", "false"), ("True", "FALSE"), ("1", "0"), ("1.0", "0")]
+
+# --- labels, scores and slices ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", _TRUTHS)
+def test_truth_values_are_one_label_however_they_are_written(words: tuple[str, str]) -> None:
+    assert [canonical(word, letters=True) for word in words] == ["1", "0"]
+    sql = source.canonical_sql("label", "VARCHAR", letters=True)
+    query = f"SELECT {sql} FROM (SELECT unnest(?::VARCHAR[]) AS label)"
+    assert duckdb.execute(query, [list(words)]).fetchall() == [("1",), ("0",)]
+    truth = FeatureBins("flag", "categorical", 0, categories=["false", "true"])
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE flags (flag VARCHAR)")
+        connection.executemany("INSERT INTO flags VALUES (?)", [[word] for word in words])
+        found = Source(Path("flags"), "flags", {"flag": "VARCHAR"}, "flags")
+        rows = connection.execute(f"SELECT {slice_sql(found, 'flag', truth)} FROM flags").fetchall()
+    assert rows == [("true",), ("false",)]
+
+
+def test_letters_are_classes_of_a_multiclass_task() -> None:
+    sql = source.canonical_sql("label", "VARCHAR")
+    query = f"SELECT {sql} FROM (SELECT unnest(['t', 'f', 'x']) AS label)"
+    assert duckdb.execute(query).fetchall() == [("t",), ("f",), ("x",)]
+
+
+def test_a_score_in_single_precision_reaches_the_threshold_that_it_was_written_as() -> None:
+    number, _ = source.number_sql("score", "FLOAT")
+    query = f"SELECT {number} >= 0.7::DOUBLE, {number} FROM (SELECT 0.7::FLOAT AS score)"
+    assert duckdb.execute(query).fetchall() == [(True, 0.7)]
