@@ -171,7 +171,7 @@ def _of_numbers(
             weight = math.erf(abs(change) / 2 / math.sqrt(2))
             found.append(Cause("shift", *means, weight, change, at_least=clipped))
         wider = deviations[1] / scale - 1
-        error = math.sqrt((1 / n + 1 / m) * max(0.5, (_kurtosis(feature, was) - 1) / 4))
+        error = math.sqrt((1 / n + 1 / m) * max(0.5, (kurtosis(feature, was) - 1) / 4))
         if not clipped and abs(wider) >= max(_LEAST_DEVIATIONS, _ERRORS * error):
             found.append(Cause("spread", *deviations, 0.5 * min(1.0, abs(math.log(max(1e-9, 1 + wider)))), wider))
     elif known and means[1] != means[0]:
@@ -181,11 +181,18 @@ def _of_numbers(
     return found
 
 
-def _kurtosis(feature: FeatureBins, counts: Floats) -> float:
+def kurtosis(feature: FeatureBins, counts: Floats) -> float:
+    """The fourth standardised moment of one window's values (1 × slots), 3 for a normal distribution; 3 where there is
+    none to speak of."""
     at = ordered.positions(feature)
-    at = at / ordered.unit(at)
-    away, deviation = at - float(ordered.mean(at, counts)[0]), float(ordered.deviation(at, counts)[0])
-    return float((counts[0] * (away / deviation) ** 4).sum() / counts.sum()) if deviation > 0 else 3.0
+    away = at - float(ordered.mean(at, counts)[0])
+    furthest = float(np.abs(away).max(initial=0.0))
+    if not 0 < furthest < math.inf:
+        return 3.0
+    # The same in any unit: the fourth power of what is large, or small, is no number.
+    away = away / furthest
+    variance = float((counts[0] * away**2).sum() / counts.sum())
+    return float((counts[0] * away**4).sum() / counts.sum()) / variance**2 if variance > 0 else 3.0
 
 
 def _shape(feature: FeatureBins, before: Integers, after: Integers) -> list[Cause]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from store.monitor.bins import FeatureBins, NumericCoder, numeric_edges
 from store.monitor.statistics import Cause, causes, describe
-from store.monitor.statistics.causes import percent
+from store.monitor.statistics.causes import kurtosis, percent
 
 LETTERS = FeatureBins("k", "categorical", 0, categories=["AA", "UA", "DL"])
 
@@ -129,3 +130,12 @@ def test_a_change_of_shape_alone_is_told_by_where_it_is() -> None:
 )
 def test_shares_are_told_shortly(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e77, 1e-90, 1e300])
+def test_kurtosis_is_the_same_in_any_unit(unit: float) -> None:
+    edges = [0.0, 0.5, 1.0]
+    feature = FeatureBins("x", "numeric", 0, [edge * unit for edge in edges])
+    counts = np.array([[0.0, 8.0, 1.0, 0.0]])
+    right = stats.kurtosis([*[0.25] * 8, 0.75], fisher=False)
+    assert kurtosis(feature, counts) == pytest.approx(right)
