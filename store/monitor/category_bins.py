@@ -12,8 +12,9 @@ from store.monitor.bins import CATEGORIES, TAIL_GROUPS, FeatureBins, Integers
 from store.monitor.names import Names, name_hashes
 
 #: A text column with more names than this in its sample, most of them another, names its rows and is no category where
-#: so many different ones show that there are more names than rows, or than `MOST_CATEGORIES`.
-_IDENTIFIER_NAMES, MOST_CATEGORIES = 1_000, 200_000
+#: so many different ones show that there are more than `_PER_ROW` names for each row, or than `MOST_CATEGORIES`. (With
+#: as many names as rows, chance would decide at one.)
+_IDENTIFIER_NAMES, MOST_CATEGORIES, _PER_ROW = 1_000, 200_000, 2
 #: A reference of whose rows at least this share are the only ones of their category is counted with a tail though it
 #: has few categories: windows of the same distribution hold as large a share of categories that it lacks.
 _UNSEEN = 0.005
@@ -23,7 +24,7 @@ def sampled_categories(name: str, names: Names, skip: bool, rows: int) -> tuple[
     """Bins of a feature by the names of its sample; `rows`: of all its parts."""
     held, sampled = len(names.counts), sum(names.counts.values())
     many = skip and held > max(_IDENTIFIER_NAMES, sampled / 2)
-    if many and distinct_at_least(held, sampled) > min(MOST_CATEGORIES, rows):
+    if many and distinct_at_least(held, sampled) > min(MOST_CATEGORIES, _PER_ROW * rows):
         return None, "text that names its rows, not compared"
     made = [name for name, _ in names.top(CATEGORIES)]
     return FeatureBins(name, "categorical", 0, categories=made, tail_groups=TAIL_GROUPS), ""

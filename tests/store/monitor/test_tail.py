@@ -144,6 +144,13 @@ def test_a_hundred_thousand_categories_are_watched_and_ids_are_not(tmp_path: Pat
     assert names.left_out == {"k": "text that names its rows, not compared"}
 
 
+def test_a_column_with_as_many_categories_as_rows_is_watched_whatever_the_draw(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    for number in range(4):
+        names = [f"k{place}" for place in rng.integers(0, 8_000, 8_000)]
+        assert binning.profile(open_files([write(tmp_path, f"{number}", names)])).left_out == {}
+
+
 @pytest.mark.parametrize("format", ["parquet", "csv"])
 @pytest.mark.parametrize("number", [201, 300, 5_000])
 def test_a_flat_column_that_collapses_moves_every_statistic(tmp_path: Path, number: int, format: str) -> None:
