@@ -168,9 +168,7 @@ def chart_data(chosen: str, shown: Sequence[MetricSeries]) -> ChartData:
         ),
         x_kind="number",
         title=title,
-        why=f"{number(points)} {'point' if points == 1 else 'points'}, none of them a finite number"
-        if points
-        else "no points yet",
+        why=f"{number(points)} points, none of them a finite number" if points else "no points yet",
         whole_span=bool(odd),
     )
 
