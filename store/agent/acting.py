@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from concurrent.futures import Future
 
 import duckdb
@@ -11,8 +12,9 @@ from store.agent.endpoint import Peer
 from store.agent.rooms import Rooms
 from store.database import Actor, Entry, Transaction
 from store.database.rows import first_row
-from store.database.times import to_db
+from store.database.times import from_seconds, now, to_db
 from store.intake import quarantine
+from store.monitor.alerts import mute_end
 from store.protocol import ActionParams, ExitCode, Field, Outcome, Plan, Refusal
 from store.settings import Settings
 
@@ -41,6 +43,9 @@ def plan(rooms: Rooms, params: ActionParams) -> Plan:
     _check(params)
     if params.action in _RELEASE and not _is_quarantine(params):
         return rooms.releases.plan(params)
+    facts = [Field("subject", params.subject)]
+    if params.action == "mute":
+        facts.append(Field("muted until", f"{mute_end(params, now()):%Y-%m-%d %H:%M} UTC"))
     return Plan(
         action=params.action,
         subject=params.subject,
@@ -50,7 +55,7 @@ def plan(rooms: Rooms, params: ActionParams) -> Plan:
         revision=0,
         before={},
         after={},
-        facts=[Field("subject", params.subject)],
+        facts=facts,
         command=_command(params),
         confirm_word="",
     )
@@ -108,10 +113,11 @@ def _check(params: ActionParams) -> None:
 
 
 def _command(params: ActionParams) -> str:
-    import shlex
-
+    until = ""
+    if params.action == "mute" and params.until is not None:
+        until = f" --until {from_seconds(params.until):%Y-%m-%dT%H:%M:%SZ}"
     reason = f" --reason {shlex.quote(params.reason)}" if params.reason else ""
-    return f"quarterdeck {params.action} {shlex.quote(params.subject)}{reason}"
+    return f"quarterdeck {params.action} {shlex.quote(params.subject)}{until}{reason}"
 
 
 def _note(tx: Transaction, rooms: Rooms, params: ActionParams, actor: Actor) -> Outcome:

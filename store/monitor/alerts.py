@@ -233,7 +233,7 @@ def act(tx: Transaction, params: ActionParams, actor: Actor) -> Outcome:
         raise Refusal(
             ExitCode.CHANGED, f"{by} acknowledged alert {params.subject} already.", detail={"state": state, "by": by}
         )
-    muted_until = _muted_until(params, tx.now) if params.action == "mute" else None
+    muted_until = mute_end(params, tx.now) if params.action == "mute" else None
     after: dict[str, Any] = {"state": event, "deployment": deployment, "rule": rule, "feature": feature}
     if muted_until:
         after["until"] = muted_until.isoformat()
@@ -274,7 +274,8 @@ def act(tx: Transaction, params: ActionParams, actor: Actor) -> Outcome:
     return Outcome(params.action, params.subject, 0, event, {}, {}, _said(params.action, muted_until), sequence)
 
 
-def _muted_until(params: ActionParams, now: datetime) -> datetime:
+def mute_end(params: ActionParams, now: datetime) -> datetime:
+    """Until when a mute asked for at `now` lasts. Raises `Refusal` for a time that is over or too far away."""
     if params.until is None:
         return now + MUTED_FOR
     try:

@@ -127,6 +127,19 @@ def test_a_mute_that_cannot_be_is_refused_in_words(command: Command, arguments: 
     assert said in err
 
 
+def test_the_dry_run_of_a_mute_says_until_when_and_refuses_what_the_mute_would(command: Command) -> None:
+    status, out, _ = command("mute", "a2", "--until", "2099-01-01", "--dry-run")
+    assert (status, out) == (2, "")
+    status, out, _ = command("mute", "a2", "--for", "4h", "--reason", "x", "--dry-run")
+    end = datetime.now(UTC) + timedelta(hours=4)
+    assert status == 0
+    assert "muted until" in out
+    [line] = [line for line in out.splitlines() if "quarterdeck mute" in line]
+    words = line.split()
+    said = datetime.fromisoformat(words[words.index("--until") + 1])
+    assert abs(end - said) < timedelta(minutes=5)
+
+
 # --- the life of alerts: a store of their own, since they end --------------------------------------------------
 
 
