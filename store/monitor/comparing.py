@@ -229,7 +229,8 @@ def _features(
         column = after.get(feature.name)
         notes = [] if column is None else _type_notes(before[feature.name], column)
         names = tally.names.get(feature.name, Names())
-        new = [name for name, _ in names.top(_SAID_NAMES)]
+        # Beside a column without a value nothing is new: it has no type that says how the others are called.
+        new = [name for name, _ in names.top(_SAID_NAMES)] if before[feature.name].has_values else []
         if new:
             many = "" if names.complete else "about "
             chance = ", no more than chance" if _by_chance(reference, feature, was, now) else ""

@@ -34,7 +34,12 @@ def profiled(connection: duckdb.DuckDBPyConnection, digest: str, manifest: Model
             continue
         classes = tuple(slices.classes(connection, model, version))
         return dataclasses.replace(
-            found, model=manifest.model, version=manifest.version, classes=classes, chunks=chunks
+            found,
+            model=manifest.model,
+            version=manifest.version,
+            classes=classes,
+            chunks=chunks,
+            recorded_as="",
         )
     return None
 
