@@ -129,6 +129,10 @@ class _Reading:
             for place, column in enumerate(self._dialect.header)
             if (words := categories.get(column, frozenset())) & set(self._words)
         }
+        if self._width == 1 and self._categories:
+            # Blank lines are rows of one reading and none of another, so that two cannot stand side by side.
+            self._words = tuple(word for word in self._words if word not in self._categories[0])
+            self._categories = {}
         self._skip = self._dialect.skipped
         self._grammar = self._dialect.grammar
         self._scratch: Scratch | None = None
