@@ -43,8 +43,9 @@ def short(edges: Sequence[float]) -> list[str]:
     gaps = [right - left for left, right in pairwise(edges)]
     said = []
     for place, edge in enumerate(edges):
-        near = gaps[max(0, place - 1) : place + 1]
-        said.append(_brief(edge, min(near, default=abs(edge) or 1.0)))
+        gap = min(gaps[max(0, place - 1) : place + 1], default=abs(edge) or 1.0)
+        # Far apart, 0.2 and 0.9 are still not 0 and 1: what lies below the first would be called negative.
+        said.append(_brief(edge, min(gap, abs(edge)) if abs(edge) > gap / 100 else gap))
     return said
 
 
