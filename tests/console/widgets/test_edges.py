@@ -39,4 +39,3 @@ def test_merged_bins_are_named_by_their_outer_edges_and_missing_values_stay_apar
 def test_a_share_far_from_its_neighbour_is_not_called_nothing() -> None:
     """Of scores from 0.016 to 0.92 none lies below 0."""
     assert span_labels([(None, 0.179), (0.179, 0.9185)]) == ["< 0.2", "0.2 … 1"]
-    assert span_labels([(1e-12, 1.0), (1.0, 2.0)]) == ["0 … 1", "1 … 2"]
