@@ -277,6 +277,9 @@ def test_a_database_that_was_cut_is_not_called_whole_because_its_log_fails_first
     os.truncate(layout.database, int(layout.database.stat().st_size * 0.6))
     refusal = refused(layout)
     assert "metadata.duckdb up to its last checkpoint" not in refusal.message
-    assert "of metadata.duckdb cannot be read" in refusal.message, refusal.message
+    # The cut takes tables or, as the blocks happened to be written, what says where the tables are.
+    assert any(words in refusal.message for words in ("of metadata.duckdb cannot be read", "Whole: nothing.")), (
+        refusal.message
+    )
     assert ".examine-" not in refusal.message
     assert "begins an empty store" in refusal.hint
