@@ -11,7 +11,6 @@ import duckdb
 
 from store.catalog.manifest import PLAIN, ModelManifest
 from store.monitor import parts
-from store.monitor.files.column_form import ColumnForm
 from store.monitor.files.null_words import NULL_WORDS
 from store.monitor.files.number_text import PLAIN as PLAIN_NUMBERS
 from store.monitor.files.number_text import NumberForm, number_text_sql
@@ -65,11 +64,6 @@ class Source:
     def field(self, column: str) -> str:
         """What the column is called in `relation`."""
         return self.fields.get(column, column)
-
-    @property
-    def forms(self) -> Mapping[str, ColumnForm]:
-        """What was decided about the columns of a text file; empty for others."""
-        return self.copy.forms if self.copy else {}
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -18,9 +18,8 @@ TextKind = Literal["number", "truth", "time", "nested", "text", "names", "empty"
 LEAST_SHARE = 0.95
 #: So few different words among far more different numbers are of a wrong type, whatever their share.
 MOST_WORDS, _NUMBERS_A_WORD = 5, 20
-#: `true` and `false` say so by themselves, whatever their case; the letters only where both occur and nothing else.
+#: They say so by themselves, whatever their case.
 TRUTH_WORDS = {"true": True, "false": False}
-TRUTH_LETTERS = {"t": True, "f": False}
 
 #: What a date cannot do without.
 _DATE_RE = re.compile(r"\d{4}.*\d|\d.*\d{4}")
